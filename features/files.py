@@ -1,0 +1,45 @@
+"""Write beside, flush, rename: a file under its final name is always whole."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; rename it into place if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` as UTF-8 with Unix line ends."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def write_json(path: Path, content: object) -> Path:
+    """Write `content` as indented JSON."""
+    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> dict:
+    """Read a JSON object that an earlier command wrote; `made_by` is the command to run if absent."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}") from error

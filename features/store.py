@@ -1,0 +1,128 @@
+"""features.h5, the contract between the stages. The only file that imports h5py."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from features.errors import UserError
+from features.files import replacing
+from features.table import FeatureTable, Rows, Space
+
+SCHEMA = 1
+CHUNK_ROWS = 256
+ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
+PER_ROW = {"joint_logit": "f4", "seen": "?", "monitored": "?"}
+
+
+class SpaceWriter:
+    """Takes the embeddings of one space in any order of rows."""
+
+    def __init__(self, group: h5py.Group) -> None:
+        self._group = group
+
+    def write(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        """Write `values` (R, ...) of dataset `name` at the row numbers `rows` (R,)."""
+        # HDF5 selections want increasing row numbers.
+        order = np.argsort(rows, kind="stable")
+        self._group[name][rows[order]] = values[order]
+
+    def read(self, name: str, rows: slice) -> np.ndarray:
+        """Read back what was written."""
+        return self._group[name][rows]
+
+    def describe(self, attributes: dict[str, Any]) -> None:
+        """Set the space's attributes, as one JSON text."""
+        self._group.attrs["attributes"] = json.dumps(attributes)
+
+
+class FeatureWriter:
+    """Writes features.h5 space by space, batch by batch."""
+
+    def __init__(self, file: h5py.File, count: int) -> None:
+        self._file = file
+        self._count = count
+
+    def add_space(self, image_dim: int, text_dim: int) -> SpaceWriter:
+        """Start the next space; its embeddings are NaN until written."""
+        number = sum(name.startswith("space_") for name in self._file)
+        group = self._file.create_group(f"space_{number}")
+        for name, width in (("image", image_dim), ("text", text_dim)):
+            chunks = (min(CHUNK_ROWS, self._count), width)
+            shape = (self._count, width)
+            group.create_dataset(name, shape, "f4", chunks=chunks, fillvalue=np.nan)
+        for name, dtype in PER_ROW.items():
+            group.create_dataset(name, (self._count,), dtype)
+        return SpaceWriter(group)
+
+
+@contextmanager
+def writing(path: Path, rows: Rows, attributes: dict[str, Any]) -> Iterator[FeatureWriter]:
+    """Write features.h5 beside `path`; mark it finished and rename it when the block succeeds."""
+    with replacing(path) as partial:
+        with h5py.File(partial, "w") as file:
+            file.attrs["schema"] = SCHEMA
+            file.attrs["attributes"] = json.dumps(attributes)
+            for name, dtype in ROWS.items():
+                kind = h5py.string_dtype() if dtype is object else dtype
+                file.create_dataset(f"rows/{name}", data=getattr(rows, name), dtype=kind)
+            yield FeatureWriter(file, len(rows))
+            file.flush()
+            file.attrs["finished"] = True
+
+
+def read_features(path: Path) -> FeatureTable:
+    """Read a whole features.h5. Raises UserError if it is absent, unfinished or not of this schema."""
+    with _open(path) as file:
+        rows = Rows(**{name: _column(file["rows"], name) for name in ROWS})
+        names = sorted((n for n in file if n.startswith("space_")), key=lambda n: int(n[6:]))
+        spaces = [_space(file[name], name, len(rows), path) for name in names]
+        return FeatureTable(rows, spaces, json.loads(file.attrs["attributes"]))
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The file's attributes alone: config, fingerprint, column names."""
+    with _open(path) as file:
+        return json.loads(file.attrs["attributes"])
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing. Run first: python pipeline.py extract")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path} is not a whole HDF5 file ({error}). {_again(path)}") from error
+    with file:
+        if not file.attrs.get("finished", False):
+            raise UserError(f"{path} was never finished. {_again(path)}")
+        if file.attrs["schema"] != SCHEMA:
+            raise UserError(
+                f"{path} has schema {file.attrs['schema']}, this version reads {SCHEMA}. "
+                f"{_again(path)}"
+            )
+        yield file
+
+
+def _again(path: Path) -> str:
+    return f"Delete it and run: python pipeline.py extract --run {path.parent.name}"
+
+
+def _column(group: h5py.Group, name: str) -> np.ndarray:
+    dataset = group[name]
+    return dataset.asstr()[:] if ROWS[name] is object else dataset[:]
+
+
+def _space(group: h5py.Group, name: str, count: int, path: Path) -> Space:
+    arrays = {key: group[key][:] for key in ("image", "text", *PER_ROW)}
+    for key, values in arrays.items():
+        if len(values) != count:
+            raise UserError(f"{path}: {name}/{key} has {len(values)} rows, rows/id has {count}")
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise UserError(f"{path}: {name}/{key} holds values that are not finite")
+    return Space(name=name, attributes=json.loads(group.attrs["attributes"]), **arrays)

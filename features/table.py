@@ -1,0 +1,66 @@
+"""The one type that crosses the seam between the stages. numpy only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of each meme, whatever the space. Arrays of length N."""
+
+    id: np.ndarray
+    """object of str."""
+    split: np.ndarray
+    """object of str: train, val or test."""
+    label: np.ndarray
+    """int8: 0, 1, or -1 = unknown."""
+    group: np.ndarray
+    """int32: near-duplicates share a number."""
+    fold: np.ndarray
+    """int16: -1 for test rows."""
+    order: np.ndarray
+    """int32: place in solution.csv, -1 = not asked for."""
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """bool (N,): train and val rows. Test labels, if known, are for scoring only."""
+        return self.split != "test"
+
+
+@dataclass(frozen=True)
+class Space:
+    """The embeddings of one pair of backbones. Spaces do not agree on coordinates: never mix them."""
+
+    name: str
+    image: np.ndarray
+    """float32 (N, image width)."""
+    text: np.ndarray
+    """float32 (N, text width)."""
+    joint_logit: np.ndarray
+    """float32 (N,): logit of the fusion head that the backbones were fine-tuned with."""
+    seen: np.ndarray
+    """bool (N,): the backbones were fitted on this row."""
+    monitored: np.ndarray
+    """bool (N,): the backbones' epoch was chosen on this row."""
+    attributes: dict[str, Any]
+    """Backbones, revisions, pooling, sizes, training history."""
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """All cached embeddings of a run."""
+
+    rows: Rows
+    spaces: list[Space]
+    attributes: dict[str, Any]
+    """config, fingerprint, id_column, label_column."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
