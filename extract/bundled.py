@@ -39,7 +39,12 @@ INVERTED = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-OUTSIDE_BLOCKS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+OUTSIDE_BLOCKS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+}
 BERT_TO_DISTILBERT = (
     ("encoder.layer.", "transformer.layer."),
     ("attention.self.query", "attention.q_lin"),
@@ -86,7 +91,7 @@ def _verify(path: Path, sha256: str, package: str) -> None:
 
 
 def _timm_key(key: str) -> str:
-    """`_blocks.3._bn1.weight` -> `blocks.2.0.bn2.weight`; blocks are numbered flat in the source."""
+    """`_blocks.3._bn1.weight` -> `blocks.2.0.bn2.weight`; the source numbers blocks flat."""
     inside = re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(.+)", key)
     if not inside:
         module, rest = key.split(".", 1)

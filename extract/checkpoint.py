@@ -4,7 +4,6 @@ The two towers are folders as the hub lays them out, so they also serve as `--im
 `--text-weights`; checkpoint.json, written last, holds what belongs to both.
 """
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from extract.encoders import (
 )
 from extract.fusion import FUSIONS
 from extract.model import JointModel
-from features.files import read_json, write_json
+from features.files import read_json, replacing_folder, write_json
 from features.settings import from_dict
 
 
@@ -38,16 +37,13 @@ class Checkpoint:
 
 def save_checkpoint(model: JointModel, checkpoint: Checkpoint, folder: Path) -> None:
     """Write beside, then put in the place of what `folder` held."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "image").mkdir(parents=True)
-    save_image_encoder(model.image, partial / "image")
-    save_text_encoder(model.text, partial / "text")
-    fusion = {name: value.contiguous() for name, value in model.fusion.state_dict().items()}
-    save_file(fusion, partial / "fusion.safetensors")
-    write_json(partial / "checkpoint.json", asdict(checkpoint))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing_folder(folder) as partial:
+        (partial / "image").mkdir()
+        save_image_encoder(model.image, partial / "image")
+        save_text_encoder(model.text, partial / "text")
+        fusion = {name: value.contiguous() for name, value in model.fusion.state_dict().items()}
+        save_file(fusion, partial / "fusion.safetensors")
+        write_json(partial / "checkpoint.json", asdict(checkpoint))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

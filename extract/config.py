@@ -12,14 +12,22 @@ class ExtractConfig:
     """Settings of `extract`. Raises UserError for a value that is not allowed."""
 
     data: str | None = setting(
-        None, "Folder (Kaggle CSVs or Hateful Memes JSONL) or one table. [built-in sample]", DATA
+        None,
+        "Folder (Kaggle CSVs, Hateful Memes JSONL) or one table, else the built-in sample.",
+        DATA,
     )
     sample_memes: int = setting(2000, "Memes in the built-in sample.", DATA, minimum=120)
-    id_column: str | None = setting(None, "Column with the ids. [recognised]", DATA)
-    image_column: str | None = setting(None, "Column with the image paths. [recognised]", DATA)
-    text_column: str | None = setting(None, "Column with the captions. [recognised]", DATA)
-    label_column: str | None = setting(None, "Column with the labels, 0 or 1. [recognised]", DATA)
-    split_column: str | None = setting(None, "Column with train, val or test. [recognised]", DATA)
+    id_column: str | None = setting(None, "Column with the ids, if not recognised.", DATA)
+    image_column: str | None = setting(
+        None, "Column with the image paths, if not recognised.", DATA
+    )
+    text_column: str | None = setting(None, "Column with the captions, if not recognised.", DATA)
+    label_column: str | None = setting(
+        None, "Column with the labels (0 or 1), if not recognised.", DATA
+    )
+    split_column: str | None = setting(
+        None, "Column with train, val or test, if not recognised.", DATA
+    )
     on_bad_rows: str = setting(
         "stop",
         "stop: list every bad row and exit. blank: keep bad test rows with a grey image or an "
@@ -37,7 +45,7 @@ class ExtractConfig:
     weights: str | None = setting(
         None,
         "hub: EfficientNet-B0 and DistilBERT, downloaded once. bundled: EfficientNet-Lite0 and "
-        "MiniLM, no network. [hub; bundled for the sample]",
+        "MiniLM, no network. By default hub, for the sample bundled.",
         WEIGHTS,
         choices=("hub", "bundled"),
     )
@@ -46,7 +54,7 @@ class ExtractConfig:
     )
     text_weights: str | None = setting(
         None,
-        "Local folder with a transformers encoder (config.json, model.safetensors, tokenizer.json).",
+        "Local folder with a transformers encoder (the same, and tokenizer.json).",
         WEIGHTS,
     )
 

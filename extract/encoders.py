@@ -1,9 +1,8 @@
-"""One adapter a library: timm for pictures, transformers for captions. Folders as the hub lays out."""
+"""One adapter a library: timm for pictures, transformers for captions; folders as on the hub."""
 
 import contextlib
 import copy
 import io
-import os
 from pathlib import Path
 
 import timm
@@ -77,9 +76,7 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
 
 def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     """Load a transformers encoder from a folder with config.json, weights and tokenizer.json."""
-    require_files(
-        folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json")
-    )
+    require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             backbone = AutoModel.from_pretrained(
@@ -110,7 +107,7 @@ def require_files(folder: Path, flag: str, names: tuple[str, ...]) -> None:
         raise UserError(f"{flag}: {folder} is not a folder")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        found = ", ".join(sorted(os.listdir(folder))) or "nothing"
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise UserError(
             f"{flag}: {folder} lacks {', '.join(missing)} (found {found}). Save the model with "
             "save_pretrained (transformers) or save_for_hf (timm), in safetensors format."

@@ -1,4 +1,4 @@
-"""Fusion heads of stage one: image and text embedding -> one logit. A new one is one line in FUSIONS.
+"""Fusion heads of stage one: two embeddings -> one logit. A new one is a line in FUSIONS.
 
 A linear head on [image, text] is f(image) + g(text): it cannot tell a caption that is mean only
 with that picture. The interaction can, through the product of both projections.

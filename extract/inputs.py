@@ -63,9 +63,7 @@ class Inputs:
         return self.captions.padded(self.captions.index[rows])
 
 
-def tokenise(
-    captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id: int
-) -> Captions:
+def tokenise(captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id: int) -> Captions:
     """Tokenise each distinct caption once, cut to `max_tokens`, special tokens included."""
     place: dict[str, int] = {}
     index = np.array([place.setdefault(text, len(place)) for text in captions], dtype=np.int64)

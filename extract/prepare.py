@@ -3,9 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from extract.decode import Pictures, decode_pictures
 from extract.encoders import TextEncoder
@@ -34,7 +31,11 @@ class Prepared:
 
 
 def prepare(
-    reading: Reading, image_size: int, interpolation: str, max_tokens: int, text: TextEncoder,
+    reading: Reading,
+    image_size: int,
+    interpolation: str,
+    max_tokens: int,
+    text: TextEncoder,
     on_bad_rows: str,
 ) -> Prepared:
     """Decode and tokenise what was read. Raises UserError for bad rows, unless they are blanked."""

@@ -119,7 +119,9 @@ def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
     split, label = rows["split"].to_numpy(dtype=object), rows["label"].to_numpy()
     group = group_memes(prepared.table, prepared.inputs.pictures)
     fold = assign_folds(split, label, group, config.folds, config.seed)
-    return Rows(rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy())
+    return Rows(
+        rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()
+    )
 
 
 def _announce(backbones: Backbones, machine: Machine, rows: Rows, plan: Plan) -> None:

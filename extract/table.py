@@ -45,7 +45,9 @@ class MemeTable:
         return len(self.rows)
 
 
-def settle(table: MemeTable, problems: list[Problem], on_bad_rows: str) -> tuple[MemeTable, np.ndarray]:
+def settle(
+    table: MemeTable, problems: list[Problem], on_bad_rows: str
+) -> tuple[MemeTable, np.ndarray]:
     """Stop on any problem, or blank bad test rows and leave bad train and val rows out.
 
     Returns the table and `kept`, the positions of its rows in the table given. A blanked caption is

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,26 @@ def write_json(path: Path, content: object) -> Path:
 
 
 def read_json(path: Path, made_by: str) -> dict:
-    """Read a JSON object that an earlier command wrote; `made_by` is the command to run if absent."""
+    """Read a JSON object that the command `made_by` wrote."""
     if not path.is_file():
         raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}") from error
+        raise UserError(
+            f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}"
+        ) from error
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

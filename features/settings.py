@@ -1,4 +1,4 @@
-"""Settings of a stage: one frozen dataclass each, from which flags, checks and config.json derive."""
+"""Settings of a stage: a frozen dataclass, from which flags, checks and config.json derive."""
 
 import dataclasses
 import difflib

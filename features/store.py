@@ -63,24 +63,26 @@ class FeatureWriter:
 @contextmanager
 def writing(path: Path, rows: Rows, attributes: dict[str, Any]) -> Iterator[FeatureWriter]:
     """Write features.h5 beside `path`; mark it finished and rename it when the block succeeds."""
-    with replacing(path) as partial:
-        with h5py.File(partial, "w") as file:
-            file.attrs["schema"] = SCHEMA
-            file.attrs["attributes"] = json.dumps(attributes)
-            for name, dtype in ROWS.items():
-                kind = h5py.string_dtype() if dtype is object else dtype
-                file.create_dataset(f"rows/{name}", data=getattr(rows, name), dtype=kind)
-            yield FeatureWriter(file, len(rows))
-            file.flush()
-            file.attrs["finished"] = True
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["schema"] = SCHEMA
+        file.attrs["attributes"] = json.dumps(attributes)
+        for name, dtype in ROWS.items():
+            kind = h5py.string_dtype() if dtype is object else dtype
+            file.create_dataset(f"rows/{name}", data=getattr(rows, name), dtype=kind)
+        yield FeatureWriter(file, len(rows))
+        file.flush()
+        file.attrs["finished"] = True
 
 
-def read_features(path: Path) -> FeatureTable:
-    """Read a whole features.h5. Raises UserError if it is absent, unfinished or not of this schema."""
+def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
+    """Read a whole features.h5; without `embeddings`, image and text have no columns.
+
+    Raises UserError if the file is absent, unfinished, damaged or of another schema.
+    """
     with _open(path) as file:
         rows = Rows(**{name: _column(file["rows"], name) for name in ROWS})
         names = sorted((n for n in file if n.startswith("space_")), key=lambda n: int(n[6:]))
-        spaces = [_space(file[name], name, len(rows), path) for name in names]
+        spaces = [_space(file[name], name, len(rows), path, embeddings) for name in names]
         return FeatureTable(rows, spaces, json.loads(file.attrs["attributes"]))
 
 
@@ -118,8 +120,10 @@ def _column(group: h5py.Group, name: str) -> np.ndarray:
     return dataset.asstr()[:] if ROWS[name] is object else dataset[:]
 
 
-def _space(group: h5py.Group, name: str, count: int, path: Path) -> Space:
-    arrays = {key: group[key][:] for key in ("image", "text", *PER_ROW)}
+def _space(group: h5py.Group, name: str, count: int, path: Path, embeddings: bool) -> Space:
+    columns = slice(None) if embeddings else slice(0)
+    arrays = {key: group[key][:, columns] for key in ("image", "text")}
+    arrays |= {key: group[key][:] for key in PER_ROW}
     for key, values in arrays.items():
         if len(values) != count:
             raise UserError(f"{path}: {name}/{key} has {len(values)} rows, rows/id has {count}")

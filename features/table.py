@@ -36,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Space:
-    """The embeddings of one pair of backbones. Spaces do not agree on coordinates: never mix them."""
+    """The embeddings of one pair of backbones. Spaces share no coordinates: never mix them."""
 
     name: str
     image: np.ndarray

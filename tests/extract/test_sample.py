@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from extract.sample import FEWEST, compose, write_sample
 from extract.sample.captions import TONES, write
 from extract.sample.pictures import SUBJECTS, draw
-from extract.sample import FEWEST, compose, write_sample
 from features.errors import UserError
 
 MEMES = compose(2000, seed=0)

@@ -1,0 +1,86 @@
+"""New memes -> embeddings in every space of a run, without the training data."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from extract.checkpoint import load_checkpoint, read_checkpoint
+from extract.device import choose_machine
+from extract.embed import embed
+from extract.memes import Reading
+from extract.prepare import Prepared, prepare
+from extract.table import MemeTable, Problem
+from features.errors import UserError
+from features.table import FeatureTable, Rows, Space
+
+
+def read_one(image: Path, caption: str) -> Reading:
+    """A table of one meme, whose id is the name of its picture file."""
+    row = {
+        "id": image.stem,
+        "split": "test",
+        "image": str(image) if image.is_file() else "",
+        "caption": caption.strip(),
+        "label": np.int8(-1),
+        "order": np.int32(0),
+        "file": "--image",
+        "line": 1,
+    }
+    problems = []
+    if not row["image"]:
+        problems.append(Problem("--image", 1, f"{image} is not a file", 0, "image"))
+    if not row["caption"]:
+        problems.append(Problem("--text", 1, "the caption is empty", 0, "caption"))
+    return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
+
+
+def embed_memes(reading: Reading, backbones: Path, device: str, on_bad_rows: str) -> FeatureTable:
+    """Embed what was read in each space of the folder `backbones`, as `extract` embedded its rows.
+
+    Raises UserError for bad rows (unless blanked), missing backbones or a device that is not there.
+    """
+    folders = sorted(backbones.glob("space_*"), key=lambda folder: int(folder.name[6:]))
+    if not folders:
+        raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
+    embedded = [_embed_in(folder, reading, device, on_bad_rows) for folder in folders]
+    prepared = embedded[0][0]
+    stamp = read_checkpoint(folders[0]).stamp
+    return FeatureTable(_rows(prepared), [space for _, space in embedded], {"stamp": stamp})
+
+
+def _embed_in(
+    folder: Path, reading: Reading, device: str, on_bad_rows: str
+) -> tuple[Prepared, Space]:
+    checkpoint = read_checkpoint(folder)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    model = load_checkpoint(folder, checkpoint, choose_machine(device, checkpoint.precision))
+    size, limit = checkpoint.image_size, checkpoint.max_tokens
+    prepared = prepare(reading, size, model.image.interpolation, limit, model.text, on_bad_rows)
+    count = len(prepared.table)
+    arrays = {
+        "image": np.empty((count, model.image.dim), np.float32),
+        "text": np.empty((count, model.text.dim), np.float32),
+        "joint_logit": np.empty(count, np.float32),
+    }
+
+    def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        arrays[name][rows] = values
+
+    embed(model, prepared.inputs, write, lambda name, rows: arrays[name][rows])
+    nothing = np.zeros(count, dtype=bool)
+    return prepared, Space(folder.name, seen=nothing, monitored=nothing, attributes={}, **arrays)
+
+
+def _rows(prepared: Prepared) -> Rows:
+    rows = prepared.table.rows
+    count = len(rows)
+    return Rows(
+        id=rows["id"].to_numpy(dtype=object),
+        split=rows["split"].to_numpy(dtype=object),
+        label=rows["label"].to_numpy(),
+        group=np.arange(count, dtype=np.int32),
+        fold=np.full(count, -1, dtype=np.int16),
+        order=rows["order"].to_numpy(),
+    )

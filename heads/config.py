@@ -1,0 +1,56 @@
+"""Everything that stage two can be told. Flags derive from these classes."""
+
+from dataclasses import dataclass
+
+from features.errors import UserError
+from features.settings import check, setting
+from heads import HEADS
+from heads.decisions import METRICS
+from heads.ensemble import ENSEMBLES
+
+GROUP = "Heads"
+SUBMISSION = "Submission"
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of `fit-heads`. Raises UserError for a value that is not allowed."""
+
+    heads: str = setting("linear,mlp,lightgbm", "Heads to fit, separated by commas.", GROUP)
+    metric: str = setting(
+        "accuracy",
+        f"What thresholds are tuned for: {', '.join(METRICS)}.",
+        GROUP,
+        choices=tuple(METRICS),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        unknown = [name for name in self.names() if name not in HEADS]
+        if unknown or not self.names():
+            raise UserError(
+                f'--heads: found "{self.heads}", allowed: {", ".join(HEADS)}, separated by commas'
+            )
+
+    def names(self) -> list[str]:
+        """The heads asked for, each once."""
+        return list(dict.fromkeys(n.strip() for n in self.heads.split(",") if n.strip()))
+
+
+@dataclass(frozen=True)
+class SubmitConfig:
+    """Settings of `submit`. Raises UserError for a value that is not allowed."""
+
+    ensemble: str = setting(
+        "mean",
+        "mean of probabilities, rank (mean of ranks among the held-out rows), or vote.",
+        SUBMISSION,
+        choices=tuple(ENSEMBLES),
+    )
+    proba: bool = setting(
+        False, "Write probabilities instead of labels into the label column.", SUBMISSION
+    )
+    out: str = setting("solution.csv", "Where the submission goes.", SUBMISSION)
+
+    def __post_init__(self) -> None:
+        check(self)

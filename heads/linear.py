@@ -1,0 +1,54 @@
+"""Logistic regression on standardised features."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+
+class LinearHead(ClassifierMixin, BaseEstimator):
+    """L2-regularised logistic regression; small C is strong regularisation."""
+
+    GRID: ClassVar = [{"C": 1e-4}, {"C": 1e-3}, {"C": 1e-2}]
+    stops_early: ClassVar = False
+
+    def __init__(self, image_width: int = 0, seed: int = 0, C: float = 1e-3) -> None:
+        self.image_width = image_width
+        self.seed = seed
+        self.C = C
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Fit on X float (N, columns) and y int (N,), 0 or 1."""
+        scaler = StandardScaler().fit(X)
+        model = LogisticRegression(C=self.C, max_iter=1000).fit(scaler.transform(X), y)
+        self.classes_ = model.classes_
+        self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        self.coef_, self.intercept_ = model.coef_[0], model.intercept_[0]
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """float64 (N, 2)."""
+        logit = (X - self.mean_) / self.scale_ @ self.coef_ + self.intercept_
+        return np.stack([expit(-logit), expit(logit)], axis=1)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Label at 0.5; the tuned threshold lives outside the head."""
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+
+    def save(self, folder: Path) -> None:
+        """Write weights.npz."""
+        names = ("classes_", "mean_", "scale_", "coef_", "intercept_")
+        np.savez(folder / "weights.npz", **{name: getattr(self, name) for name in names})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; ready to predict."""
+        head = cls()
+        with np.load(folder / "weights.npz", allow_pickle=False) as weights:
+            for name in weights:
+                setattr(head, name, weights[name])
+        return head

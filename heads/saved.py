@@ -1,0 +1,90 @@
+"""Fitted heads on disk: heads/<name>/ with the models, their probabilities and head.json."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.errors import UserError
+from features.files import read_json, replacing_folder, write_json
+from features.settings import from_dict
+from heads import ENTRIES
+from heads.crossfit import FOLDS, Fitted
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """What head.json holds of one head."""
+
+    name: str
+    stamp: str
+    """Identity of the features that it was fitted on."""
+    member: bool
+    metric: str
+    spaces: list[dict[str, Any]]
+    """One a space: name, choice, fitted_rows."""
+    threshold: dict[str, Any]
+    seconds: float
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What a head says of every row of the run."""
+
+    held_out: np.ndarray
+    """float64 (N,): from fits that did not see the row; NaN for rows that the backbones saw."""
+    final: np.ndarray
+    """float64 (N,): from all fits; meant for rows that none was fitted on, such as test rows."""
+    row_threshold: np.ndarray
+    """float64 (N,): threshold tuned without the row's own fold, NaN where `held_out` is."""
+
+
+def save_head(
+    folder: Path, record: HeadRecord, fitted: list[Fitted], probabilities: Probabilities
+) -> None:
+    """Write one head; what was there before is replaced as a whole."""
+    with replacing_folder(folder) as partial:
+        for space, one in zip(record.spaces, fitted, strict=True):
+            for number, model in enumerate(one.models):
+                place = partial / space["name"] / f"fold_{number}"
+                place.mkdir(parents=True)
+                model.save(place)
+        np.savez(partial / "probabilities.npz", **asdict(probabilities))
+        write_json(partial / "head.json", asdict(record))
+
+
+def load_models(folder: Path, record: HeadRecord) -> dict[str, list[Any]]:
+    """The models of a saved head: space name -> one a fold."""
+    kind = ENTRIES[record.name].load()
+    return {
+        space["name"]: [kind.load(folder / space["name"] / f"fold_{n}") for n in range(FOLDS)]
+        for space in record.spaces
+    }
+
+
+def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
+    """head.json of every head in the run's `folder`, in the order of the registry.
+
+    Raises UserError if there are none, or if one was fitted on other features than `stamp`.
+    """
+    found = [name for name in ENTRIES if (folder / name / "head.json").is_file()]
+    records = [
+        from_dict(HeadRecord, read_json(folder / n / "head.json", "fit-heads")) for n in found
+    ]
+    if not records:
+        raise UserError(f"{folder} has no heads. Run first: python pipeline.py fit-heads")
+    stale = [record.name for record in records if record.stamp != stamp]
+    if stale:
+        raise UserError(
+            f"{folder}: {', '.join(stale)} fitted on other features than features.h5 holds now. "
+            "Run: python pipeline.py fit-heads"
+        )
+    return records
+
+
+def read_probabilities(folder: Path) -> Probabilities:
+    """The probabilities that `save_head` wrote."""
+    with np.load(folder / "probabilities.npz", allow_pickle=False) as arrays:
+        return Probabilities(**arrays)

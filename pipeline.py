@@ -1,0 +1,205 @@
+"""The command line of memefuse: names every path of a run and calls the stages in order.
+
+Each command imports what it needs when it runs, so that --help is instant.
+"""
+
+import dataclasses
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from extract.config import ExtractConfig
+from features.errors import UserError
+from features.settings import flag
+from heads.config import FitConfig, SubmitConfig
+
+RUNS = Path("runs")
+RUN_HELP = "Name of the run, whose folder is runs/NAME."
+
+app = typer.Typer(
+    help="Is a meme hateful? Fine-tune two backbones once, then fit fusion heads many times.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+RunName = Annotated[str, typer.Option(help=RUN_HELP, rich_help_panel="Run")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Make features.h5 anew even if the run has one.", rich_help_panel="Run"
+    ),
+]
+
+
+def with_settings(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one flag for each field of the settings classes, and it the settings."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def parsed(**values: Any) -> None:  # noqa: ANN401
+            settings = [
+                kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
+                for kind in kinds
+            ]
+            command(*settings, **values)
+
+        own = list(inspect.signature(command).parameters.values())[len(kinds) :]
+        parameters = [_parameter(f) for kind in kinds for f in dataclasses.fields(kind)] + own
+        parsed.__signature__ = inspect.Signature(parameters)
+        parsed.__annotations__ = {p.name: p.annotation for p in parameters}
+        return parsed
+
+    return decorate
+
+
+def _parameter(field: dataclasses.Field) -> inspect.Parameter:
+    about = field.metadata
+    option = typer.Option(
+        flag(field.name),
+        help=about["help"],
+        rich_help_panel=about["group"],
+        show_default=field.default is not None,
+    )
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[field.type, option],
+    )
+
+
+@app.command()
+@with_settings(ExtractConfig)
+def extract(config: ExtractConfig, *, run: RunName = "default", force: Force = False) -> None:
+    """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
+    from extract.stage import extract as run_stage
+
+    print(run_stage(config, _folder(run), force))
+
+
+@app.command()
+@with_settings(FitConfig)
+def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
+    """Stage two: fit fusion heads on features.h5 and tune each one's threshold."""
+    from heads.stage import fit_heads as run_stage
+
+    print(run_stage(config, _folder(run)))
+
+
+@app.command()
+@with_settings(SubmitConfig)
+def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
+    """Ensemble the fitted heads; write solution.csv and runs/NAME/predictions.csv."""
+    from heads.stage import submit as run_stage
+
+    print(run_stage(config, _folder(run)))
+
+
+@app.command()
+@with_settings(ExtractConfig, FitConfig, SubmitConfig)
+def run(
+    extraction: ExtractConfig,
+    fit: FitConfig,
+    submission: SubmitConfig,
+    *,
+    run: RunName = "default",
+    force: Force = False,
+) -> None:
+    """All three: extract, fit-heads, submit. Takes the flags of each."""
+    from extract.stage import extract as run_extract
+    from heads.stage import fit_heads as run_fit
+    from heads.stage import submit as run_submit
+
+    print(run_extract(extraction, _folder(run), force))
+    print(run_fit(fit, _folder(run)))
+    print(run_submit(submission, _folder(run)))
+
+
+@app.command()
+def predict(
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(help="A table of memes, or a folder with one.", rich_help_panel="Memes"),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="One picture; needs --text.", rich_help_panel="Memes")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The picture's caption.", rich_help_panel="Memes")
+    ] = None,
+    on_bad_rows: Annotated[
+        str,
+        typer.Option(help="stop, or blank: grey image, empty caption.", rich_help_panel="Memes"),
+    ] = "stop",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write; without it, stdout.", rich_help_panel="Memes"),
+    ] = None,
+    run: RunName = "default",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="Run")
+    ] = "auto",
+) -> None:
+    """Score new memes with what a run saved; writes id,probability,label."""
+    from extract.memes import read_unlabelled
+    from extract.scoring import embed_memes, read_one
+    from heads.scoring import score_memes
+    from heads.submission import predictions_csv, write_predictions
+
+    one = image is not None and text is not None
+    if one == (data is not None) or (not one and (image or text)):
+        raise UserError("predict: pass either --data, or --image together with --text")
+    reading = read_one(image, text) if one else read_unlabelled(Path(data))
+    folder = _folder(run)
+    table = embed_memes(reading, folder / "backbones", device, on_bad_rows)
+    scored = table.rows.id, *score_memes(table, folder / "heads")
+    if out:
+        print(write_predictions(out, *scored))
+    else:
+        print(predictions_csv(*scored), end="")
+
+
+@app.command()
+def sample(
+    *,
+    out: Annotated[Path, typer.Option(help="New folder for the sample.")],
+    memes: Annotated[int, typer.Option(help="How many memes.", min=120)] = 2000,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)] = 0,
+) -> None:
+    """Write the built-in sample memes to disk, as anybody's own data would look."""
+    from extract.sample import write_sample
+
+    print(write_sample(out, memes, seed))
+
+
+def _folder(name: str) -> Path:
+    if not name or Path(name).name != name:
+        raise UserError(f'--run: found "{name}", allowed: a name; the run\'s folder is runs/NAME')
+    return RUNS / name
+
+
+def main() -> int:
+    """Run a command; a mistake of the user's ends in one message and exit code 2."""
+    try:
+        # Not standalone: typer would word and exit by itself.
+        return app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+    except UserError as error:
+        message = str(error)
+    except typer.TyperException as error:
+        near = getattr(error, "possibilities", None)
+        hint = f"{error.message}. Did you mean {' or '.join(near or [])}?"
+        message = hint if near else error.format_message()
+    except typer.Abort:
+        return 130
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
