@@ -1,5 +1,6 @@
 """Where stage one computes, and in which precision each tower does."""
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,9 @@ def choose_machine(device: str, precision: str) -> Machine:
     the image tower, whose convolution backward is slower in bf16 than in fp32.
     """
     chosen = _device(device)
+    if chosen.type == "cuda":
+        # cuBLAS is deterministic only with a fixed workspace.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if precision != "auto":
         if precision == "fp16" and chosen.type == "cpu":
             raise UserError("--precision fp16 needs a GPU. On a CPU, allowed: auto, fp32, bf16")

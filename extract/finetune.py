@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from extract.augment import augment
 from extract.config import ExtractConfig
 from extract.groups import Plan
 from extract.inputs import Inputs, training_batches
@@ -17,6 +19,8 @@ from features.progress import progress, say
 
 MAX_GRADIENT_NORM = 1.0
 PLATEAU_FACTOR = 0.3
+AVERAGE_DECAY = 0.98
+"""The model kept is a moving average of the weights, over about 50 steps."""
 EVALUATION_BATCH = 128
 
 
@@ -36,15 +40,18 @@ def finetune(
         model.machine.device.type, enabled=model.machine.scales_gradients()
     )
     plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0)
+    average = AveragedModel(
+        model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
+    )
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     for epoch, batches in enumerate(_epochs(inputs, plan, config), start=1):
-        loss = _train_epoch(model, inputs, targets, batches, optimizer, scaler, epoch)
-        monitored = _evaluate(model, inputs, targets, np.flatnonzero(plan.monitored))
+        loss = _train_epoch(model, average, inputs, targets, batches, optimizer, scaler, epoch)
+        monitored = _evaluate(average.module, inputs, targets, np.flatnonzero(plan.monitored))
         plateau.step(monitored["monitored_loss"])
         history.append({"epoch": epoch, "train_loss": loss, **monitored, "best": 0})
         if monitored["monitored_loss"] <= min(past["monitored_loss"] for past in history):
-            best = {name: value.clone() for name, value in model.state_dict().items()}
+            best = {name: value.clone() for name, value in average.module.state_dict().items()}
         _announce(history[-1])
         if epoch - _best_epoch(history) >= config.patience:
             break
@@ -78,6 +85,7 @@ def _parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
 
 def _train_epoch(
     model: JointModel,
+    average: AveragedModel,
     inputs: Inputs,
     targets: Tensor,
     batches: list[np.ndarray],
@@ -90,7 +98,7 @@ def _train_epoch(
     total, count = torch.zeros((), device=targets.device), sum(map(len, batches))
     with progress(f"epoch {epoch}", count, "memes") as advance:
         for rows in batches:
-            logits = model(inputs.pixels(rows), *inputs.tokens(rows))
+            logits = model(augment(inputs.pixels(rows)), *inputs.tokens(rows))
             loss = binary_cross_entropy_with_logits(logits, targets[rows])
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
@@ -98,6 +106,7 @@ def _train_epoch(
             nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
             scaler.step(optimizer)
             scaler.update()
+            average.update_parameters(model)
             total += loss.detach() * len(rows)
             advance(len(rows))
     return total.item() / count

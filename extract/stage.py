@@ -28,7 +28,7 @@ from features.errors import UserError
 from features.files import write_json
 from features.progress import say
 from features.settings import flag, to_dict
-from features.store import read_attributes, writing
+from features.store import SpaceWriter, read_attributes, writing
 from features.table import Rows
 
 
@@ -55,8 +55,20 @@ def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
     plan = plan_holdout(rows.label, rows.group, rows.fold, config.seed)
     _announce(backbones, machine, rows, plan)
     model, history = _finetuned(backbones, machine, prepared, rows, plan, config)
+    identity = {
+        **made_from,
+        "stamp": stamp(made_from),
+        "id_column": prepared.table.id_column,
+        "label_column": prepared.table.label_column,
+    }
     write_json(run / "config.json", to_dict(config))
-    return _dump(features, made_from, prepared, rows, plan, model, history, backbones, config)
+    with writing(features, rows, identity) as file:
+        about = _describe(backbones, config, history)
+        _dump(file.add_space(model.image.dim, model.text.dim), model, prepared, plan, about)
+        # The backbones go into place just before the file that vouches for them.
+        checkpoint = _checkpoint(identity["stamp"], config)
+        save_checkpoint(model, checkpoint, run / "backbones" / "space_0")
+    return features
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
@@ -158,49 +170,30 @@ def _finetuned(
     return model, history
 
 
-def _dump(
-    features: Path,
-    made_from: dict[str, Any],
-    prepared: Prepared,
-    rows: Rows,
-    plan: Plan,
-    model: JointModel,
-    history: list[dict[str, float]],
-    backbones: Backbones,
-    config: ExtractConfig,
-) -> Path:
-    """Embed every row; the backbones go into place just before the file that vouches for them."""
-    table = prepared.table
-    identity = {
-        **made_from,
-        "stamp": stamp(made_from),
-        "id_column": table.id_column,
-        "label_column": table.label_column,
+def _describe(
+    backbones: Backbones, config: ExtractConfig, history: list[dict[str, float]]
+) -> dict[str, Any]:
+    return {
+        "image": backbones.image_origin,
+        "text": backbones.text_origin,
+        "image_pooling": "global average",
+        "text_pooling": config.text_pooling,
+        "image_size": config.image_size,
+        "fusion": config.fusion,
+        "history": history,
     }
-    checkpoint = Checkpoint(
-        identity["stamp"],
-        config.fusion,
-        config.text_pooling,
-        config.image_size,
-        config.max_tokens,
-        config.precision,
-    )
-    with writing(features, rows, identity) as file:
-        space = file.add_space(model.image.dim, model.text.dim)
-        every = np.arange(len(rows))
-        space.write("seen", every, plan.fitted)
-        space.write("monitored", every, plan.monitored)
-        embed(model, prepared.inputs, space.write, space.read)
-        space.describe(
-            {
-                "image": backbones.image_origin,
-                "text": backbones.text_origin,
-                "image_pooling": "global average",
-                "text_pooling": config.text_pooling,
-                "image_size": config.image_size,
-                "fusion": config.fusion,
-                "history": history,
-            }
-        )
-        save_checkpoint(model, checkpoint, features.parent / "backbones" / "space_0")
-    return features
+
+
+def _dump(
+    space: SpaceWriter, model: JointModel, prepared: Prepared, plan: Plan, about: dict[str, Any]
+) -> None:
+    every = np.arange(len(prepared.table))
+    space.write("seen", every, plan.fitted)
+    space.write("monitored", every, plan.monitored)
+    embed(model, prepared.inputs, space.write, space.read)
+    space.describe(about)
+
+
+def _checkpoint(stamp: str, config: ExtractConfig) -> Checkpoint:
+    shared = ("fusion", "text_pooling", "image_size", "max_tokens", "precision")
+    return Checkpoint(stamp, **{name: getattr(config, name) for name in shared})

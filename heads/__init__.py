@@ -24,6 +24,9 @@ class Entry:
     fitted_on: tuple[str, ...] = ("unseen", "all")
     """Rows to try fitting on: `unseen` by the backbones, or `all`; `none` if nothing is fitted."""
 
+    grid: tuple[dict[str, Any], ...] | None = None
+    """Parameters to choose among, in place of the class's GRID."""
+
     def load(self) -> type[Any]:
         """Import the class."""
         module, name = self.path.split(":")
@@ -40,9 +43,10 @@ HEADS = {
 STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("none",))}
 """Always there, and always a member of the ensemble: the fusion head that stage one trained."""
 
+_STRENGTHS = tuple({"C": c} for c in (1e-4, 1e-3, 1e-2))
 REFERENCES = {
-    "image only": Entry("heads.linear:LinearHead", "image"),
-    "text only": Entry("heads.linear:LinearHead", "text"),
+    "image only": Entry("heads.linear:LinearHead", "image", grid=_STRENGTHS),
+    "text only": Entry("heads.linear:LinearHead", "text", grid=_STRENGTHS),
 }
 """Always there, never in the ensemble: what each modality says alone."""
 

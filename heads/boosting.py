@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
 
-ROUNDS = 400
-PATIENCE = 30
+ROUNDS = 200
+PATIENCE = 20
 
 
 class LightgbmHead(ClassifierMixin, BaseEstimator):
@@ -36,7 +36,7 @@ class LightgbmHead(ClassifierMixin, BaseEstimator):
         self.text_mean_, self.text_axes_ = self._principal(X[:, self.image_width :])
         model = lightgbm.LGBMClassifier(
             n_estimators=ROUNDS,
-            learning_rate=0.05,
+            learning_rate=0.1,
             num_leaves=7,
             min_child_samples=10,
             colsample_bytree=0.5,

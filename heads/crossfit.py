@@ -36,7 +36,8 @@ class Fitted:
     choice: dict[str, Any]
     """The candidate chosen: parameters, and which rows it is fitted on."""
     fitted_rows: int
-    """Rows that one fit is fitted on, the mean over folds; those that stop it early not counted."""
+    """Rows that one fit is fitted on, the mean over folds, without those that stop it early; of the
+    joint head, the rows that the backbones are fitted on."""
     seconds: float
     """Time of all candidates."""
 
@@ -106,7 +107,7 @@ def cross_fit(entry: Entry, space: Space, rows: Rows, fold: np.ndarray, seed: in
     kind = entry.load()
     candidates = [
         _try(kind, width, seed, parameters, fitted_on, X, y, fold, space.seen)
-        for parameters in kind.GRID
+        for parameters in entry.grid or kind.GRID
         for fitted_on in entry.fitted_on
     ]
     best = _best(candidates, y, fold >= 0)
@@ -138,6 +139,8 @@ def _try(
         fit = (fold >= 0) & (fold != number) & ~stop
         if fitted_on == "all":
             fit |= seen
+        elif fitted_on == "none":
+            fit = seen
         extra = {"eval_set": (X[stop], y[stop])} if kind.stops_early else {}
         models.append(model.fit(X[fit], y[fit], **extra))
         held_out[fold == number] = model.predict_proba(X[fold == number])[:, 1]

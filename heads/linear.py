@@ -1,4 +1,4 @@
-"""Logistic regression on standardised features."""
+"""Logistic regression on standardised features, each modality regularised by its own strength."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,22 +11,32 @@ from sklearn.preprocessing import StandardScaler
 
 
 class LinearHead(ClassifierMixin, BaseEstimator):
-    """L2-regularised logistic regression; small C is strong regularisation."""
+    """L2-regularised logistic regression; small C is strong regularisation.
 
-    GRID: ClassVar = [{"C": 1e-4}, {"C": 1e-3}, {"C": 1e-2}]
+    Image columns are multiplied by `image_scale` once standardised, which is the same as penalising
+    their coefficients 1 / image_scale**2 times as much as the text's.
+    """
+
+    GRID: ClassVar = [{"C": c, "image_scale": s} for c in (1e-4, 1e-3, 1e-2) for s in (0.3, 1.0)]
     stops_early: ClassVar = False
 
-    def __init__(self, image_width: int = 0, seed: int = 0, C: float = 1e-3) -> None:
+    def __init__(
+        self, image_width: int = 0, seed: int = 0, C: float = 1e-3, image_scale: float = 1.0
+    ) -> None:
         self.image_width = image_width
         self.seed = seed
         self.C = C
+        self.image_scale = image_scale
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
         scaler = StandardScaler().fit(X)
-        model = LogisticRegression(C=self.C, max_iter=1000).fit(scaler.transform(X), y)
+        weight = np.ones(X.shape[1], dtype=X.dtype)
+        weight[: self.image_width] = self.image_scale
+        # In float32, as the features are, a fit takes half the time.
+        model = LogisticRegression(C=self.C, max_iter=1000).fit(scaler.transform(X) * weight, y)
         self.classes_ = model.classes_
-        self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        self.mean_, self.scale_ = scaler.mean_, scaler.scale_ / weight
         self.coef_, self.intercept_ = model.coef_[0], model.intercept_[0]
         return self
 

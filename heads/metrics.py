@@ -7,16 +7,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.decisions import METRICS, count_decisions
 
-RESAMPLES = 500
+RESAMPLES = 200
 LEVEL = 0.95
 
 
-def resampling_weights(group: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+def resampling_weights(group: np.ndarray, seed: int) -> np.ndarray:
     """How often each row is drawn in each bootstrap sample of whole groups: float64 (R, N)."""
     _, member = np.unique(group, return_inverse=True)
     count = member.max() + 1
     rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, member].astype(
+    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, member].astype(
         float
     )
 

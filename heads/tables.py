@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +48,7 @@ def _lines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     short = {"accuracy": "acc", "balanced_accuracy": "bal", "f1": "f1"}[metric]
     table.add_column("head", no_wrap=True)
     for name in ("fit", "AUROC", "AP", f"{short}@.5", f"{short}@t", "t", "s"):

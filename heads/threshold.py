@@ -8,7 +8,6 @@ from heads.decisions import METRICS, count_decisions
 from heads.metrics import interval, resampling_weights
 
 DEFAULT = 0.5
-RESAMPLES = 200
 MOST_CANDIDATES = 200
 
 
@@ -37,7 +36,7 @@ def tune_threshold(
     candidates = candidate_thresholds(probability)
     decision = probability[:, None] > candidates[None, :]
     half = int(np.flatnonzero(candidates == DEFAULT)[0])
-    drawn = resampling_weights(group, seed, RESAMPLES)
+    drawn = resampling_weights(group, seed)
     chosen = _best(y, decision, drawn, metric)
     scores = METRICS[metric](count_decisions(y, decision, (drawn == 0).astype(float)))
     gains = scores[np.arange(len(chosen)), chosen] - scores[:, half]

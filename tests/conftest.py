@@ -1,0 +1,112 @@
+"""Seeds, and what costs time to make: tiny weights, a small sample, one finished run."""
+
+import random
+import string
+
+import numpy as np
+import pytest
+import timm
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import DistilBertConfig, DistilBertModel
+
+from extract.config import ExtractConfig
+from extract.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
+from extract.sample import write_sample
+from extract.stage import extract
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LETTERS = string.ascii_lowercase + string.digits
+
+
+def seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    seed()
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer():
+    """f() -> a WordPiece tokenizer that spells words out, with BERT's special tokens."""
+
+    def make():
+        words = [*SPECIAL, *string.punctuation, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+        vocabulary = {word: number for number, word in enumerate(words)}
+        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        ends = [(word, vocabulary[word]) for word in ("[SEP]", "[CLS]")]
+        tokenizer.post_processor = processors.BertProcessing(*ends)
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_image_encoder():
+    """f() -> timm's smallest EfficientNet with random weights, 256-d."""
+    return lambda: ImageEncoder(timm.create_model("test_efficientnet", num_classes=0)).eval()
+
+
+@pytest.fixture(scope="session")
+def make_text_encoder(make_tokenizer):
+    """f(pooling="mean") -> a DistilBERT of two layers with random weights, 32-d."""
+
+    def make(pooling="mean"):
+        tokenizer = make_tokenizer()
+        config = DistilBertConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            dim=32,
+            hidden_dim=64,
+            n_layers=2,
+            n_heads=2,
+            max_position_embeddings=64,
+        )
+        backbone = DistilBertModel._from_config(config, attn_implementation="sdpa")
+        return TextEncoder(backbone, tokenizer, pooling).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory, make_image_encoder, make_text_encoder):
+    """Folder with image/ and text/, laid out as on the hub."""
+    seed()
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "image").mkdir()
+    save_image_encoder(make_image_encoder(), folder / "image")
+    save_text_encoder(make_text_encoder(), folder / "text")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sample(tmp_path_factory):
+    """Folder with a sample of 240 memes."""
+    return write_sample(tmp_path_factory.mktemp("sample") / "memes", memes=240)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_sample, tiny_weights):
+    """Settings of `tiny_run`."""
+    return ExtractConfig(
+        data=str(tiny_sample),
+        image_weights=str(tiny_weights / "image"),
+        text_weights=str(tiny_weights / "text"),
+        image_size=32,
+        max_tokens=32,
+        epochs=2,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_config):
+    """Folder of a run after stage one. Copy it before changing anything in it."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    extract(tiny_config, run)
+    return run

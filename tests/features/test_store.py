@@ -1,0 +1,170 @@
+"""features.h5 is the contract between the stages: whole, or refused with the reason."""
+
+import h5py
+import numpy as np
+import pytest
+
+from features.errors import UserError
+from features.store import read_attributes, read_features, writing
+from features.table import Rows
+
+COUNT = 12
+PER_ROW = ("image", "text", "joint_logit", "seen", "monitored")
+ATTRIBUTES = {"stamp": "s", "id_column": "ID", "config": {"seed": 3}}
+
+
+def make_rows():
+    ids = ["007", "7", "", "ü, 😀", 'say "no"', *(str(n) for n in range(100, COUNT + 95))]
+    return Rows(
+        id=np.array(ids, dtype=object),
+        split=np.array(["train", "val", "test"] * (COUNT // 3), dtype=object),
+        label=np.tile([0, 1, -1], COUNT // 3).astype(np.int8),
+        group=np.arange(COUNT, dtype=np.int32) // 2,
+        fold=np.tile([0, 1, -1], COUNT // 3).astype(np.int16),
+        order=np.arange(COUNT, dtype=np.int32)[::-1] - 1,
+    )
+
+
+def make_values(widths):
+    rng = np.random.default_rng(widths)
+    image, text = (rng.normal(size=(COUNT, width)).astype(np.float32) for width in widths)
+    logit = rng.normal(size=COUNT).astype(np.float32)
+    seen, monitored = rng.integers(0, 2, (2, COUNT)).astype(bool)
+    return dict(zip(PER_ROW, (image, text, logit, seen, monitored), strict=True))
+
+
+def fill(path, all_widths=((3, 2),), batches=(np.arange(COUNT),), left_out=()):
+    """Write a file with one space for each of `all_widths`, without the datasets `left_out`."""
+    with writing(path, make_rows(), ATTRIBUTES) as file:
+        for number, widths in enumerate(all_widths):
+            space = file.add_space(*widths)
+            space.describe({"number": number})
+            for name, values in make_values(widths).items():
+                for batch in batches if name not in left_out else ():
+                    space.write(name, batch, values[batch])
+    return path
+
+
+def refusal(path):
+    with pytest.raises(UserError) as error:
+        read_features(path)
+    return str(error.value)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "mine" / "features.h5"
+
+
+def test_what_is_written_comes_back_with_its_types(path):
+    table = read_features(fill(path, [(3, 2), (5, 4)]))
+    for name, expected in vars(make_rows()).items():
+        found = getattr(table.rows, name)
+        assert found.dtype == expected.dtype
+        assert found.tolist() == expected.tolist()
+    assert len(table) == COUNT
+    for number, (space, widths) in enumerate(zip(table.spaces, [(3, 2), (5, 4)], strict=True)):
+        assert (space.name, space.attributes) == (f"space_{number}", {"number": number})
+        for name, expected in make_values(widths).items():
+            found = getattr(space, name)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+    assert table.attributes == read_attributes(path) == ATTRIBUTES
+
+
+def test_batches_in_any_order_land_on_their_rows(path):
+    shuffled = np.random.default_rng(0).permutation(COUNT)
+    space = read_features(fill(path, batches=np.split(shuffled, 3))).spaces[0]
+    for name, expected in make_values((3, 2)).items():
+        np.testing.assert_array_equal(getattr(space, name), expected)
+
+
+def test_written_rows_can_be_read_back_while_writing(path):
+    with writing(path, make_rows(), ATTRIBUTES) as file:
+        space = file.add_space(3, 2)
+        space.write("image", np.array([5, 4]), np.array([[5.0] * 3, [4.0] * 3]))
+        assert space.read("image", slice(4, 6)).tolist() == [[4.0] * 3, [5.0] * 3]
+
+
+def test_the_eleventh_space_comes_after_the_third(path):
+    spaces = read_features(fill(path, [(n + 1, 1) for n in range(11)])).spaces
+    assert [space.image.shape[1] for space in spaces] == list(range(1, 12))
+
+
+def test_same_content_gives_the_same_bytes(tmp_path):
+    assert fill(tmp_path / "a.h5").read_bytes() == fill(tmp_path / "b.h5").read_bytes()
+
+
+def test_without_embeddings_none_is_read(path):
+    space = read_features(fill(path, left_out=("image", "text")), embeddings=False).spaces[0]
+    assert (space.image.shape, space.text.shape) == ((COUNT, 0), (COUNT, 0))
+    np.testing.assert_array_equal(space.joint_logit, make_values((3, 2))["joint_logit"])
+
+
+@pytest.mark.parametrize("name", ["image", "text", "joint_logit"])
+def test_forgotten_rows_are_refused_with_the_dataset_named(path, name):
+    assert f"space_0/{name} holds values that are not finite" in refusal(fill(path, left_out=name))
+
+
+def test_one_row_forgotten_is_refused(path):
+    assert "space_0/image" in refusal(fill(path, batches=[np.arange(COUNT - 1)]))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_write_leaves_no_file(path, error):
+    with pytest.raises(error), writing(path, make_rows(), ATTRIBUTES):
+        raise error
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_the_old_file(path):
+    before = fill(path).read_bytes()
+    with pytest.raises(RuntimeError), writing(path, make_rows(), {}) as file:
+        file.add_space(1, 1)
+        raise RuntimeError
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_file_names_the_command_to_run(path):
+    assert refusal(path) == f"{path} is missing. Run first: python pipeline.py extract"
+
+
+@pytest.mark.parametrize("kept", [0, 100, 2000, -1])
+def test_a_truncated_file_is_refused_with_what_to_do(path, kept):
+    whole = fill(path).read_bytes()
+    path.write_bytes(whole[:kept])
+    message = refusal(path)
+    assert "is not a whole HDF5 file" in message
+    assert message.endswith("Delete it and run: python pipeline.py extract --run mine")
+
+
+def test_a_file_damaged_inside_is_refused(path):
+    whole = bytearray(fill(path).read_bytes())
+    # The first kilobytes hold the addresses of everything else; the superblock stays.
+    whole[96:4096] = bytes(4000)
+    path.write_bytes(whole)
+    assert "Delete it and run: python pipeline.py extract --run mine" in refusal(path)
+
+
+def test_an_unfinished_file_is_refused(path):
+    with h5py.File(fill(path), "a") as file:
+        del file.attrs["finished"]
+    assert "was never finished" in refusal(path)
+
+
+def test_another_schema_is_refused(path):
+    with h5py.File(fill(path), "a") as file:
+        file.attrs["schema"] = 99
+    message = refusal(path)
+    assert "has schema 99, this version reads 1" in message
+    assert message.endswith("Delete it and run: python pipeline.py extract --run mine")
+
+
+@pytest.mark.parametrize("name", PER_ROW)
+def test_a_dataset_of_another_length_is_named(path, name):
+    with h5py.File(fill(path), "a") as file:
+        short = file[f"space_0/{name}"][:-1]
+        del file[f"space_0/{name}"]
+        file[f"space_0/{name}"] = short
+    assert f"space_0/{name} has {COUNT - 1} rows, rows/id has {COUNT}" in refusal(path)
