@@ -74,7 +74,7 @@ class ExtractConfig:
         choices=("linear", "mlp", "interaction"),
     )
 
-    epochs: int = setting(8, "Most epochs; early stopping may end sooner.", TRAINING, minimum=1)
+    epochs: int = setting(6, "Most epochs; early stopping may end sooner.", TRAINING, minimum=1)
     patience: int = setting(
         2, "Epochs without a lower monitored loss before stopping.", TRAINING, minimum=1
     )

@@ -35,7 +35,8 @@ def finetune(
     Returns one dict an epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or 1).
     """
     targets = torch.from_numpy(label.astype(np.float32)).to(model.machine.device)
-    optimizer = AdamW(_parameter_groups(model, config), weight_decay=config.weight_decay)
+    groups = _parameter_groups(model, config)
+    optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=True)
     scaler = torch.amp.GradScaler(
         model.machine.device.type, enabled=model.machine.scales_gradients()
     )

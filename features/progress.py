@@ -78,4 +78,5 @@ class _Rate:
         return self.done / max(time.perf_counter() - self.start, 1e-9)
 
     def text(self) -> str:
-        return f"{self.per_second():.0f} {self.unit}/s"
+        rate = self.per_second()
+        return f"{rate:.0f} {self.unit}/s" if rate >= 10 else f"{rate:.1f} {self.unit}/s"

@@ -90,7 +90,7 @@ class LightgbmHead(ClassifierMixin, BaseEstimator):
     def _principal(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (D,) and whitening axes (D, components) of one modality."""
         components = min(self.components, *X.shape)
-        pca = PCA(components, random_state=self.seed, svd_solver="covariance_eigh").fit(
+        pca = PCA(components, random_state=self.seed, svd_solver="randomized").fit(
             X.astype(np.float64)
         )
         spread = np.sqrt(np.maximum(pca.explained_variance_, np.finfo(np.float32).tiny))

@@ -33,7 +33,6 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         scaler = StandardScaler().fit(X)
         weight = np.ones(X.shape[1], dtype=X.dtype)
         weight[: self.image_width] = self.image_scale
-        # In float32, as the features are, a fit takes half the time.
         model = LogisticRegression(C=self.C, max_iter=1000).fit(scaler.transform(X) * weight, y)
         self.classes_ = model.classes_
         self.mean_, self.scale_ = scaler.mean_, scaler.scale_ / weight

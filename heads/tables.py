@@ -48,7 +48,7 @@ def _lines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     short = {"accuracy": "acc", "balanced_accuracy": "bal", "f1": "f1"}[metric]
     table.add_column("head", no_wrap=True)
     for name in ("fit", "AUROC", "AP", f"{short}@.5", f"{short}@t", "t", "s"):

@@ -11,7 +11,7 @@ FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 
 
 @pytest.fixture
-def no_gpu(monkeypatch):
+def no_gpu():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
 

@@ -18,8 +18,8 @@ def xor(count):
 def accuracy_on_xor(name):
     model = FUSIONS[name](6, 6)
     image, text, label = xor(256)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(100):
         optimizer.zero_grad()
         binary_cross_entropy_with_logits(model(image, text), label).backward()
         optimizer.step()

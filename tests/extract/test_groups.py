@@ -66,7 +66,8 @@ def test_the_same_picture_links_two_captions(grouped):
 
 
 @pytest.mark.parametrize(
-    "twin", ["GOOD MORNING!", "good, morning", "  good\n morning... ", "“Good—morning”", "good_morning"]
+    "twin",
+    ["GOOD MORNING!", "good, morning", "  good\n morning... ", "“Good—morning”", "good_morning"],
 )
 def test_case_punctuation_and_spaces_hide_no_repeat(grouped, twin):
     assert grouped(["Good morning", twin, "good mourning"], [0, 1, 2]) == [0, 0, 1]
@@ -77,7 +78,7 @@ def test_accents_typed_in_two_ways_are_one_caption():
 
 
 def test_captions_in_other_scripts_stay_apart(grouped):
-    assert grouped(["доброе утро", "早上好", "काम", "कम"], [0, 1, 2, 3]) == [0, 1, 2, 3]
+    assert grouped(["доброе утро", "早上好", "काल", "कील"], [0, 1, 2, 3]) == [0, 1, 2, 3]
 
 
 def test_a_chain_of_captions_and_pictures_is_one_group(grouped):
@@ -193,7 +194,7 @@ def test_fitted_monitored_held_out_and_test_rows_are_disjoint_down_to_groups(val
 
 def test_too_few_groups_for_the_folds_name_the_flag():
     split, label, _ = rows(train=40, test=0)
-    with pytest.raises(UserError, match="3 groups.*--folds"):
+    with pytest.raises(UserError, match=r"3 groups.*--folds"):
         assign_folds(split, label, np.arange(40) % 3, 5, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""A setting that is misspelt or out of range stops the run, and the message says what is allowed."""
+"""A setting that is misspelt or out of range stops the run; the message says what is allowed."""
 
 from dataclasses import dataclass
 

@@ -5,8 +5,11 @@ import numpy as np
 from features.store import writing
 from features.table import FeatureTable, Rows, Space
 
-WIDTHS = (12, 8)
+WIDTHS = (6, 4)
 """Image and text columns."""
+
+QUICK = {"heads.boosting.ROUNDS": 30, "heads.metrics.RESAMPLES": 40}
+"""What the `quick` fixture sets."""
 
 
 def problem(signal, count, seed, widths=WIDTHS):

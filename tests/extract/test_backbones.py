@@ -1,0 +1,122 @@
+"""The default way in: weights from the hub's cache, at their true sizes, without a network."""
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import timm
+import torch
+from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+from extract.backbones import HUB_IMAGE, HUB_TEXT, load_backbones
+from extract.config import ExtractConfig
+from extract.embed import embed
+from extract.finetune import finetune
+from extract.fusion import FUSIONS
+from extract.groups import Plan
+from extract.inputs import Inputs, tokenise
+from extract.model import JointModel
+from features.errors import UserError
+from features.store import read_features, writing
+from features.table import Rows
+
+REVISIONS = {HUB_IMAGE: "0123456789" * 4, HUB_TEXT: "fedcba9876" * 4}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty hub cache, offline."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def snapshot(cache, repository):
+    """Lay a repository out as the hub client does, at the revision above."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(REVISIONS[repository])
+    found = folder / "snapshots" / REVISIONS[repository]
+    found.mkdir(parents=True)
+    return found
+
+
+@pytest.fixture
+def filled_cache(cache, make_tokenizer):
+    """Both repositories, random weights: as there, with a classifier and a language model head."""
+    image = timm.create_model("efficientnet_b0.ra_in1k", pretrained=False)
+    timm.models.save_for_hf(image, snapshot(cache, HUB_IMAGE), safe_serialization=True)
+    text = snapshot(cache, HUB_TEXT)
+    DistilBertForMaskedLM(DistilBertConfig()).save_pretrained(text)
+    make_tokenizer().save(str(text / "tokenizer.json"))
+    return cache
+
+
+@pytest.fixture
+def dumped(make_inputs, fp32, tmp_path):
+    """f(backbones) -> features of eight memes after one training step"""
+
+    def run(backbones):
+        label = np.arange(8) % 2
+        captions = [f"meme {n}" for n in range(8)]
+        captions = tokenise(captions, backbones.text.tokenizer, 16, backbones.text.pad_id)
+        inputs = Inputs(make_inputs(label, size=32).pictures, captions)
+        fusion = FUSIONS["interaction"](backbones.image.dim, backbones.text.dim)
+        model = JointModel(backbones.image, backbones.text, fusion, fp32)
+        before = {name: value.clone() for name, value in model.named_parameters()}
+        plan = Plan(np.arange(8) < 6, np.arange(8) >= 6)
+        finetune(model, inputs, label, plan, ExtractConfig(epochs=1, batch_size=6))
+        moved = {
+            name.split(".")[0]
+            for name, value in model.named_parameters()
+            if not torch.equal(value, before[name])
+        }
+        rows = Rows(*(np.arange(8).astype(str).astype(object),) * 2, *(np.zeros(8),) * 4)
+        with writing(tmp_path / "features.h5", rows, {}) as file:
+            space = file.add_space(model.image.dim, model.text.dim)
+            embed(model, inputs, space.write, space.read)
+            space.describe({})
+        return moved, read_features(tmp_path / "features.h5")
+
+    return run
+
+
+def test_hub_weights_at_true_size_load_train_a_step_and_reach_features_h5(filled_cache, dumped):
+    backbones = load_backbones("hub", None, None, "mean")
+    assert (backbones.image.dim, backbones.text.dim) == (1280, 768)
+    assert backbones.image_origin == {"name": HUB_IMAGE, "revision": REVISIONS[HUB_IMAGE]}
+    assert backbones.text_origin == {"name": HUB_TEXT, "revision": REVISIONS[HUB_TEXT]}
+    scaled = [(backbones.image.mean / 255).flatten(), (backbones.image.std / 255).flatten()]
+    assert scaled[0].tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert scaled[1].tolist() == pytest.approx([0.229, 0.224, 0.225])
+    assert backbones.image.interpolation == "bicubic"
+    moved, features = dumped(backbones)
+    assert moved == {"image", "text", "fusion"}
+    assert features.spaces[0].image.shape == (8, 1280)
+    assert features.spaces[0].text.shape == (8, 768)
+
+
+def test_no_cache_and_no_network_names_the_three_ways_out(cache):
+    with pytest.raises(UserError) as error:
+        load_backbones("hub", None, None, "mean")
+    for words in (HUB_IMAGE, "network access", "--weights bundled", "--image-weights DIR"):
+        assert words in str(error.value)
+
+
+def test_a_cache_that_lacks_the_weights_is_refused_and_names_them(cache):
+    (snapshot(cache, HUB_IMAGE) / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        load_backbones("hub", None, None, "mean")
+
+
+def test_local_folders_take_the_place_of_the_hub(cache, tiny_weights):
+    image, text = (str(tiny_weights / tower) for tower in ("image", "text"))
+    backbones = load_backbones("hub", image, text, "first")
+    assert (backbones.image.dim, backbones.text.dim) == (256, 32)
+    assert backbones.text.pooling == "first"
+    assert backbones.image_origin == {"name": image, "revision": "local"}
+    assert backbones.text_origin == {"name": text, "revision": "local"}
+
+
+def test_one_local_folder_does_not_excuse_the_other_modality(cache, tiny_weights):
+    with pytest.raises(UserError, match=HUB_TEXT):
+        load_backbones("hub", str(tiny_weights / "image"), None, "mean")

@@ -1,0 +1,193 @@
+"""The training loop learns from the rows it may learn from, and leaves the epoch it says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from extract import finetune as module
+from extract.config import ExtractConfig
+from extract.device import Machine
+from extract.finetune import finetune
+from extract.groups import Plan
+from extract.model import JointModel
+from features.errors import UserError
+
+ROWS = np.arange(120)
+LABEL = (ROWS % 3 == 0).astype(np.int8)
+# 80 fitted, 20 monitored; 10 held out and 10 test rows are none of its business.
+PLAN = Plan(ROWS < 80, (ROWS >= 80) & (ROWS < 100))
+CONFIG = ExtractConfig(
+    epochs=5, patience=5, batch_size=16, lr_image=0.01, lr_text=0.05, lr_fusion=0.05
+)
+
+
+@pytest.fixture
+def train(toy_model, make_inputs):
+    """f(label, inputs, **settings) -> history, always from the same weights and seed."""
+    start = {name: value.clone() for name, value in toy_model.state_dict().items()}
+
+    def run(label=LABEL, inputs=None, **settings):
+        toy_model.load_state_dict(start)
+        torch.manual_seed(0)
+        inputs = inputs or make_inputs(LABEL)
+        return finetune(toy_model, inputs, label, PLAN, replace(CONFIG, **settings))
+
+    return run
+
+
+@pytest.fixture
+def misleading():
+    """Labels whose monitored rows get worse the better the fitted ones are learnt."""
+    label = LABEL.copy()
+    label[PLAN.monitored] ^= 1
+    return label
+
+
+def monitored_loss(model, inputs, label):
+    rows = np.flatnonzero(PLAN.monitored)
+    with torch.inference_mode():
+        logits = model.eval()(inputs.pixels(rows), *inputs.tokens(rows))
+    return binary_cross_entropy_with_logits(logits, torch.tensor(label[rows]).float()).item()
+
+
+def flipped(rows):
+    label = LABEL.copy()
+    label[rows] ^= 1
+    return label
+
+
+# Learning
+
+
+def test_an_easy_problem_is_learnt(train):
+    history = train(epochs=30)
+    assert [past["epoch"] for past in history] == list(range(1, 31))
+    assert history[-1]["train_loss"] < 0.3 * history[0]["train_loss"]
+    assert history[-1]["monitored_loss"] < 0.3
+    assert history[-1]["monitored_accuracy"] > 0.9
+
+
+def test_the_same_seed_trains_the_same_model(train):
+    assert train() == train()
+    assert train(seed=1) != train()
+
+
+def test_a_model_that_comes_in_evaluation_mode_is_trained_all_the_same(train, toy_model):
+    history = train()
+    toy_model.eval()
+    assert train() == history
+
+
+def test_only_fitted_rows_are_learnt_from(train):
+    first = train(epochs=1)[0]["train_loss"]
+    assert train(flipped(~PLAN.fitted), epochs=1)[0]["train_loss"] == first
+    assert train(flipped(np.flatnonzero(PLAN.fitted)[:5]), epochs=1)[0]["train_loss"] != first
+
+
+def test_pictures_and_captions_of_other_rows_do_not_reach_the_training(train, make_inputs):
+    other = make_inputs(LABEL)
+    other.pictures.pixels[~PLAN.fitted] ^= 255
+    for row in np.flatnonzero(~PLAN.fitted):
+        other.captions.tokens[row][:] = 19
+    assert train(inputs=other, epochs=1)[0]["train_loss"] == train(epochs=1)[0]["train_loss"]
+
+
+def test_rows_that_are_neither_fitted_nor_monitored_change_nothing(train):
+    unknown = np.where(PLAN.fitted | PLAN.monitored, LABEL, -1).astype(np.int8)
+    assert train(unknown) == train()
+
+
+# Choosing the epoch
+
+
+def test_the_model_left_behind_is_the_best_epochs_and_not_the_last(
+    train, toy_model, make_inputs, misleading
+):
+    history = train(misleading)
+    losses = [past["monitored_loss"] for past in history]
+    assert np.argmin(losses) < len(losses) - 1
+    found = monitored_loss(toy_model, make_inputs(LABEL), misleading)
+    assert found == pytest.approx(min(losses), abs=1e-6)
+    assert [past["best"] for past in history] == [int(loss == min(losses)) for loss in losses]
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_training_stops_after_patience_epochs_without_a_better_one(train, misleading, patience):
+    history = train(misleading, epochs=10, patience=patience)
+    best = next(past["epoch"] for past in history if past["best"])
+    assert len(history) == best + patience
+
+
+def test_training_that_keeps_improving_is_not_stopped(train):
+    assert len(train(patience=1, lr_image=0.0, lr_text=0.002, lr_fusion=0.002)) == 5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_that_diverges_is_a_user_error(train):
+    with pytest.raises(UserError, match="--lr"):
+        train(lr_image=1e30, lr_text=1e30, lr_fusion=1e30)
+
+
+# The optimizer
+
+
+@pytest.mark.parametrize("part", ["image", "text", "fusion"])
+def test_every_part_has_its_own_learning_rate(train, toy_model, part):
+    before = {name: value.clone() for name, value in toy_model.named_parameters()}
+    train(**{f"lr_{part}": 0.0})
+    for name, value in toy_model.named_parameters():
+        assert torch.equal(value, before[name]) is name.startswith(part), name
+
+
+def test_weight_decay_spares_biases_and_normalisation(toy_model):
+    groups = module._parameter_groups(toy_model, CONFIG)
+    owned = [value for group in groups for value in group["params"]]
+    assert {id(value) for value in owned} == {id(value) for value in toy_model.parameters()}
+    assert len(owned) == len(list(toy_model.parameters()))
+    for group in groups:
+        for value in group["params"]:
+            assert ("weight_decay" not in group) is (value.ndim > 1)
+        assert group.get("weight_decay", 0.0) == 0.0
+
+
+def test_all_learning_rates_fall_when_the_monitored_loss_does_not(train, misleading, monkeypatch):
+    made = []
+
+    class Kept(torch.optim.AdamW):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    monkeypatch.setattr(module, "AdamW", Kept)
+    history = train(misleading, epochs=4)
+    worse = len(history) - 1
+    assert history[0]["best"]
+    rates = {group["lr"] for group in made[0].param_groups}
+    factor = module.PLATEAU_FACTOR**worse
+    assert sorted(rates) == pytest.approx([0.01 * factor, 0.05 * factor])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "enabled"),
+    [(torch.float32, False), (torch.bfloat16, False), (torch.float16, True)],
+)
+def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
+    toy_model, make_inputs, monkeypatch, dtype, enabled
+):
+    made = []
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(
+        torch.amp, "GradScaler", lambda *args, **kw: made.append(scaler(*args, **kw)) or made[-1]
+    )
+    model = JointModel(
+        toy_model.image,
+        toy_model.text,
+        toy_model.fusion,
+        Machine(torch.device("cpu"), dtype, dtype),
+    )
+    history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG)
+    assert made[0].is_enabled() is enabled
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]

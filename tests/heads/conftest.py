@@ -1,0 +1,51 @@
+"""One run of stage two, fitted once, for all tests that only look at it."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import planted
+import pytest
+
+from features.table import FeatureTable
+from heads.config import FitConfig, SubmitConfig
+from heads.stage import fit_heads, submit
+
+HEADS = "linear,lightgbm"
+
+
+class Run(NamedTuple):
+    """A run's folder, its features, and what stage two printed to stdout."""
+
+    folder: Path
+    features: FeatureTable
+    fit_output: str
+    submit_output: str
+
+
+def hurry(patch):
+    for name, value in planted.QUICK.items():
+        patch.setattr(name, value)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Fewer trees and resamples, where neither is what is tested."""
+    hurry(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run on one space. Look, do not touch: `run` is a copy to change."""
+    folder = tmp_path_factory.mktemp("finished")
+    features = planted.table("xor")
+    planted.write(folder / "features.h5", features)
+    outputs = [io.StringIO(), io.StringIO()]
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        with contextlib.redirect_stdout(outputs[0]):
+            fit_heads(FitConfig(HEADS), folder)
+        with contextlib.redirect_stdout(outputs[1]):
+            submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
+    return Run(folder, features, *(output.getvalue() for output in outputs))
