@@ -78,9 +78,10 @@ def _parameter(field: dataclasses.Field) -> inspect.Parameter:
 @with_settings(ExtractConfig)
 def extract(config: ExtractConfig, *, run: RunName = "default", force: Force = False) -> None:
     """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
+    folder = _folder(run)
     from extract.stage import extract as run_stage
 
-    print(run_stage(config, _folder(run), force))
+    print(run_stage(config, folder, force))
 
 
 @app.command()
@@ -187,8 +188,8 @@ def _folder(name: str) -> Path:
 
 def main() -> int:
     """Run a command; a mistake of the user's ends in one message and exit code 2."""
-    # Read by OpenMP when torch or LightGBM is loaded: a thread that waits by spinning takes the core
-    # from whoever it waits for, where another program shares the machine.
+    # Read when OpenMP is loaded. Where another program shares the machine, a thread that waits by
+    # spinning takes the core from whoever it waits for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         # Not standalone: typer would word and exit by itself.

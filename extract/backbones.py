@@ -1,5 +1,6 @@
 """Image and text encoders by name: from the hub, bundled as packages, or from a local folder."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def _text(weights: str, folder: str | None, pooling: str) -> tuple[TextEncoder, 
 
 
 def _local_origin(folder: str) -> dict[str, str]:
-    return {"name": str(Path(folder).resolve()), "revision": "local"}
+    weights = Path(folder) / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest}"}
 
 
 def _snapshot(repository: str) -> Path:

@@ -69,11 +69,19 @@ def open_picture(source: Path | BytesIO) -> Image.Image:
     Raises OSError, ValueError or DecompressionBombError for what Pillow cannot decode.
     """
     with Image.open(source) as picture:
-        upright = ImageOps.exif_transpose(picture)
+        upright = _eight_bits(ImageOps.exif_transpose(picture))
         if upright.has_transparency_data:
             layer = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
         return upright.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale 16-bit grey, which Pillow would clip to white, to 8 bits."""
+    if not picture.mode.startswith("I;16"):
+        return picture
+    grey = np.asarray(picture).astype(np.uint16) // 257
+    return Image.fromarray(grey.astype(np.uint8))
 
 
 def to_pixels(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
@@ -109,9 +117,15 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
         picture = open_picture(BytesIO(data))
         pixels = to_pixels(picture, size, interpolation)
         return _Decoded(digest, pixels, perceptual_hash(picture), "")
-    # Pillow's readers raise SyntaxError for some broken files.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return _Decoded(digest, grey, 0, str(error))
+    # Pillow's readers raise all of these for broken files.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        RuntimeError,
+        Image.DecompressionBombError,
+    ) as error:
+        return _Decoded("", grey, 0, str(error))
 
 
 def _unreadable(table: MemeTable, row: int, fault: str) -> Problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 from features.errors import UserError
 
 transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
 
 
 class ImageEncoder(nn.Module):
@@ -67,10 +69,11 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
     """Load a timm model from a folder with config.json and model.safetensors."""
     require_files(folder, "--image-weights", ("config.json", "model.safetensors"))
     try:
-        # timm's create_model writes hints about the name to stderr; the error below has them.
-        backbone = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        # With its classifier, the weights are loaded strictly: none is left at random.
+        backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
         raise UserError(f"{folder}: timm cannot load this image model: {error}") from error
+    backbone.reset_classifier(0)
     return ImageEncoder(backbone)
 
 
@@ -79,12 +82,24 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            backbone = AutoModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+            backbone, loading = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+                dtype=torch.float32,
+                output_loading_info=True,
             )
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises bare Exception
         raise UserError(f"{folder}: transformers cannot load this text model: {error}") from error
+    # A pooler is not used, and masked language models come without one.
+    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise UserError(
+            f"{folder}: transformers cannot load this text model: model.safetensors lacks "
+            f"{', '.join(missing)}"
+        )
     return TextEncoder(backbone, tokenizer, pooling)
 
 

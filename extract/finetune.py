@@ -15,6 +15,7 @@ from extract.config import ExtractConfig
 from extract.groups import Plan
 from extract.inputs import Inputs, training_batches
 from extract.model import JointModel
+from features.errors import UserError
 from features.progress import progress, say
 
 MAX_GRADIENT_NORM = 1.0
@@ -49,9 +50,14 @@ def finetune(
     for epoch, batches in enumerate(_epochs(inputs, plan, config), start=1):
         loss = _train_epoch(model, average, inputs, targets, batches, optimizer, scaler, epoch)
         monitored = _evaluate(average.module, inputs, targets, np.flatnonzero(plan.monitored))
+        if not np.isfinite(monitored["monitored_loss"]):
+            raise UserError(
+                f"epoch {epoch}: the monitored loss is {monitored['monitored_loss']}: training "
+                "diverged. Lower --lr-image, --lr-text or --lr-fusion."
+            )
         plateau.step(monitored["monitored_loss"])
         history.append({"epoch": epoch, "train_loss": loss, **monitored, "best": 0})
-        if monitored["monitored_loss"] <= min(past["monitored_loss"] for past in history):
+        if _best_epoch(history) == epoch:
             best = {name: value.clone() for name, value in average.module.state_dict().items()}
         _announce(history[-1])
         if epoch - _best_epoch(history) >= config.patience:

@@ -1,6 +1,6 @@
 """Which memes are near-duplicates, and folds that never split a group of them."""
 
-import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,10 @@ def group_memes(table: MemeTable, pictures: Pictures) -> np.ndarray:
 
 def normalise_caption(caption: str) -> str:
     """Letters and digits in lower case, one space between words."""
-    return re.sub(r"[\W_]+", " ", caption.casefold()).strip()
+    folded = unicodedata.normalize("NFKC", caption).casefold()
+    # Marks belong to words: without its vowel signs, a Hindi caption would equal others.
+    kept = [c if unicodedata.category(c)[0] in "LMN" else " " for c in folded]
+    return " ".join("".join(kept).split())
 
 
 def assign_folds(
@@ -118,13 +121,13 @@ def _near_pairs(pictures: Pictures, block: int = 512) -> np.ndarray:
 def _stratified(label: np.ndarray, group: np.ndarray, parts: int, seed: int) -> np.ndarray:
     """Number of the part that each row falls into: int16."""
     part = np.zeros(len(label), dtype=np.int16)
-    groups = len(np.unique(group))
+    groups, classes = len(np.unique(group)), np.bincount(label, minlength=2)
     if parts < 2:
         return part
-    if groups < parts:
+    if min(groups, classes.max()) < parts:
         raise UserError(
-            f"{groups} groups of near-duplicate memes cannot be cut into {parts} folds. Add rows, "
-            "or pass fewer --folds."
+            f"{groups} groups of near-duplicate memes ({classes[1]} positive and {classes[0]} "
+            f"negative rows) cannot be cut into {parts} parts. Add rows, or pass fewer --folds."
         )
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     for number, (_, rows) in enumerate(splitter.split(label, label, group)):

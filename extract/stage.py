@@ -47,7 +47,11 @@ def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
     )
     prepared = _prepare(config, run, backbones)
     settings = {**to_dict(config), "data": None}
-    made_from = {"config": settings, "fingerprint": prepared.fingerprint()}
+    made_from = {
+        "config": settings,
+        "fingerprint": prepared.fingerprint(),
+        "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
+    }
     if features.exists() and not force and _is_current(features, made_from):
         say(f"{features} is up to date: same data, same settings (--force makes it anew)")
         return features
@@ -61,13 +65,13 @@ def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
         "id_column": prepared.table.id_column,
         "label_column": prepared.table.label_column,
     }
-    write_json(run / "config.json", to_dict(config))
     with writing(features, rows, identity) as file:
         about = _describe(backbones, config, history)
         _dump(file.add_space(model.image.dim, model.text.dim), model, prepared, plan, about)
         # The backbones go into place just before the file that vouches for them.
         checkpoint = _checkpoint(identity["stamp"], config)
         save_checkpoint(model, checkpoint, run / "backbones" / "space_0")
+        write_json(run / "config.json", to_dict(config))
     return features
 
 
@@ -117,6 +121,8 @@ def _is_current(features: Path, made_from: dict[str, Any]) -> bool:
     ]
     if old["fingerprint"] != made_from["fingerprint"]:
         changed.append("the data: other rows, captions, labels or pictures")
+    if old["weights"] != made_from["weights"]:
+        changed.append("the pretrained weights: other revisions or files")
     if not changed:
         return True
     raise UserError(

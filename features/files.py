@@ -41,7 +41,10 @@ def read_json(path: Path, made_by: str) -> dict:
     if not path.is_file():
         raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        return content
     except ValueError as error:
         raise UserError(
             f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}"

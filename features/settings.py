@@ -55,4 +55,7 @@ def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
             raise UserError(f'{kind.__name__}: unknown setting "{key}".{hint}')
-    return kind(**values)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"{kind.__name__}: {error}. Run again the command that wrote it") from error

@@ -56,7 +56,8 @@ class FeatureWriter:
             shape = (self._count, width)
             group.create_dataset(name, shape, "f4", chunks=chunks, fillvalue=np.nan)
         for name, dtype in PER_ROW.items():
-            group.create_dataset(name, (self._count,), dtype)
+            fill = np.nan if dtype == "f4" else False
+            group.create_dataset(name, (self._count,), dtype, fillvalue=fill)
         return SpaceWriter(group)
 
 
@@ -79,7 +80,7 @@ def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
 
     Raises UserError if the file is absent, unfinished, damaged or of another schema.
     """
-    with _open(path) as file:
+    with _open(path) as file, _damage_named(path):
         rows = Rows(**{name: _column(file["rows"], name) for name in ROWS})
         names = sorted((n for n in file if n.startswith("space_")), key=lambda n: int(n[6:]))
         spaces = [_space(file[name], name, len(rows), path, embeddings) for name in names]
@@ -88,8 +89,17 @@ def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
 
 def read_attributes(path: Path) -> dict[str, Any]:
     """The file's attributes alone: config, fingerprint, column names."""
-    with _open(path) as file:
+    with _open(path) as file, _damage_named(path):
         return json.loads(file.attrs["attributes"])
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what h5py raises for a file damaged inside into a UserError."""
+    try:
+        yield
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). {_again(path)}") from error
 
 
 @contextmanager

@@ -44,6 +44,8 @@ class LightgbmHead(ClassifierMixin, BaseEstimator):
             subsample_freq=1,
             reg_lambda=10.0,
             random_state=self.seed,
+            # A few thousand rows do not pay for threads, which stall where cores are shared.
+            n_jobs=1,
             deterministic=True,
             force_row_wise=True,
             verbosity=-1,

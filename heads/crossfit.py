@@ -77,13 +77,12 @@ def number_folds(rows: Rows, space: Space, seed: int) -> np.ndarray:
     Raises UserError if there are too few of them to be cut.
     """
     unseen = np.flatnonzero(rows.labelled & ~space.seen)
-    rarer = np.bincount(rows.label[unseen], minlength=2).min()
-    groups = len(np.unique(rows.group[unseen]))
-    if min(rarer, groups) < FOLDS:
+    groups = [len(np.unique(rows.group[unseen[rows.label[unseen] == c]])) for c in (0, 1)]
+    if min(groups) < FOLDS:
         raise UserError(
-            f"{space.name}: {len(unseen)} rows were left out of fine-tuning, {rarer} of the rarer "
-            f"class, in {groups} groups; heads need at least {FOLDS} of each. Add rows, or run "
-            "extract with fewer --folds, so that more are left out."
+            f"{space.name}: {len(unseen)} rows were left out of fine-tuning. Of near-duplicate "
+            f"groups, {groups[0]} hold negative and {groups[1]} positive ones; heads need {FOLDS} "
+            "of each. Add rows, or run extract with fewer --folds, so that more are left out."
         )
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     numbers = np.full(len(rows), -1)

@@ -30,12 +30,14 @@ class JointHead(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Label at 0.5."""
-        return (self.predict_proba(X)[:, 1] > 0.5).astype(int)
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def save(self, folder: Path) -> None:
         """Nothing was learned."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Nothing was learned."""
-        return cls()
+        """Ready to predict."""
+        head = cls()
+        head.classes_ = np.array([0, 1])
+        return head

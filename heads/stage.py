@@ -33,6 +33,8 @@ def fit_heads(config: FitConfig, run: Path) -> Path:
     Prints the table of all heads of the run; returns the path of metrics.json.
     """
     table = read_features(run / "features.h5")
+    # An ensemble is of the heads as they were.
+    (run / "heads" / "ensemble.json").unlink(missing_ok=True)
     stamp = table.attributes["stamp"]
     names = [*config.names(), *STAGE_ONE, *REFERENCES]
     with progress("fit heads", len(names), "heads") as advance:

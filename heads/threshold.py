@@ -37,13 +37,15 @@ def tune_threshold(
     decision = probability[:, None] > candidates[None, :]
     half = int(np.flatnonzero(candidates == DEFAULT)[0])
     drawn = resampling_weights(group, seed)
+    drawn = drawn[(drawn == 0).any(axis=1)]
     chosen = _best(y, decision, drawn, metric)
     scores = METRICS[metric](count_decisions(y, decision, (drawn == 0).astype(float)))
     gains = scores[np.arange(len(chosen)), chosen] - scores[:, half]
     everything = np.ones((1, len(y)))
     best = _best(y, decision, everything, metric)[0]
     score = METRICS[metric](count_decisions(y, decision, everything))[0]
-    spread = interval(gains)
+    # With a group or two, every resample can draw all rows and leave none to judge on.
+    spread = interval(gains) if len(gains) else [0.0, 0.0]
     taken = spread[0] > 0
     return Threshold(
         float(candidates[best] if taken else DEFAULT),

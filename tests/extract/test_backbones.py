@@ -1,5 +1,8 @@
 """The default way in: weights from the hub's cache, at their true sizes, without a network."""
 
+import hashlib
+from pathlib import Path
+
 import huggingface_hub.constants
 import numpy as np
 import pytest
@@ -113,8 +116,9 @@ def test_local_folders_take_the_place_of_the_hub(cache, tiny_weights):
     backbones = load_backbones("hub", image, text, "first")
     assert (backbones.image.dim, backbones.text.dim) == (256, 32)
     assert backbones.text.pooling == "first"
-    assert backbones.image_origin == {"name": image, "revision": "local"}
-    assert backbones.text_origin == {"name": text, "revision": "local"}
+    for origin, folder in ((backbones.image_origin, image), (backbones.text_origin, text)):
+        digest = hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
+        assert origin == {"name": folder, "revision": f"sha256:{digest}"}
 
 
 def test_one_local_folder_does_not_excuse_the_other_modality(cache, tiny_weights):

@@ -124,7 +124,7 @@ def test_a_class_that_is_all_but_absent_stops_with_its_count():
     features = planted.table()
     label = np.zeros(len(features))
     label[np.flatnonzero(features.rows.labelled & ~features.spaces[0].seen)[:: 144 // 4]] = 1
-    with pytest.raises(UserError, match=r"4 of the rarer class"):
+    with pytest.raises(UserError, match=r"\d hold negative and 4 positive"):
         number_folds(relabelled(features, label), features.spaces[0], 0)
 
 

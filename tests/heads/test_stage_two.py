@@ -302,7 +302,7 @@ def test_an_ensemble_older_than_its_heads_does_not_score(finished, run):
     shutil.rmtree(run / "heads" / "lightgbm")
     solve(run)
     fit_heads(FitConfig("linear", metric="f1"), run)
-    with pytest.raises(UserError, match=r"Run: python pipeline\.py submit"):
+    with pytest.raises(UserError, match=r"Run first: python pipeline\.py submit"):
         score_memes(finished.features, run / "heads")
 
 
