@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+HIDDEN = 64
 EPOCHS = 30
 PATIENCE = 4
 BATCH = 128
@@ -19,13 +20,13 @@ BATCH = 128
 class MlpHead(ClassifierMixin, BaseEstimator):
     """One hidden layer, dropout, AdamW; the best epoch on `eval_set` is kept."""
 
-    GRID: ClassVar = [{"hidden": 64}]
+    GRID: ClassVar = [{"learning_rate": 3e-4}, {"learning_rate": 1e-3}]
     stops_early: ClassVar = True
 
-    def __init__(self, image_width: int = 0, seed: int = 0, hidden: int = 64) -> None:
+    def __init__(self, image_width: int = 0, seed: int = 0, learning_rate: float = 3e-4) -> None:
         self.image_width = image_width
         self.seed = seed
-        self.hidden = hidden
+        self.learning_rate = learning_rate
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, eval_set: tuple[np.ndarray, np.ndarray] | None = None
@@ -35,7 +36,7 @@ class MlpHead(ClassifierMixin, BaseEstimator):
         scale = np.maximum(X.std(axis=0), 1e-6)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.module_ = _module(X.shape[1], self.hidden, X.mean(axis=0), scale)
+            self.module_ = _module(X.shape[1], X.mean(axis=0), scale)
             self._train(_tensors(X, y), _tensors(*eval_set) if eval_set else None)
         # In double precision, a probability does not depend on its neighbours in the batch.
         self.module_.double().eval()
@@ -59,15 +60,17 @@ class MlpHead(ClassifierMixin, BaseEstimator):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         weights = load_file(folder / "weights.safetensors")
-        hidden, columns = weights["1.weight"].shape
-        head = cls(hidden=hidden)
-        head.module_ = _module(columns, hidden, np.zeros(columns), np.ones(columns)).double().eval()
+        columns = weights["1.weight"].shape[1]
+        head = cls()
+        head.module_ = _module(columns, np.zeros(columns), np.ones(columns)).double().eval()
         head.module_.load_state_dict(weights)
         head.classes_ = np.array([0, 1])
         return head
 
     def _train(self, rows: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor] | None) -> None:
-        optimizer = torch.optim.AdamW(self.module_.parameters(), lr=1e-3, weight_decay=0.1)
+        optimizer = torch.optim.AdamW(
+            self.module_.parameters(), lr=self.learning_rate, weight_decay=0.1
+        )
         best_loss, best_state, waited = float("inf"), None, 0
         for _ in range(EPOCHS):
             self._epoch(rows, optimizer)
@@ -109,13 +112,13 @@ class _Standardise(nn.Module):
         return (X - self.mean) / self.scale
 
 
-def _module(columns: int, hidden: int, mean: np.ndarray, scale: np.ndarray) -> nn.Sequential:
+def _module(columns: int, mean: np.ndarray, scale: np.ndarray) -> nn.Sequential:
     return nn.Sequential(
         _Standardise(mean, scale),
-        nn.Linear(columns, hidden),
+        nn.Linear(columns, HIDDEN),
         nn.GELU(),
         nn.Dropout(0.5),
-        nn.Linear(hidden, 1),
+        nn.Linear(HIDDEN, 1),
     )
 
 
