@@ -149,17 +149,17 @@ def predict(
     ] = "auto",
 ) -> None:
     """Score new memes with what a run saved; writes id,probability,label."""
-    from extract.memes import read_unlabelled
-    from extract.scoring import embed_memes, read_one
+    from extract.scoring import embed_memes, read_many, read_one
     from heads.scoring import score_memes
     from heads.submission import predictions_csv, write_predictions
 
     one = image is not None and text is not None
     if one == (data is not None) or (not one and (image or text)):
         raise UserError("predict: pass either --data, or --image together with --text")
-    reading = read_one(image, text) if one else read_unlabelled(Path(data))
     folder = _folder(run)
-    table = embed_memes(reading, folder / "backbones", device, on_bad_rows)
+    backbones = folder / "backbones"
+    reading = read_one(image, text) if one else read_many(Path(data), backbones)
+    table = embed_memes(reading, backbones, device, on_bad_rows)
     scored = table.rows.id, *score_memes(table, folder / "heads")
     if out:
         print(write_predictions(out, *scored))
@@ -181,7 +181,7 @@ def sample(
 
 
 def _folder(name: str) -> Path:
-    if not name or Path(name).name != name:
+    if Path(name).name != name or name in ("", ".", ".."):
         raise UserError(f'--run: found "{name}", allowed: a name; the run\'s folder is runs/NAME')
     return RUNS / name
 

@@ -33,6 +33,8 @@ class Checkpoint:
     image_size: int
     max_tokens: int
     precision: str
+    columns: dict[str, str | None]
+    """The columns that flags named, for tables to be scored later."""
 
 
 def save_checkpoint(model: JointModel, checkpoint: Checkpoint, folder: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from features.settings import check, setting
 
+ON_BAD_ROWS = ("stop", "blank")
 DATA, WEIGHTS, MODEL, TRAINING, MACHINE = "Data", "Weights", "Model", "Training", "Machine"
 
 
@@ -33,11 +34,11 @@ class ExtractConfig:
         "stop: list every bad row and exit. blank: keep bad test rows with a grey image or an "
         "empty caption, leave bad train and val rows out.",
         DATA,
-        choices=("stop", "blank"),
+        choices=ON_BAD_ROWS,
     )
     folds: int = setting(
         5,
-        "Grouped folds of the labelled rows; without a val split, the backbones leave one out.",
+        "Grouped folds of train; the backbones leave the first out, or val if there is one.",
         DATA,
         minimum=2,
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from extract.table import MemeTable, Problem
 from features.progress import progress
@@ -111,12 +111,14 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
     grey = np.full((3, size, size), GREY, dtype=np.uint8)
     if not path:
         return _Decoded("", grey, 0, "")
-    data = Path(path).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
     try:
+        data = Path(path).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
         picture = open_picture(BytesIO(data))
         pixels = to_pixels(picture, size, interpolation)
         return _Decoded(digest, pixels, perceptual_hash(picture), "")
+    except UnidentifiedImageError:
+        return _Decoded("", grey, 0, "not a picture in a format that Pillow reads")
     # Pillow's readers raise all of these for broken files.
     except (
         OSError,

@@ -44,7 +44,11 @@ def choose_machine(device: str, precision: str) -> Machine:
             raise UserError("--precision fp16 needs a GPU. On a CPU, allowed: auto, fp32, bf16")
         return Machine(chosen, DTYPES[precision], DTYPES[precision])
     if chosen.type == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        dtype = (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float16
+        )
         return Machine(chosen, dtype, dtype)
     if chosen.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return Machine(chosen, torch.float32, torch.bfloat16)

@@ -107,12 +107,12 @@ def plan_holdout(label: np.ndarray, group: np.ndarray, fold: np.ndarray, seed: i
 def _near_pairs(pictures: Pictures, block: int = 512) -> np.ndarray:
     """Pairs of distinct pictures within HASH_RADIUS: int64 (2, pairs)."""
     hashes = pictures.hashes
-    seen = np.array([bool(digest) for digest in pictures.digests])
+    readable = np.array([bool(digest) for digest in pictures.digests])
     pairs = [np.empty((2, 0), dtype=np.int64)]
     for start in range(0, len(hashes), block):
         rows = hashes[start : start + block, None]
         near = np.bitwise_count(rows ^ hashes[None, :]) <= HASH_RADIUS
-        near &= seen[start : start + block, None] & seen[None, :]
+        near &= readable[start : start + block, None] & readable[None, :]
         left, right = np.nonzero(near)
         pairs.append(np.stack([left + start, right]))
     return np.concatenate(pairs, axis=1)

@@ -7,7 +7,8 @@ from itertools import combinations
 
 from extract.columns import SPLIT_WORDS, Columns, listed, recognised, resolve_columns, shown
 from extract.sources import Sources, Table, read_table
-from extract.table import SPLITS, Problem
+from extract.table import Problem
+from features.table import SPLITS
 
 ROLES = ("id", "image", "text", "label")
 

@@ -7,12 +7,14 @@ import pandas as pd
 import torch
 
 from extract.checkpoint import load_checkpoint, read_checkpoint
-from extract.device import choose_machine
+from extract.columns import Columns
+from extract.device import Machine, choose_machine
 from extract.embed import embed
-from extract.memes import Reading
+from extract.memes import Reading, read_unlabelled
 from extract.prepare import Prepared, prepare
 from extract.table import MemeTable, Problem
 from features.errors import UserError
+from features.progress import say
 from features.table import FeatureTable, Rows, Space
 
 
@@ -36,18 +38,30 @@ def read_one(image: Path, caption: str) -> Reading:
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 
+def read_many(data: Path, backbones: Path) -> Reading:
+    """A table of memes to score, by the columns that the run's own data was read by."""
+    columns = read_checkpoint(_spaces(backbones)[0]).columns
+    return read_unlabelled(data, Columns(**columns))
+
+
 def embed_memes(reading: Reading, backbones: Path, device: str, on_bad_rows: str) -> FeatureTable:
     """Embed what was read in each space of the folder `backbones`, as `extract` embedded its rows.
 
     Raises UserError for bad rows (unless blanked), missing backbones or a device that is not there.
     """
-    folders = sorted(backbones.glob("space_*"), key=lambda folder: int(folder.name[6:]))
-    if not folders:
-        raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
+    folders = _spaces(backbones)
     embedded = [_embed_in(folder, reading, device, on_bad_rows) for folder in folders]
     prepared = embedded[0][0]
     stamp = read_checkpoint(folders[0]).stamp
     return FeatureTable(_rows(prepared), [space for _, space in embedded], {"stamp": stamp})
+
+
+def _spaces(backbones: Path) -> list[Path]:
+    spaces = backbones.glob("space_[0-9]*")
+    folders = sorted(spaces, key=lambda folder: int(folder.name.removeprefix("space_")))
+    if not folders:
+        raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
+    return folders
 
 
 def _embed_in(
@@ -55,7 +69,7 @@ def _embed_in(
 ) -> tuple[Prepared, Space]:
     checkpoint = read_checkpoint(folder)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    model = load_checkpoint(folder, checkpoint, choose_machine(device, checkpoint.precision))
+    model = load_checkpoint(folder, checkpoint, _machine(device, checkpoint.precision))
     size, limit = checkpoint.image_size, checkpoint.max_tokens
     prepared = prepare(reading, size, model.image.interpolation, limit, model.text, on_bad_rows)
     count = len(prepared.table)
@@ -71,6 +85,15 @@ def _embed_in(
     embed(model, prepared.inputs, write, lambda name, rows: arrays[name][rows])
     nothing = np.zeros(count, dtype=bool)
     return prepared, Space(folder.name, seen=nothing, monitored=nothing, attributes={}, **arrays)
+
+
+def _machine(device: str, precision: str) -> Machine:
+    """The run's own precision, unless it is fp16 and this device is a CPU."""
+    machine = choose_machine(device, "auto")
+    if precision == "fp16" and machine.device.type == "cpu":
+        say("the run used fp16, which a CPU has not: probabilities will differ slightly")
+        return machine
+    return choose_machine(device, precision)
 
 
 def _rows(prepared: Prepared) -> Rows:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from extract.backbones import Backbones, load_backbones
-from extract.checkpoint import Checkpoint, save_checkpoint
+from extract.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from extract.columns import Columns
 from extract.config import ExtractConfig
 from extract.device import Machine, choose_machine
@@ -72,6 +72,8 @@ def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
         checkpoint = _checkpoint(identity["stamp"], config)
         save_checkpoint(model, checkpoint, run / "backbones" / "space_0")
         write_json(run / "config.json", to_dict(config))
+        # Heads fitted on other embeddings must not outlive them.
+        shutil.rmtree(run / "heads", ignore_errors=True)
     return features
 
 
@@ -86,21 +88,24 @@ def stamp(made_from: dict[str, Any]) -> str:
 
 
 def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared:
-    columns = Columns(
-        config.id_column,
-        config.image_column,
-        config.text_column,
-        config.label_column,
-        config.split_column,
-    )
     data = Path(config.data) if config.data else _sample(run / "sample", config)
     return prepare(
-        read_memes(data, columns),
+        read_memes(data, _columns(config)),
         config.image_size,
         backbones.image.interpolation,
         config.max_tokens,
         backbones.text,
         config.on_bad_rows,
+    )
+
+
+def _columns(config: ExtractConfig) -> Columns:
+    return Columns(
+        config.id_column,
+        config.image_column,
+        config.text_column,
+        config.label_column,
+        config.split_column,
     )
 
 
@@ -124,12 +129,21 @@ def _is_current(features: Path, made_from: dict[str, Any]) -> bool:
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     if not changed:
-        return True
+        return _has_backbones(features.parent, stamp(made_from))
     raise UserError(
         f"{features} was made from other data or settings than asked for:\n"
         + "".join(f"  {line}\n" for line in changed)
         + "Name another --run to keep both, or pass --force to make this one anew."
     )
+
+
+def _has_backbones(run: Path, stamp: str) -> bool:
+    """False, and a line that says so, if the run's backbones are gone or of other features."""
+    folder = run / "backbones" / "space_0"
+    if (folder / "checkpoint.json").is_file() and read_checkpoint(folder).stamp == stamp:
+        return True
+    say(f"{folder} does not hold the backbones of features.h5: both are made anew")
+    return False
 
 
 def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
@@ -202,4 +216,5 @@ def _dump(
 
 def _checkpoint(stamp: str, config: ExtractConfig) -> Checkpoint:
     shared = ("fusion", "text_pooling", "image_size", "max_tokens", "precision")
-    return Checkpoint(stamp, **{name: getattr(config, name) for name in shared})
+    settings = {name: getattr(config, name) for name in shared}
+    return Checkpoint(stamp, columns=asdict(_columns(config)), **settings)

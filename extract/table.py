@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from extract.config import ON_BAD_ROWS
 from features.errors import UserError
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,9 @@ def settle(
     Raises UserError listing every problem when `on_bad_rows` is `stop`, or when one cannot be
     blanked.
     """
+    if on_bad_rows not in ON_BAD_ROWS:
+        allowed = ", ".join(ON_BAD_ROWS)
+        raise UserError(f'--on-bad-rows: found "{on_bad_rows}", allowed: {allowed}')
     blankable = [p for p in problems if p.field is not None]
     if problems and (on_bad_rows == "stop" or len(blankable) < len(problems)):
         raise UserError(_listing(problems, blankable))

@@ -5,14 +5,15 @@ from typing import ClassVar, Self
 
 import lightgbm
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
+
+from heads.base import Head
 
 ROUNDS = 200
 PATIENCE = 20
 
 
-class LightgbmHead(ClassifierMixin, BaseEstimator):
+class LightgbmHead(Head):
     """LGBMClassifier with early stopping, deterministic.
 
     Trees grow greedily and see no gain in any single column of an XOR. Products of principal
@@ -66,10 +67,6 @@ class LightgbmHead(ClassifierMixin, BaseEstimator):
         """float64 (N, 2)."""
         positive = np.asarray(self.booster_.predict(self._columns(X)))
         return np.stack([1 - positive, positive], axis=1)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Label at 0.5."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's own text and the projections."""

@@ -1,6 +1,7 @@
 """Everything that stage two can be told. Flags derive from these classes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from features.errors import UserError
 from features.settings import check, setting
@@ -54,3 +55,5 @@ class SubmitConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if Path(self.out).is_dir():
+            raise UserError(f"--out: {self.out} is a folder, allowed: a file")

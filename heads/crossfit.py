@@ -97,7 +97,7 @@ def cross_fit(entry: Entry, space: Space, rows: Rows, fold: np.ndarray, seed: in
 
     Candidates are the settings of the head's GRID, each fitted on the unseen rows alone and on
     those with the seen ones. A fold's held-out probabilities come from the candidate that did best
-    on the other folds, so that no row has a say in choosing what is reported on it.
+    on the other folds' rows, so that no row is scored to choose what is reported on it.
     """
     start = time.perf_counter()
     X = view(entry, space.image, space.text, space.joint_logit)

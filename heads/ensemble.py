@@ -26,6 +26,11 @@ def combine(
     return ENSEMBLES[kind](probability, reference, threshold)
 
 
+def neutral_threshold(kind: str, prior: float) -> float:
+    """Where an ensemble decides untuned: a rank has no 0.5 but a share `prior` of positives."""
+    return 1 - prior if kind == "rank" else 0.5
+
+
 def mean(probability: np.ndarray, reference: np.ndarray, threshold: np.ndarray) -> np.ndarray:
     """Mean of the members' probabilities."""
     return probability.mean(axis=0)

@@ -5,14 +5,14 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
+
+from heads.base import Head
 
 
-class JointHead(ClassifierMixin, BaseEstimator):
+class JointHead(Head):
     """Turns the logit of stage one, the only column of X, into a probability. Nothing to fit."""
 
     GRID: ClassVar = [{}]
-    stops_early: ClassVar = False
 
     def __init__(self, image_width: int = 0, seed: int = 0) -> None:
         self.image_width = image_width
@@ -27,10 +27,6 @@ class JointHead(ClassifierMixin, BaseEstimator):
         """float64 (N, 2)."""
         logit = X[:, 0].astype(np.float64)
         return np.stack([expit(-logit), expit(logit)], axis=1)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Label at 0.5."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def save(self, folder: Path) -> None:
         """Nothing was learned."""

@@ -7,10 +7,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from features.table import FeatureTable, Rows
+from heads.crossfit import FOLDS
 from heads.metrics import score
-from heads.threshold import Threshold, tune_threshold
-
-FOLDS = 5
+from heads.threshold import DEFAULT, Threshold, tune_threshold
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,9 @@ def judge(
     final: np.ndarray,
     metric: str,
     seed: int,
+    default: float = DEFAULT,
 ) -> Verdict:
-    """Tune the threshold and score.
+    """Tune the threshold and score; `default` is the threshold that a gain must beat.
 
     `held_out` (N,) is NaN where a head or its backbones saw the row, `final` (N,) is what test rows
     are scored with. A held-out row's decision uses a threshold that was tuned without its fold.
@@ -47,17 +47,18 @@ def judge(
     tuned_on = np.flatnonzero(~np.isnan(held_out))
     row_threshold = np.full(len(rows), np.nan)
     for others, own in _folds(rows, tuned_on, seed):
-        threshold = _tune(rows, others, held_out, metric, seed)
+        threshold = _tune(rows, others, held_out, metric, seed, default)
         row_threshold[own] = threshold.value
-    threshold = _tune(rows, tuned_on, held_out, metric, seed)
+    threshold = _tune(rows, tuned_on, held_out, metric, seed, default)
     scores = {
-        "held_out": _scores(rows, np.flatnonzero(reported), held_out, row_threshold, seed),
+        "held_out": _scores(rows, np.flatnonzero(reported), held_out, row_threshold, seed, default),
         "test": _scores(
             rows,
             np.flatnonzero((rows.split == "test") & (rows.label >= 0)),
             final,
             np.full(len(rows), threshold.value),
             seed,
+            default,
         ),
     }
     return Verdict(threshold, row_threshold, scores)
@@ -70,15 +71,26 @@ def _folds(rows: Rows, tuned_on: np.ndarray, seed: int) -> list[tuple[np.ndarray
 
 
 def _tune(
-    rows: Rows, places: np.ndarray, probability: np.ndarray, metric: str, seed: int
+    rows: Rows,
+    places: np.ndarray,
+    probability: np.ndarray,
+    metric: str,
+    seed: int,
+    default: float,
 ) -> Threshold:
-    return tune_threshold(rows.label[places], probability[places], rows.group[places], metric, seed)
+    label, group = rows.label[places], rows.group[places]
+    return tune_threshold(label, probability[places], group, metric, seed, default)
 
 
 def _scores(
-    rows: Rows, places: np.ndarray, probability: np.ndarray, threshold: np.ndarray, seed: int
+    rows: Rows,
+    places: np.ndarray,
+    probability: np.ndarray,
+    threshold: np.ndarray,
+    seed: int,
+    default: float,
 ) -> dict[str, Any] | None:
     if not len(places):
         return None
-    decision = probability[places] > threshold[places]
-    return score(rows.label[places], probability[places], decision, rows.group[places], seed)
+    label, group, own = rows.label[places], rows.group[places], probability[places]
+    return score(label, own, own > default, own > threshold[places], group, seed)

@@ -5,12 +5,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from heads.base import Head
 
-class LinearHead(ClassifierMixin, BaseEstimator):
+
+class LinearHead(Head):
     """L2-regularised logistic regression; small C is strong regularisation.
 
     Image columns are multiplied by `image_scale` once standardised, which is the same as penalising
@@ -18,7 +19,6 @@ class LinearHead(ClassifierMixin, BaseEstimator):
     """
 
     GRID: ClassVar = [{"C": c, "image_scale": s} for c in (1e-4, 1e-3, 1e-2) for s in (0.3, 1.0)]
-    stops_early: ClassVar = False
 
     def __init__(
         self, image_width: int = 0, seed: int = 0, C: float = 1e-3, image_scale: float = 1.0
@@ -43,10 +43,6 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         """float64 (N, 2)."""
         logit = (X - self.mean_) / self.scale_ @ self.coef_ + self.intercept_
         return np.stack([expit(-logit), expit(logit)], axis=1)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Label at 0.5; the tuned threshold lives outside the head."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def save(self, folder: Path) -> None:
         """Write weights.npz."""

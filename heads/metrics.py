@@ -28,11 +28,17 @@ def interval(values: np.ndarray) -> list[float]:
 
 
 def score(
-    y: np.ndarray, probability: np.ndarray, decision: np.ndarray, group: np.ndarray, seed: int
+    y: np.ndarray,
+    probability: np.ndarray,
+    default: np.ndarray,
+    tuned: np.ndarray,
+    group: np.ndarray,
+    seed: int,
 ) -> dict[str, object]:
     """All figures of one head on one set of rows, each with its 95 % interval.
 
-    `y`, `probability`, `decision` (at the tuned threshold, bool) and `group` have shape (N,).
+    `y`, `probability`, the decisions at the default and at the tuned threshold (bool), and `group`
+    have shape (N,).
     Ranking figures are None when the rows hold one class only.
     """
     weights = resampling_weights(group, seed)
@@ -40,7 +46,7 @@ def score(
     figures: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
     for name, ranked in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
         figures[name] = _ranking(ranked, y, probability, weights)
-    for suffix, chosen in (("at_half", probability > 0.5), ("tuned", decision)):
+    for suffix, chosen in (("default", default), ("tuned", tuned)):
         for name, metric in METRICS.items():
             value = metric(count_decisions(y, chosen, once))[0]
             spread = interval(metric(count_decisions(y, chosen, weights)))

@@ -7,9 +7,10 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from heads.base import Head
 
 HIDDEN = 64
 EPOCHS = 30
@@ -17,7 +18,7 @@ PATIENCE = 4
 BATCH = 128
 
 
-class MlpHead(ClassifierMixin, BaseEstimator):
+class MlpHead(Head):
     """One hidden layer, dropout, AdamW; the best epoch on `eval_set` is kept."""
 
     GRID: ClassVar = [{"learning_rate": 3e-4}, {"learning_rate": 1e-3}]
@@ -47,10 +48,6 @@ class MlpHead(ClassifierMixin, BaseEstimator):
         with torch.inference_mode():
             positive = torch.sigmoid(self.module_(torch.from_numpy(X).double())[:, 0]).numpy()
         return np.stack([1 - positive, positive], axis=1)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Label at 0.5."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""

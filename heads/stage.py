@@ -13,7 +13,7 @@ from features.table import FeatureTable
 from heads import ENTRIES, REFERENCES, STAGE_ONE
 from heads.config import FitConfig, SubmitConfig
 from heads.crossfit import cross_fit, mean_logit, number_folds
-from heads.ensemble import Ensemble, combine
+from heads.ensemble import Ensemble, combine, neutral_threshold
 from heads.judge import Verdict, judge, reported_rows
 from heads.saved import HeadRecord, Probabilities, read_probabilities, read_records, save_head
 from heads.submission import (
@@ -66,6 +66,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     members = [record for record in records if record.member]
     parts = [read_probabilities(run / "heads" / record.name) for record in members]
     probability, verdict = _ensemble(config.ensemble, members, parts, table)
+    say(f"ensemble of {', '.join(record.name for record in members)}")
     decision = probability > verdict.threshold.value
     test, asked = np.flatnonzero(rows.split == "test"), rows_asked_for(rows)
     check_submission(rows, asked, probability)
@@ -143,4 +144,5 @@ def _ensemble(
     seed = table.attributes["config"]["seed"]
     metric = members[0].metric
     reported = reported_rows(table)
-    return probability, judge(table.rows, reported, together, probability, metric, seed)
+    default = neutral_threshold(kind, share_of_positives(table.rows))
+    return probability, judge(table.rows, reported, together, probability, metric, seed, default)

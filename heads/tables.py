@@ -60,7 +60,7 @@ def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> T
             str(line["fit"] or "-"),
             _figure(scores["auroc"]),
             _figure(scores["average_precision"], spread=False),
-            _figure(scores[f"{metric}_at_half"], spread=False),
+            _figure(scores[f"{metric}_default"], spread=False),
             _figure(scores[f"{metric}_tuned"]),
             f"{line['threshold']['value']:.2f}",
             f"{line['seconds']:.1f}",

@@ -25,7 +25,12 @@ class Threshold:
 
 
 def tune_threshold(
-    y: np.ndarray, probability: np.ndarray, group: np.ndarray, metric: str, seed: int
+    y: np.ndarray,
+    probability: np.ndarray,
+    group: np.ndarray,
+    metric: str,
+    seed: int,
+    default: float = DEFAULT,
 ) -> Threshold:
     """Choose the threshold with the best `metric`; a tie goes to the one nearest 0.5.
 
@@ -33,9 +38,9 @@ def tune_threshold(
     bootstrap over groups: the threshold is chosen on the rows drawn and its gain taken on those
     left out, so that the luck of choosing the best of many thresholds is not counted as gain.
     """
-    candidates = candidate_thresholds(probability)
+    candidates = candidate_thresholds(probability, default)
     decision = probability[:, None] > candidates[None, :]
-    half = int(np.flatnonzero(candidates == DEFAULT)[0])
+    half = int(np.flatnonzero(candidates == default)[0])
     drawn = resampling_weights(group, seed)
     drawn = drawn[(drawn == 0).any(axis=1)]
     chosen = _best(y, decision, drawn, metric)
@@ -48,15 +53,15 @@ def tune_threshold(
     spread = interval(gains) if len(gains) else [0.0, 0.0]
     taken = spread[0] > 0
     return Threshold(
-        float(candidates[best] if taken else DEFAULT),
+        float(candidates[best] if taken else default),
         float(candidates[best]),
         float(score[best] - score[half]),
         spread,
     )
 
 
-def candidate_thresholds(probability: np.ndarray) -> np.ndarray:
-    """0.5 and the middles between neighbouring probabilities, nearest 0.5 first: (T,).
+def candidate_thresholds(probability: np.ndarray, default: float = DEFAULT) -> np.ndarray:
+    """`default` and the middles between neighbouring probabilities, nearest it first: (T,).
 
     Of many middles, MOST_CANDIDATES are taken, evenly spread by rank.
     """
@@ -64,8 +69,8 @@ def candidate_thresholds(probability: np.ndarray) -> np.ndarray:
     middles = (distinct[1:] + distinct[:-1]) / 2
     if len(middles) > MOST_CANDIDATES:
         middles = middles[np.linspace(0, len(middles) - 1, MOST_CANDIDATES).astype(int)]
-    candidates = np.unique(np.append(middles, DEFAULT))
-    return candidates[np.argsort(np.abs(candidates - DEFAULT), kind="stable")]
+    candidates = np.unique(np.append(middles, default))
+    return candidates[np.argsort(np.abs(candidates - default), kind="stable")]
 
 
 def _best(y: np.ndarray, decision: np.ndarray, weights: np.ndarray, metric: str) -> np.ndarray:

@@ -133,6 +133,8 @@ def test_extract_again_keeps_what_is_current_and_refuses_other_settings(place, t
         (["extract", "--epochs", "0"], "allowed: 1 or more"),
         (["extract", "--fusion", "sum"], "linear, mlp, interaction"),
         (["extract", "--run", "../up"], "--run"),
+        (["extract", "--run", ".."], "--run"),
+        (["submit", "--out", "."], "is a folder"),
         (["extract", "--data", "nowhere"], "nowhere"),
         (["extract", "--device", "gpu"], "--device gpu"),
         (["fit-heads", "--heads", "linear,forest"], "allowed: linear, mlp, lightgbm"),
@@ -153,6 +155,34 @@ def test_a_users_mistake_ends_in_one_message_and_exit_code_2(tmp_path, arguments
     assert (
         not done.stdout and not list(tmp_path.rglob("*.h5*")) and not list(tmp_path.glob("*.csv"))
     )
+
+
+def test_predict_reads_by_the_columns_that_extract_was_told(place, tiny_sample, tmp_path):
+    shutil.copytree(tiny_sample, tmp_path / "data")
+    for path in (tmp_path / "data").glob("t*.csv"):
+        path.write_text(path.read_text().replace("id,img,text,label", "id,img,words,label", 1))
+    (tmp_path / "data" / "val.csv").unlink()
+    weights = json.loads((place / "weights.json").read_text())
+    data = ("--run", "w", "--data", tmp_path / "data")
+    good("run", *data, "--text-column", "words", *weights, "--heads", "linear", cwd=tmp_path)
+    scored = good("predict", *data, cwd=tmp_path)
+    assert scored == (tmp_path / "runs/w/predictions.csv").read_text()
+
+
+def test_predict_names_what_on_bad_rows_may_be(place, tiny_sample):
+    arguments = ("predict", "--run", "r", "--data", tiny_sample, "--on-bad-rows", "skip")
+    done = command(*arguments, cwd=place)
+    assert done.returncode == 2 and "allowed: stop, blank" in done.stderr
+
+
+def test_extract_makes_lost_backbones_anew_and_drops_the_heads(place, tiny_sample):
+    weights = json.loads((place / "weights.json").read_text())
+    lost = place / "runs" / "lost"
+    shutil.copytree(place / "runs" / "r", lost)
+    shutil.rmtree(lost / "backbones")
+    good("extract", "--run", "lost", "--data", tiny_sample, *weights, cwd=place)
+    assert (lost / "backbones/space_0/checkpoint.json").is_file()
+    assert not (lost / "heads").exists()
 
 
 def test_hub_weights_without_network_or_cache_name_three_ways_out(tmp_path, tiny_sample):

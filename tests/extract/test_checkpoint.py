@@ -11,7 +11,7 @@ from extract.fusion import FUSIONS
 from extract.model import JointModel
 from features.errors import UserError
 
-CHECKPOINT = Checkpoint("stamp", "interaction", "first", 32, 16, "fp32")
+CHECKPOINT = Checkpoint("stamp", "interaction", "first", 32, 16, "fp32", {"id": "key"})
 
 
 @pytest.fixture(params=FUSIONS)
@@ -35,7 +35,7 @@ def memes():
 
 def test_a_joint_model_comes_back_bit_for_bit(make_model, fusion, fp32, tmp_path):
     model = make_model(fusion)
-    checkpoint = Checkpoint("stamp", fusion, "first", 32, 16, "fp32")
+    checkpoint = Checkpoint("stamp", fusion, "first", 32, 16, "fp32", {"id": None})
     save_checkpoint(model, checkpoint, tmp_path / "space_0")
     assert read_checkpoint(tmp_path / "space_0") == checkpoint
     again = load_checkpoint(tmp_path / "space_0", checkpoint, fp32).eval()

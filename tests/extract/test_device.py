@@ -47,7 +47,7 @@ def test_auto_on_a_cpu_gives_bf16_to_the_text_tower_alone(monkeypatch, chip, tex
 
 @pytest.mark.parametrize(("chip", "dtype"), [(True, BF16), (False, FP16)])
 def test_auto_takes_the_gpu_and_what_it_can(gpu, monkeypatch, chip, dtype):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: chip)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: chip)
     assert choose_machine("auto", "auto") == Machine(CUDA, dtype, dtype)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from heads.ensemble import ENSEMBLES, combine
+from heads.ensemble import ENSEMBLES, combine, neutral_threshold
 
 PROBABILITY = np.array([[0.1, 0.5, 0.9], [0.3, 0.6, 0.4]])
 REFERENCE = np.array([[0.0, 0.2, 0.5, 0.8], [0.5, 0.7, 0.9, 0.1]])
@@ -61,3 +61,8 @@ class TestEvery:
 def test_rank_does_not_care_for_a_members_scale():
     squeezed = combine("rank", PROBABILITY**3 / 5, REFERENCE**3 / 5, THRESHOLD)
     np.testing.assert_allclose(squeezed, combine("rank", PROBABILITY, REFERENCE, THRESHOLD))
+
+
+def test_a_rank_is_undecided_at_the_share_of_negatives_not_at_half():
+    assert neutral_threshold("rank", 0.35) == pytest.approx(0.65)
+    assert neutral_threshold("mean", 0.35) == neutral_threshold("vote", 0.35) == 0.5

@@ -57,7 +57,7 @@ def test_no_metric_divides_by_zero_if_nothing_is_positive(metric):
 
 def test_figures_are_scikit_learns(y, probability):
     decision = probability > 0.3
-    found = score(y, probability, decision, np.arange(COUNT), 0)
+    found = score(y, probability, probability > 0.5, decision, np.arange(COUNT), 0)
     assert (found.pop("rows"), found.pop("positives")) == (COUNT, y.sum())
     expected = {
         "auroc": sklearn.metrics.roc_auc_score(y, probability),
@@ -65,7 +65,7 @@ def test_figures_are_scikit_learns(y, probability):
     }
     for metric in METRICS:
         scorer = getattr(sklearn.metrics, f"{metric}_score")
-        expected[f"{metric}_at_half"] = scorer(y, probability > 0.5)
+        expected[f"{metric}_default"] = scorer(y, probability > 0.5)
         expected[f"{metric}_tuned"] = scorer(y, decision)
     assert {name: figure["value"] for name, figure in found.items()} == pytest.approx(expected)
     for figure in found.values():
@@ -77,15 +77,15 @@ def test_figures_are_scikit_learns(y, probability):
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_has_no_ranking_figures_but_an_accuracy(probability, label):
     y = np.full(COUNT, label, dtype=np.int8)
-    found = score(y, probability, probability > 0.5, np.arange(COUNT), 0)
+    found = score(y, probability, *2 * [probability > 0.5], np.arange(COUNT), 0)
     assert (found["auroc"], found["average_precision"]) == (None, None)
-    assert found["accuracy_at_half"]["value"] == np.mean((probability > 0.5) == label)
+    assert found["accuracy_default"]["value"] == np.mean((probability > 0.5) == label)
 
 
 @pytest.mark.filterwarnings("error")
 def test_resamples_without_a_positive_are_left_out_of_ranking_intervals():
     y = np.array([1] + [0] * 9)
-    found = score(y, np.linspace(0, 1, 10), y > 0, np.arange(10), 0)
+    found = score(y, np.linspace(0, 1, 10), y > 0, y > 0, np.arange(10), 0)
     assert np.isfinite(found["auroc"]["interval"]).all()
 
 

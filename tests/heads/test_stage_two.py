@@ -132,7 +132,7 @@ def test_metrics_name_every_head_its_rows_its_threshold_and_its_intervals(finish
             scores = judged["scores"][kind]
             assert scores.pop("rows") == count
             assert 0 < scores.pop("positives") < count
-            names = {f"{metric}_{at}" for metric in METRICS for at in ("at_half", "tuned")}
+            names = {f"{metric}_{at}" for metric in METRICS for at in ("default", "tuned")}
             assert set(scores) == {"auroc", "average_precision"} | names
             for figure in scores.values():
                 low, high = figure["interval"]

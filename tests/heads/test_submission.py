@@ -89,9 +89,9 @@ def test_labels_are_written_as_0_and_1_under_the_contests_columns(tmp_path):
     assert path.read_bytes() == b"Image ID,y\n007,1\n7,0\n"
 
 
-def test_probabilities_are_written_with_six_digits(tmp_path):
+def test_probabilities_keep_nine_digits_however_small(tmp_path):
     path = write_solution(tmp_path / "s.csv", STRANGE[:2], np.array([1 / 3, 1e-9]), "id", "label")
-    assert path.read_bytes() == b"id,label\n007,0.333333\n7,0.000000\n"
+    assert path.read_bytes() == b"id,label\n007,0.333333333\n7,1e-09\n"
 
 
 def test_strange_ids_survive_the_way_through_csv(tmp_path):
@@ -106,16 +106,16 @@ def test_predictions_hold_probability_and_label_and_are_what_predict_prints(tmp_
     path = write_predictions(tmp_path / "p.csv", *scored)
     assert read(path) == [
         ["id", "probability", "label"],
-        ["a,b", "0.250000", "0"],
-        ['say "no"', "0.500000", "0"],
-        ["two\nlines", "1.000000", "1"],
+        ["a,b", "0.25", "0"],
+        ['say "no"', "0.5", "0"],
+        ["two\nlines", "1", "1"],
     ]
     assert path.read_text(encoding="utf-8") == predictions_csv(*scored)
 
 
-def test_the_prior_is_that_of_labelled_rows(rows):
-    label = np.where(rows.split == "test", 1, rows.group % 5 == 3).astype(np.int8)
-    expected = (rows.group % 5 == 3).sum() / (rows.split != "test").sum()
+def test_the_prior_is_that_of_training_rows(rows):
+    label = np.where(rows.split == "train", rows.group % 5 == 3, 1).astype(np.int8)
+    expected = label[rows.split == "train"].mean()
     assert share_of_positives(replace(rows, label=label)) == pytest.approx(expected)
 
 

@@ -111,3 +111,10 @@ def test_few_groups_warn_of_nothing_and_give_numbers(metric):
 
 def test_the_same_seed_tunes_the_same():
     assert tune(*draw(5), seed=1) == tune(*draw(5), seed=1)
+
+
+def test_a_default_other_than_half_stays_where_labels_are_noise():
+    rng = np.random.default_rng(0)
+    y, probability = rng.integers(0, 2, 200), rng.random(200)
+    tuned = tune_threshold(y, probability, np.arange(200), "accuracy", 0, default=0.65)
+    assert tuned.value == 0.65
