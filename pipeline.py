@@ -6,7 +6,6 @@ Each command imports what it needs when it runs, so that --help is instant.
 import dataclasses
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -188,9 +187,6 @@ def _folder(name: str) -> Path:
 
 def main() -> int:
     """Run a command; a mistake of the user's ends in one message and exit code 2."""
-    # Read when OpenMP is loaded. Where another program shares the machine, a thread that waits by
-    # spinning takes the core from whoever it waits for.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         # Not standalone: typer would word and exit by itself.
         return app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
