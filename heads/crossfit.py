@@ -84,12 +84,17 @@ def number_folds(rows: Rows, space: Space, seed: int) -> np.ndarray:
             f"groups, {groups[0]} hold negative and {groups[1]} positive ones; heads need {FOLDS} "
             "of each. Add rows, or run extract with fewer --folds, so that more are left out."
         )
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     numbers = np.full(len(rows), -1)
-    parts = splitter.split(unseen, rows.label[unseen], rows.group[unseen])
-    for number, (_, part) in enumerate(parts):
-        numbers[unseen[part]] = number
+    for number, (_, own) in enumerate(grouped_folds(rows, unseen, seed)):
+        numbers[own] = number
     return numbers
+
+
+def grouped_folds(rows: Rows, places: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut the row numbers `places` into FOLDS stratified folds of whole groups: (others, own)."""
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    parts = splitter.split(places, rows.label[places], rows.group[places])
+    return [(places[others], places[own]) for others, own in parts]
 
 
 def cross_fit(entry: Entry, space: Space, rows: Rows, fold: np.ndarray, seed: int) -> Fitted:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from features.table import FeatureTable, Rows
-from heads.crossfit import FOLDS
+from heads.crossfit import grouped_folds
 from heads.metrics import score
 from heads.threshold import DEFAULT, Threshold, tune_threshold
 
@@ -46,7 +45,7 @@ def judge(
     """
     tuned_on = np.flatnonzero(~np.isnan(held_out))
     row_threshold = np.full(len(rows), np.nan)
-    for others, own in _folds(rows, tuned_on, seed):
+    for others, own in grouped_folds(rows, tuned_on, seed):
         threshold = _tune(rows, others, held_out, metric, seed, default)
         row_threshold[own] = threshold.value
     threshold = _tune(rows, tuned_on, held_out, metric, seed, default)
@@ -62,12 +61,6 @@ def judge(
         ),
     }
     return Verdict(threshold, row_threshold, scores)
-
-
-def _folds(rows: Rows, tuned_on: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    parts = splitter.split(tuned_on, rows.label[tuned_on], rows.group[tuned_on])
-    return [(tuned_on[others], tuned_on[own]) for others, own in parts]
 
 
 def _tune(

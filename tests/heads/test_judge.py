@@ -70,8 +70,8 @@ def test_a_rows_threshold_is_tuned_without_its_group(rows, held_out, monkeypatch
 
 def test_flipping_a_folds_labels_leaves_its_own_threshold_alone(rows, held_out, monkeypatch):
     # The cut itself is stratified by labels: keep it. Figures are not needed.
-    parts = heads.judge._folds(rows, np.flatnonzero(~np.isnan(held_out)), 0)
-    monkeypatch.setattr(heads.judge, "_folds", lambda *_: parts)
+    parts = heads.judge.grouped_folds(rows, np.flatnonzero(~np.isnan(held_out)), 0)
+    monkeypatch.setattr(heads.judge, "grouped_folds", lambda *_: parts)
     monkeypatch.setattr(heads.judge, "score", lambda *_: None)
     before = verdict_on(rows, held_out)
     changed = 0
