@@ -159,7 +159,7 @@ def predict(
     backbones = folder / "backbones"
     reading = read_one(image, text) if one else read_many(Path(data), backbones)
     table = embed_memes(reading, backbones, device, on_bad_rows)
-    scored = table.rows.id, *score_memes(table, folder / "heads")
+    scored = table.rows.id, *score_memes(table, folder)
     if out:
         print(write_predictions(out, *scored))
     else:

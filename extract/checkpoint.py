@@ -1,4 +1,4 @@
-"""The fine-tuned backbones of one space on disk, to score new memes later without training data.
+"""The backbones of one space on disk, to score new memes later without training data.
 
 The two towers are folders as the hub lays them out, so they also serve as `--image-weights` and
 `--text-weights`; checkpoint.json, written last, holds what belongs to both.
@@ -18,7 +18,7 @@ from extract.encoders import (
 )
 from extract.fusion import FUSIONS
 from extract.model import JointModel
-from features.files import read_json, replacing_folder, write_json
+from features.files import read_json, write_json
 from features.settings import from_dict
 
 
@@ -28,24 +28,38 @@ class Checkpoint:
 
     stamp: str
     """Identity of the extraction; features.h5 has the same."""
-    fusion: str
+    fusion: str | None
+    """None for a space whose backbones were not fine-tuned."""
     text_pooling: str
     image_size: int
+    least_image_size: int
+    """Smaller pictures are enlarged to it by the image tower."""
     max_tokens: int
     precision: str
     columns: dict[str, str | None]
     """The columns that flags named, for tables to be scored later."""
+    seconds: float
+    """Time it took to make the space."""
 
 
-def save_checkpoint(model: JointModel, checkpoint: Checkpoint, folder: Path) -> None:
-    """Write beside, then put in the place of what `folder` held."""
-    with replacing_folder(folder) as partial:
-        (partial / "image").mkdir()
-        save_image_encoder(model.image, partial / "image")
-        save_text_encoder(model.text, partial / "text")
+def save_model(model: JointModel, folder: Path) -> None:
+    """Write both towers, and the fusion head if there is one, into `folder`."""
+    (folder / "image").mkdir()
+    save_image_encoder(model.image, folder / "image")
+    save_text_encoder(model.text, folder / "text")
+    if model.fusion is not None:
         fusion = {name: value.contiguous() for name, value in model.fusion.state_dict().items()}
-        save_file(fusion, partial / "fusion.safetensors")
-        write_json(partial / "checkpoint.json", asdict(checkpoint))
+        save_file(fusion, folder / "fusion.safetensors")
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write checkpoint.json, which says that the folder is whole."""
+    write_json(folder / "checkpoint.json", asdict(checkpoint))
+
+
+def holds_checkpoint(folder: Path, stamp: str) -> bool:
+    """Whether `folder` is a whole space of the extraction called `stamp`."""
+    return (folder / "checkpoint.json").is_file() and read_checkpoint(folder).stamp == stamp
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -53,10 +67,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return from_dict(Checkpoint, read_json(folder / "checkpoint.json", "extract"))
 
 
-def load_checkpoint(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
-    """Rebuild the joint model of a space."""
+def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
+    """Rebuild the model of a space."""
     image = load_image_encoder(folder / "image")
+    image.least_size = checkpoint.least_image_size
     text = load_text_encoder(folder / "text", checkpoint.text_pooling)
-    fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
-    fusion.load_state_dict(load_file(folder / "fusion.safetensors"))
+    fusion = None
+    if checkpoint.fusion is not None:
+        fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
+        fusion.load_state_dict(load_file(folder / "fusion.safetensors"))
     return JointModel(image, text, fusion, machine)

@@ -37,10 +37,11 @@ class ExtractConfig:
         choices=ON_BAD_ROWS,
     )
     folds: int = setting(
-        5,
-        "Grouped folds of train; the backbones leave the first out, or val if there is one.",
+        3,
+        "Pairs of backbones to fine-tune, each without its own grouped fold of train and val. 1: "
+        "one pair, which leaves out val, or a fifth of train.",
         DATA,
-        minimum=2,
+        minimum=1,
     )
 
     weights: str | None = setting(

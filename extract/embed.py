@@ -26,7 +26,7 @@ Read = Callable[[str, slice], np.ndarray]
 
 @torch.inference_mode()
 def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
-    """Write `image`, `text` and `joint_logit` of every row.
+    """Write `image`, `text` and, if the model has a fusion head, `joint_logit` of every row.
 
     `write` takes rows in any order; `read` gives back embeddings already written.
     """
@@ -36,8 +36,13 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
             for rows, values in parts:
                 write(name, rows, values)
                 advance(len(rows))
-    for start in range(0, len(inputs), BATCH):
-        part = slice(start, min(start + BATCH, len(inputs)))
+    if model.fusion is not None:
+        _fuse(model, len(inputs), write, read)
+
+
+def _fuse(model: JointModel, count: int, write: Write, read: Read) -> None:
+    for start in range(0, count, BATCH):
+        part = slice(start, min(start + BATCH, count))
         rows = np.arange(part.start, part.stop)
         image, text = (torch.from_numpy(_fill(read(n, part))) for n in ("image", "text"))
         device = model.machine.device

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -23,7 +24,8 @@ transformers_logging.set_verbosity_error()
 class ImageEncoder(nn.Module):
     """uint8 pixels (B, 3, S, S) -> pooled embedding (B, dim).
 
-    Normalisation is part of the encoder, so that pixels travel as bytes.
+    Normalisation is part of the encoder, so that pixels travel as bytes; so is enlarging them to
+    `least_size` pixels, if they are smaller.
     """
 
     def __init__(self, backbone: nn.Module) -> None:
@@ -32,12 +34,15 @@ class ImageEncoder(nn.Module):
         data_config = resolve_data_config(model=backbone)
         self.interpolation: str = data_config["interpolation"]
         self.dim: int = backbone.num_features
+        self.least_size = 0
         for name in ("mean", "std"):
             value = torch.tensor(data_config[name]).view(1, 3, 1, 1) * 255
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         normal = (pixels.float() - self.mean) / self.std
+        if normal.shape[-1] < self.least_size:
+            normal = interpolate(normal, size=self.least_size, mode="bicubic", antialias=True)
         return self.backbone(normal.contiguous(memory_format=torch.channels_last))
 
 

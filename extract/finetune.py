@@ -26,12 +26,18 @@ EVALUATION_BATCH = 128
 
 
 def finetune(
-    model: JointModel, inputs: Inputs, label: np.ndarray, plan: Plan, config: ExtractConfig
+    model: JointModel,
+    inputs: Inputs,
+    label: np.ndarray,
+    plan: Plan,
+    config: ExtractConfig,
+    seed: int,
 ) -> list[dict[str, float]]:
     """Fit `model` in place on the plan's fitted rows and leave it at its best epoch.
 
     The loss on the monitored rows lowers the learning rates (ReduceLROnPlateau), stops the
-    training and names the best epoch. `label` is int (N,), 0 or 1 on the plan's rows.
+    training and names the best epoch. `label` is int (N,), 0 or 1 on the plan's rows; `seed` fixes
+    the order of the rows.
 
     Returns one dict an epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or 1).
     """
@@ -42,12 +48,10 @@ def finetune(
         model.machine.device.type, enabled=model.machine.scales_gradients()
     )
     plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0)
-    average = AveragedModel(
-        model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
-    )
+    average = AveragedModel(model, multi_avg_fn=_moving_average, use_buffers=True)
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
-    for epoch, batches in enumerate(_epochs(inputs, plan, config), start=1):
+    for epoch, batches in enumerate(_epochs(inputs, plan, config, seed), start=1):
         loss = _train_epoch(model, average, inputs, targets, batches, optimizer, scaler, epoch)
         monitored = _evaluate(average.module, inputs, targets, np.flatnonzero(plan.monitored))
         if not np.isfinite(monitored["monitored_loss"]):
@@ -67,12 +71,20 @@ def finetune(
     return history
 
 
-def _epochs(inputs: Inputs, plan: Plan, config: ExtractConfig) -> Iterator[list[np.ndarray]]:
+def _epochs(
+    inputs: Inputs, plan: Plan, config: ExtractConfig, seed: int
+) -> Iterator[list[np.ndarray]]:
     lengths = inputs.captions.lengths()[inputs.captions.index]
     rows = np.flatnonzero(plan.fitted)
     for epoch in range(config.epochs):
-        rng = np.random.default_rng([config.seed, epoch])
+        rng = np.random.default_rng([seed, epoch])
         yield training_batches(rows, lengths, config.batch_size, rng)
+
+
+def _moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+    """Exponential moving average whose window grows with the steps made, up to AVERAGE_DECAY's."""
+    decay = min(AVERAGE_DECAY, (1 + steps.item()) / (10 + steps.item()))
+    get_ema_multi_avg_fn(decay)(average, current, steps)
 
 
 def _parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:

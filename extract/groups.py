@@ -18,6 +18,10 @@ bits apart, a test meme's nearest training picture looks the same (74 of 354); u
 begin at 12 to 14."""
 MONITOR_SHARE = 10
 """One in so many of the rows left for fine-tuning is kept back to choose the epoch."""
+HOLDOUT_SHARE = 5
+"""Without val and with a single fold, one row in so many is held out."""
+LEAST_GROUPS = 5
+"""Groups of each class that a fold must have, for heads to be fitted on it five times."""
 
 
 @dataclass(frozen=True)
@@ -72,34 +76,47 @@ def normalise_caption(caption: str) -> str:
 def assign_folds(
     split: np.ndarray, label: np.ndarray, group: np.ndarray, folds: int, seed: int
 ) -> np.ndarray:
-    """Give every train and val row a fold, test rows -1: int16 (N,).
+    """Give every train and val row a fold, test rows -1: int16 (N,). No group is split.
 
-    Fold 0 is the one the backbones leave out. It is the val split if there is one, with the train
-    rows that are near-duplicates of val rows; else a stratified, grouped fold of the train rows.
+    With two `folds` or more, train and val rows are cut into as many stratified folds, and each is
+    left out by one pair of backbones. With one, fold 0 is left out by the only pair, and the others
+    are fold 1: it is the val split with the train rows that are near-duplicates of its rows, or
+    else a fifth of train.
     """
     fold = np.full(len(split), -1, dtype=np.int16)
-    train, val = split == "train", split == "val"
-    held_out = (train | val) & np.isin(group, group[val])
-    rest = train & ~held_out
-    fold[held_out] = 0
-    parts = folds - 1 if val.any() else folds
-    first = 1 if val.any() else 0
-    fold[rest] = first + _stratified(label[rest], group[rest], parts, seed)
+    labelled, val = split != "test", split == "val"
+    if folds > 1:
+        fold[labelled] = _stratified(label[labelled], group[labelled], folds, seed)
+    elif val.any():
+        fold[labelled] = ~np.isin(group[labelled], group[val])
+    else:
+        fold[labelled] = _stratified(label[labelled], group[labelled], HOLDOUT_SHARE, seed) > 0
     return fold
 
 
-def plan_holdout(label: np.ndarray, group: np.ndarray, fold: np.ndarray, seed: int) -> Plan:
-    """Leave fold 0 out, monitor one group in ten of the others, fit on what remains."""
-    usable = fold > 0
+def plan_space(
+    label: np.ndarray, group: np.ndarray, fold: np.ndarray, held_out: int, seed: int
+) -> Plan:
+    """Leave one fold out, monitor one group in ten of the others, fit on what remains.
+
+    Raises UserError if the rows of one of these roles are too few or of one class.
+    """
+    own = fold == held_out
+    usable = (fold >= 0) & ~own
     monitored = np.zeros(len(fold), dtype=bool)
     part = _stratified(label[usable], group[usable], MONITOR_SHARE, seed)
     monitored[np.flatnonzero(usable)[part == 0]] = True
-    for name, rows in (("the fitted rows", usable & ~monitored), ("the monitored rows", monitored)):
-        if len(np.unique(label[rows])) < 2:
+    roles = {"fitted": usable & ~monitored, "monitored": monitored, "held-out": own}
+    for name, rows in roles.items():
+        least = LEAST_GROUPS if name == "held-out" else 1
+        groups = [len(np.unique(group[rows & (label == c)])) for c in (0, 1)]
+        if min(groups) < least:
             raise UserError(
-                f"{name} hold one class only ({rows.sum()} rows). The training data is too small "
-                f"or its near-duplicate groups too large: {np.sum(label == 1)} positive and "
-                f"{np.sum(label == 0)} negative rows in {len(np.unique(group))} groups. Add rows."
+                f"fold {held_out}: of the near-duplicate groups among the {rows.sum()} {name} "
+                f"rows, {groups[0]} hold negative and {groups[1]} positive ones; {least} of each "
+                f"are needed. In all there are {np.sum(label[fold >= 0] == 1)} positive and "
+                f"{np.sum(label[fold >= 0] == 0)} negative rows in {len(np.unique(group))} groups. "
+                "Add rows, or pass fewer --folds."
             )
     return Plan(usable & ~monitored, monitored)
 

@@ -1,4 +1,4 @@
-"""The joint model: two towers and a fusion head, each in its own precision."""
+"""The joint model: two towers, each in its own precision, and a fusion head if it is trained."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ class JointModel(nn.Module):
     """Picture and caption -> logit of being hateful. Embeddings and fusion are float32."""
 
     def __init__(
-        self, image: ImageEncoder, text: TextEncoder, fusion: nn.Module, machine: Machine
+        self, image: ImageEncoder, text: TextEncoder, fusion: nn.Module | None, machine: Machine
     ) -> None:
         super().__init__()
         self.image = image

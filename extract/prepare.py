@@ -18,6 +18,12 @@ class Prepared:
 
     table: MemeTable
     inputs: Inputs
+    remarks: list[str]
+    """What was joined, blanked, left out or cut."""
+
+    def captions(self) -> list[str]:
+        """The caption of each row."""
+        return self.table.rows["caption"].tolist()
 
     def fingerprint(self) -> str:
         """SHA-256 over every row as read: id, split, caption, label, order, picture file."""
@@ -40,16 +46,15 @@ def prepare(
 ) -> Prepared:
     """Decode and tokenise what was read. Raises UserError for bad rows, unless they are blanked."""
     table, problems, notes = reading
-    for note in notes:
-        say(note)
     pictures, undecodable = decode_pictures(table, image_size, interpolation)
     problems = problems + undecodable
     table, kept = settle(table, problems, on_bad_rows)
-    for problem in problems:
-        say(f"blanked or left out: {problem}")
     pictures = Pictures(pictures.pixels, pictures.hashes, pictures.digests, pictures.index[kept])
     limit = min(max_tokens, text.max_tokens)
     captions = tokenise(table.rows["caption"].tolist(), text.tokenizer, limit, text.pad_id)
+    remarks = [*notes, *(f"blanked or left out: {problem}" for problem in problems)]
     if captions.cut:
-        say(f"{captions.cut} captions were cut to {limit} tokens")
-    return Prepared(table, Inputs(pictures, captions))
+        remarks.append(f"{captions.cut} captions were cut to {limit} tokens")
+    for remark in remarks:
+        say(remark)
+    return Prepared(table, Inputs(pictures, captions), remarks)

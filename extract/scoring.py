@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from extract.checkpoint import load_checkpoint, read_checkpoint
+from extract.checkpoint import Checkpoint, load_model, read_checkpoint
 from extract.columns import Columns
 from extract.device import Machine, choose_machine
 from extract.embed import embed
+from extract.encoders import load_image_encoder, load_text_encoder
+from extract.lexical import load_lexical
 from extract.memes import Reading, read_unlabelled
+from extract.model import JointModel
 from extract.prepare import Prepared, prepare
+from extract.spaces import LEXICAL, PRETRAINED
 from extract.table import MemeTable, Problem
 from features.errors import UserError
 from features.progress import say
@@ -50,41 +54,60 @@ def embed_memes(reading: Reading, backbones: Path, device: str, on_bad_rows: str
     Raises UserError for bad rows (unless blanked), missing backbones or a device that is not there.
     """
     folders = _spaces(backbones)
-    embedded = [_embed_in(folder, reading, device, on_bad_rows) for folder in folders]
-    prepared = embedded[0][0]
-    stamp = read_checkpoint(folders[0]).stamp
-    return FeatureTable(_rows(prepared), [space for _, space in embedded], {"stamp": stamp})
+    checkpoint = read_checkpoint(folders[0])
+    machine = _machine(device, checkpoint.precision)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    prepared = _prepare(reading, folders[0], checkpoint, on_bad_rows)
+    spaces: dict[str, Space] = {}
+    for folder in folders:
+        if folder.name == LEXICAL:
+            text = load_lexical(folder).embed(prepared.captions())
+            arrays = {"image": spaces[PRETRAINED].image, "text": text}
+        else:
+            model = load_model(folder, read_checkpoint(folder), machine)
+            arrays = _embed(model, prepared)
+        spaces[folder.name] = _space(folder.name, arrays)
+    return FeatureTable(_rows(prepared), list(spaces.values()), {"stamp": checkpoint.stamp})
 
 
 def _spaces(backbones: Path) -> list[Path]:
-    spaces = backbones.glob("space_[0-9]*")
-    folders = sorted(spaces, key=lambda folder: int(folder.name.removeprefix("space_")))
+    """The folders of a run's spaces, in the order in which features.h5 holds them."""
+    tuned = backbones.glob("space_[0-9]*")
+    folders = sorted(tuned, key=lambda folder: int(folder.name.removeprefix("space_")))
+    folders += [backbones / name for name in (PRETRAINED, LEXICAL) if (backbones / name).is_dir()]
     if not folders:
         raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
     return folders
 
 
-def _embed_in(
-    folder: Path, reading: Reading, device: str, on_bad_rows: str
-) -> tuple[Prepared, Space]:
-    checkpoint = read_checkpoint(folder)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    model = load_checkpoint(folder, checkpoint, _machine(device, checkpoint.precision))
+def _prepare(reading: Reading, folder: Path, checkpoint: Checkpoint, on_bad_rows: str) -> Prepared:
+    """Decode and tokenise as all spaces of the run do."""
+    image = load_image_encoder(folder / "image")
+    text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     size, limit = checkpoint.image_size, checkpoint.max_tokens
-    prepared = prepare(reading, size, model.image.interpolation, limit, model.text, on_bad_rows)
+    return prepare(reading, size, image.interpolation, limit, text, on_bad_rows)
+
+
+def _embed(model: JointModel, prepared: Prepared) -> dict[str, np.ndarray]:
     count = len(prepared.table)
     arrays = {
         "image": np.empty((count, model.image.dim), np.float32),
         "text": np.empty((count, model.text.dim), np.float32),
-        "joint_logit": np.empty(count, np.float32),
     }
+    if model.fusion is not None:
+        arrays["joint_logit"] = np.empty(count, np.float32)
 
     def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
         arrays[name][rows] = values
 
     embed(model, prepared.inputs, write, lambda name, rows: arrays[name][rows])
-    nothing = np.zeros(count, dtype=bool)
-    return prepared, Space(folder.name, seen=nothing, monitored=nothing, attributes={}, **arrays)
+    return arrays
+
+
+def _space(name: str, arrays: dict[str, np.ndarray]) -> Space:
+    nothing = np.zeros(len(arrays["image"]), dtype=bool)
+    joint = {"joint_logit": None} if "joint_logit" not in arrays else {}
+    return Space(name, seen=nothing, monitored=nothing, attributes={}, **arrays, **joint)
 
 
 def _machine(device: str, precision: str) -> Machine:

@@ -1,43 +1,39 @@
-"""Stage one from end to end: memes in, features.h5 and the fine-tuned backbones out."""
+"""Stage one from end to end: memes in, features.h5 and the backbones out."""
 
 import hashlib
 import json
+import os
 import shutil
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from extract.backbones import Backbones, load_backbones
-from extract.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
-from extract.columns import Columns
+from extract.checkpoint import holds_checkpoint, read_checkpoint
 from extract.config import ExtractConfig
-from extract.device import Machine, choose_machine
-from extract.embed import embed
-from extract.finetune import finetune
-from extract.fusion import FUSIONS
-from extract.groups import Plan, assign_folds, group_memes, plan_holdout
+from extract.device import choose_machine
+from extract.facts import data_facts, near_duplicates
+from extract.groups import assign_folds, group_memes, plan_space
 from extract.memes import read_memes
-from extract.model import JointModel
 from extract.prepare import Prepared, prepare
 from extract.sample import write_sample
+from extract.spaces import EMBEDDINGS, Job, columns_named, make_spaces
 from features.errors import UserError
-from features.files import write_json
+from features.files import replacing_folder, write_json, write_text
 from features.progress import say
 from features.settings import flag, to_dict
-from features.store import SpaceWriter, read_attributes, writing
-from features.table import Rows
+from features.store import join_spaces, read_attributes, read_space_names
+from features.table import SPLITS, Rows
 
 
 def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
-    """Fine-tune both backbones; write features.h5, backbones/ and config.json; return the former.
+    """Make every space; write features.h5, backbones/, config.json and what is known of the data.
 
-    Without `config.data` the built-in sample is drawn into run/sample and read back from there.
-    A features.h5 made from the same data and settings is kept as it is; one made from others is
-    only replaced with `force`. Raises UserError for bad data or settings.
+    Returns the path of features.h5. Spaces that an earlier call finished before it was broken off
+    are kept. Without `config.data` the built-in sample is drawn into run/sample and read back
+    from there. A features.h5 made from the same data and settings is kept as it is; one made from
+    others is only replaced with `force`. Raises UserError for bad data or settings.
     """
     config = resolve(config)
     features = run / "features.h5"
@@ -55,25 +51,28 @@ def extract(config: ExtractConfig, run: Path, force: bool = False) -> Path:
     if features.exists() and not force and _is_current(features, made_from):
         say(f"{features} is up to date: same data, same settings (--force makes it anew)")
         return features
-    rows = _rows(prepared, config)
-    plan = plan_holdout(rows.label, rows.group, rows.fold, config.seed)
-    _announce(backbones, machine, rows, plan)
-    model, history = _finetuned(backbones, machine, prepared, rows, plan, config)
+    job = Job(
+        config,
+        machine,
+        backbones,
+        prepared,
+        _rows(prepared, config),
+        stamp(made_from),
+        run / "unfinished" / stamp(made_from),
+    )
+    facts = data_facts(prepared, job.rows)
+    _check_folds(job.rows, config)
+    _announce(job, facts)
+    _drop_others(job.folder)
+    names = make_spaces(job)
     identity = {
         **made_from,
-        "stamp": stamp(made_from),
+        "stamp": job.stamp,
         "id_column": prepared.table.id_column,
         "label_column": prepared.table.label_column,
     }
-    with writing(features, rows, identity) as file:
-        about = _describe(backbones, config, history)
-        _dump(file.add_space(model.image.dim, model.text.dim), model, prepared, plan, about)
-        # The backbones go into place just before the file that vouches for them.
-        checkpoint = _checkpoint(identity["stamp"], config)
-        save_checkpoint(model, checkpoint, run / "backbones" / "space_0")
-        write_json(run / "config.json", to_dict(config))
-        # Heads fitted on other embeddings must not outlive them.
-        shutil.rmtree(run / "heads", ignore_errors=True)
+    _describe_data(job, facts, names, run)
+    _finish(job, names, identity, features)
     return features
 
 
@@ -90,22 +89,12 @@ def stamp(made_from: dict[str, Any]) -> str:
 def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared:
     data = Path(config.data) if config.data else _sample(run / "sample", config)
     return prepare(
-        read_memes(data, _columns(config)),
+        read_memes(data, columns_named(config)),
         config.image_size,
         backbones.image.interpolation,
         config.max_tokens,
         backbones.text,
         config.on_bad_rows,
-    )
-
-
-def _columns(config: ExtractConfig) -> Columns:
-    return Columns(
-        config.id_column,
-        config.image_column,
-        config.text_column,
-        config.label_column,
-        config.split_column,
     )
 
 
@@ -138,12 +127,13 @@ def _is_current(features: Path, made_from: dict[str, Any]) -> bool:
 
 
 def _has_backbones(run: Path, stamp: str) -> bool:
-    """False, and a line that says so, if the run's backbones are gone or of other features."""
-    folder = run / "backbones" / "space_0"
-    if (folder / "checkpoint.json").is_file() and read_checkpoint(folder).stamp == stamp:
-        return True
-    say(f"{folder} does not hold the backbones of features.h5: both are made anew")
-    return False
+    """False, and a line that says so, if a space's backbones are gone or of other features."""
+    for name in read_space_names(run / "features.h5"):
+        folder = run / "backbones" / name
+        if not holds_checkpoint(folder, stamp):
+            say(f"{folder} does not hold what features.h5 was made with: both are made anew")
+            return False
+    return True
 
 
 def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
@@ -156,65 +146,63 @@ def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
     )
 
 
-def _announce(backbones: Backbones, machine: Machine, rows: Rows, plan: Plan) -> None:
-    size = np.bincount(rows.group)[rows.group]
-    test = rows.split == "test"
-    near = test & np.isin(rows.group, rows.group[rows.labelled])
-    say(f"backbones: {backbones.image_origin['name']}, {backbones.text_origin['name']}")
-    say(f"device: {machine.describe()}")
+def _check_folds(rows: Rows, config: ExtractConfig) -> None:
+    """Raise UserError now, not after hours, if a fold cannot be left out."""
+    for fold in range(config.folds):
+        plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
+
+
+def _announce(job: Job, facts: dict[str, Any]) -> None:
+    near, splits = facts["near_duplicates"], facts["splits"]
+    say(f"backbones: {job.backbones.image_origin['name']}, {job.backbones.text_origin['name']}")
+    say(f"device: {job.machine.describe()}")
+    say("rows: " + ", ".join(f"{splits[split]['rows']} {split}" for split in SPLITS))
     say(
-        f"rows: {plan.fitted.sum()} fitted, {plan.monitored.sum()} monitored, "
-        f"{(rows.fold == 0).sum()} held out, {test.sum()} test"
+        f"near-duplicates: {near['rows_sharing']} rows share a group (largest: {near['largest']}); "
+        f"{near['test_rows_near_labelled']} test rows have one among train and val"
     )
-    say(
-        f"near-duplicates: {(size > 1).sum()} rows share a group (largest: {size.max()}); "
-        f"{near.sum()} test rows have one among train and val"
-    )
+    if facts["contradictions"]:
+        say(
+            f"contradictions: {len(facts['contradictions'])} memes occur in train and val with "
+            "both labels (data.json lists them)"
+        )
 
 
-def _finetuned(
-    backbones: Backbones,
-    machine: Machine,
-    prepared: Prepared,
-    rows: Rows,
-    plan: Plan,
-    config: ExtractConfig,
-) -> tuple[JointModel, list[dict[str, float]]]:
-    torch.manual_seed(config.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
-    model = JointModel(backbones.image, backbones.text, fusion, machine)
-    start = time.perf_counter()
-    history = finetune(model, prepared.inputs, rows.label, plan, config)
-    say(f"fine-tuned {len(history)} epochs in {time.perf_counter() - start:.0f} s")
-    return model, history
+def _drop_others(folder: Path) -> None:
+    """What an earlier, broken-off extraction of other data or settings left is of no use."""
+    for other in folder.parent.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
 
 
-def _describe(
-    backbones: Backbones, config: ExtractConfig, history: list[dict[str, float]]
-) -> dict[str, Any]:
-    return {
-        "image": backbones.image_origin,
-        "text": backbones.text_origin,
-        "image_pooling": "global average",
-        "text_pooling": config.text_pooling,
-        "image_size": config.image_size,
-        "fusion": config.fusion,
-        "history": history,
-    }
+def _describe_data(job: Job, facts: dict[str, Any], names: list[str], run: Path) -> None:
+    """Write data.json, memes.jsonl and near_duplicates.csv, which the report shows."""
+    seconds = {name: read_checkpoint(job.folder / name).seconds for name in names}
+    versions = {name: version(name) for name in ("torch", "timm", "transformers")}
+    facts |= {"device": job.machine.describe(), "seconds": seconds, "versions": versions}
+    write_json(run / "data.json", {"stamp": job.stamp, **facts})
+    columns = ["id", "split", "caption", "image"]
+    memes = job.prepared.table.rows[columns].copy()
+    memes["image"] = [str(Path(path).resolve()) if path else "" for path in memes["image"]]
+    write_text(run / "memes.jsonl", memes.to_json(orient="records", lines=True, force_ascii=False))
+    near = near_duplicates(job.rows)
+    write_text(run / "near_duplicates.csv", near.to_csv(index=False, lineterminator="\n"))
 
 
-def _dump(
-    space: SpaceWriter, model: JointModel, prepared: Prepared, plan: Plan, about: dict[str, Any]
-) -> None:
-    every = np.arange(len(prepared.table))
-    space.write("seen", every, plan.fitted)
-    space.write("monitored", every, plan.monitored)
-    embed(model, prepared.inputs, space.write, space.read)
-    space.describe(about)
-
-
-def _checkpoint(stamp: str, config: ExtractConfig) -> Checkpoint:
-    shared = ("fusion", "text_pooling", "image_size", "max_tokens", "precision")
-    settings = {name: getattr(config, name) for name in shared}
-    return Checkpoint(stamp, columns=asdict(_columns(config)), **settings)
+def _finish(job: Job, names: list[str], identity: dict[str, Any], features: Path) -> None:
+    """Join the spaces to features.h5; keep what embeds new memes in backbones/."""
+    run = features.parent
+    with replacing_folder(run / "backbones") as partial:
+        for name in names:
+            # Hard links: a copy would cost gigabytes, a move what has been made so far.
+            shutil.copytree(
+                job.folder / name,
+                partial / name,
+                copy_function=os.link,
+                ignore=shutil.ignore_patterns(EMBEDDINGS),
+            )
+    write_json(run / "config.json", to_dict(job.config))
+    # Heads fitted on other embeddings must not outlive them.
+    shutil.rmtree(run / "heads", ignore_errors=True)
+    join_spaces(features, job.rows, identity, {n: job.folder / n / EMBEDDINGS for n in names})
+    shutil.rmtree(run / "unfinished")

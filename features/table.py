@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 SPLITS = ("train", "val", "test")
+FINE_TUNED = "fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,30 @@ class Space:
     """The embeddings of one pair of backbones. Spaces share no coordinates: never mix them."""
 
     name: str
+    """space_0, space_1 ... were fine-tuned, each without its fold; `pretrained` and `lexical` were
+    fitted on no labels."""
     image: np.ndarray
     """float32 (N, image width)."""
     text: np.ndarray
     """float32 (N, text width)."""
-    joint_logit: np.ndarray
-    """float32 (N,): logit of the fusion head that the backbones were fine-tuned with."""
+    joint_logit: np.ndarray | None
+    """float32 (N,): logit of the fusion head that the backbones were fine-tuned with, if any."""
     seen: np.ndarray
     """bool (N,): the backbones were fitted on this row."""
     monitored: np.ndarray
     """bool (N,): the backbones' epoch was chosen on this row."""
     attributes: dict[str, Any]
     """Backbones, revisions, pooling, sizes, training history."""
+
+    @property
+    def kind(self) -> str:
+        """Spaces of one kind are made alike, and fit to be averaged."""
+        return FINE_TUNED if self.name.startswith("space_") else self.name
+
+    @property
+    def untouched(self) -> np.ndarray:
+        """bool (N,): rows that neither fitted these backbones nor chose their epoch."""
+        return ~(self.seen | self.monitored)
 
 
 @dataclass(frozen=True)
@@ -64,3 +77,16 @@ class FeatureTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def kinds(self) -> dict[str, list[Space]]:
+        """The spaces by kind, fine-tuned ones first."""
+        names = dict.fromkeys(space.kind for space in self.spaces)
+        return {kind: [s for s in self.spaces if s.kind == kind] for kind in names}
+
+    @property
+    def reported(self) -> np.ndarray:
+        """bool (N,): labelled rows that of every kind some space never touched: figures are honest
+        on these, and choices are made on these."""
+        kinds = self.kinds().values()
+        untouched = [np.any([space.untouched for space in spaces], axis=0) for spaces in kinds]
+        return self.rows.labelled & np.all(untouched, axis=0)

@@ -3,8 +3,7 @@
 A head is a scikit-learn classifier `Head(image_width, seed, **parameters)` with `fit(X, y)`,
 `predict_proba(X)`, `save(folder)` and the class method `load(folder)`. X is float32 (N, columns):
 image columns, then text columns; `image_width` says how many are the image's. `GRID` lists the
-parameters to choose among, most cautious first. A head with `stops_early` is fitted with
-`fit(X, y, eval_set=(X, y))`, on rows that it is not fitted on.
+parameters to choose among, most cautious first.
 """
 
 from dataclasses import dataclass
@@ -19,13 +18,16 @@ class Entry:
     path: str
     """module:class, imported when first used: a head that needs torch costs nothing unused."""
     view: str = "both"
-    """`both`, `image`, `text`, or `joint`: the logit of the stage-one fusion head."""
+    """`both`, `image`, `text`; `joint`: the logit of the stage-one fusion head; or `logits`: what
+    the heads in `parents` say in each kind of space."""
 
-    fitted_on: tuple[str, ...] = ("unseen", "all")
-    """Rows to try fitting on: `unseen` by the backbones, or `all`; `none` if nothing is fitted."""
+    fitted_on: tuple[str, ...] = ("seen", "unseen", "all")
+    """Rows to try fitting on, by what they are to the backbones."""
 
     grid: tuple[dict[str, Any], ...] | None = None
     """Parameters to choose among, in place of the class's GRID."""
+
+    parents: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:
         """Import the class."""
@@ -33,21 +35,23 @@ class Entry:
         return getattr(import_module(module), name)
 
 
+STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("seen",))}
+"""Always there, and always offered to the ensemble: the fusion head that stage one trained."""
+
 HEADS = {
     "linear": Entry("heads.linear:LinearHead"),
-    "mlp": Entry("heads.mlp:MlpHead"),
-    "lightgbm": Entry("heads.boosting:LightgbmHead"),
+    "interaction": Entry("heads.interaction:InteractionHead"),
+    "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen", "unseen")),
+    "lightgbm": Entry("heads.boosting:LightgbmHead", fitted_on=("seen", "unseen")),
+    "knn": Entry("heads.knn:KnnHead"),
+    "stack": Entry("heads.stack:StackHead", "logits", ("unseen",), parents=("joint", "linear")),
 }
-"""The heads that --heads chooses from."""
+"""The heads that --heads chooses from; one that stacks others comes after them."""
 
-STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("none",))}
-"""Always there, and always a member of the ensemble: the fusion head that stage one trained."""
-
-_STRENGTHS = tuple({"C": c} for c in (1e-4, 1e-3, 1e-2))
 REFERENCES = {
-    "image only": Entry("heads.linear:LinearHead", "image", grid=_STRENGTHS),
-    "text only": Entry("heads.linear:LinearHead", "text", grid=_STRENGTHS),
+    "image only": Entry("heads.linear:LinearHead", "image"),
+    "text only": Entry("heads.linear:LinearHead", "text"),
 }
 """Always there, never in the ensemble: what each modality says alone."""
 
-ENTRIES = HEADS | STAGE_ONE | REFERENCES
+ENTRIES = STAGE_ONE | HEADS | REFERENCES

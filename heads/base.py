@@ -1,15 +1,11 @@
 """What every head shares."""
 
-from typing import ClassVar
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class Head(ClassifierMixin, BaseEstimator):
     """A binary classifier with `predict_proba`; its tuned threshold lives outside it."""
-
-    stops_early: ClassVar = False
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Label of each row at 0.5: (N,)."""

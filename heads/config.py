@@ -7,7 +7,7 @@ from features.errors import UserError
 from features.settings import check, setting
 from heads import HEADS
 from heads.decisions import METRICS
-from heads.ensemble import ENSEMBLES
+from heads.ensemble import BEST, ENSEMBLES
 
 GROUP = "Heads"
 SUBMISSION = "Submission"
@@ -17,7 +17,7 @@ SUBMISSION = "Submission"
 class FitConfig:
     """Settings of `fit-heads`. Raises UserError for a value that is not allowed."""
 
-    heads: str = setting("linear,mlp,lightgbm", "Heads to fit, separated by commas.", GROUP)
+    heads: str = setting(",".join(HEADS), "Heads to fit, separated by commas.", GROUP)
     metric: str = setting(
         "accuracy",
         f"What thresholds are tuned for: {', '.join(METRICS)}.",
@@ -43,10 +43,18 @@ class SubmitConfig:
     """Settings of `submit`. Raises UserError for a value that is not allowed."""
 
     ensemble: str = setting(
-        "mean",
-        "mean of probabilities, rank (mean of ranks among the held-out rows), or vote.",
+        BEST,
+        "greedy (weights by forward selection), mean of probabilities, rank (mean of ranks among "
+        "the held-out rows), vote, or best: the one with the least log loss on held-out rows.",
         SUBMISSION,
-        choices=tuple(ENSEMBLES),
+        choices=(BEST, *ENSEMBLES),
+    )
+    prior: float | None = setting(
+        None,
+        "Share of positives in the contest's test set, if it differs from train's: probabilities "
+        "and threshold are moved accordingly.",
+        SUBMISSION,
+        minimum=0.0,
     )
     proba: bool = setting(
         False, "Write probabilities instead of labels into the label column.", SUBMISSION
@@ -55,5 +63,7 @@ class SubmitConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.prior is not None and not 0 < self.prior < 1:
+            raise UserError(f"--prior: found {self.prior}, allowed: between 0 and 1")
         if Path(self.out).is_dir():
             raise UserError(f"--out: {self.out} is a folder, allowed: a file")

@@ -33,11 +33,9 @@ METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
 
 def count_decisions(y: np.ndarray, decision: np.ndarray, weights: np.ndarray) -> Counts:
     """Confusion counts: labels (N,), decisions (N,) or (N, T), weights (R, N) -> (R,) or (R, T)."""
-    y = y.astype(float).reshape(-1, *[1] * (decision.ndim - 1))
+    y = y.astype(float)
+    column = y.reshape(-1, *[1] * (decision.ndim - 1))
     d = decision.astype(float)
-    return (
-        weights @ (y * d),
-        weights @ ((1 - y) * d),
-        weights @ (y * (1 - d)),
-        weights @ ((1 - y) * (1 - d)),
-    )
+    tp, fp = weights @ (column * d), weights @ ((1 - column) * d)
+    shape = [len(weights), *[1] * (decision.ndim - 1)]
+    return tp, fp, (weights @ y).reshape(shape) - tp, (weights @ (1 - y)).reshape(shape) - fp

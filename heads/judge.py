@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
-from features.table import FeatureTable, Rows
-from heads.crossfit import grouped_folds
+from features.table import Rows
 from heads.metrics import score
-from heads.threshold import DEFAULT, Threshold, tune_threshold
+from heads.nested import by_part
+from heads.threshold import Threshold, tune_threshold
 
 
 @dataclass(frozen=True)
@@ -18,72 +19,79 @@ class Verdict:
     threshold: Threshold
     """Tuned on every row that has a held-out probability; used on test rows."""
     row_threshold: np.ndarray
-    """float64 (N,): threshold tuned without the row's own fold, NaN where nothing is held out."""
+    """float64 (N,): threshold tuned without the row's own part, NaN where nothing is held out."""
     scores: dict[str, Any]
-    """`held_out` and `test` (None if no test labels are known), as `metrics.score` returns them."""
+    """`held_out` and `test` (None if no test labels are known), as `metrics.score` returns them,
+    and `fold_auroc`, the held-out AUROC of each fold."""
 
 
-def reported_rows(table: FeatureTable) -> np.ndarray:
-    """bool (N,): labelled rows that neither fitted any backbones nor chose their epoch."""
-    touched = np.any([space.seen | space.monitored for space in table.spaces], axis=0)
-    return table.rows.labelled & ~touched
+@dataclass(frozen=True)
+class Bench:
+    """What all probabilities of a run are judged on."""
+
+    rows: Rows
+    part: np.ndarray
+    """int (N,): see `cut_parts`."""
+    metric: str
+    """Name of the metric that thresholds are tuned for."""
+    seed: int
 
 
 def judge(
-    rows: Rows,
-    reported: np.ndarray,
-    held_out: np.ndarray,
-    final: np.ndarray,
-    metric: str,
-    seed: int,
-    default: float = DEFAULT,
+    bench: Bench, held_out: np.ndarray, final: np.ndarray, weight: np.ndarray | None = None
 ) -> Verdict:
-    """Tune the threshold and score; `default` is the threshold that a gain must beat.
+    """Tune the threshold and score.
 
-    `held_out` (N,) is NaN where a head or its backbones saw the row, `final` (N,) is what test rows
-    are scored with. A held-out row's decision uses a threshold that was tuned without its fold.
+    `held_out` (N,) is NaN but for rows to report on, `final` (N,) is what test rows are scored
+    with. A held-out row's decision uses a threshold that was tuned without its part. `weight` (N,)
+    says how much each held-out row counts, all alike by default.
     """
-    tuned_on = np.flatnonzero(~np.isnan(held_out))
-    row_threshold = np.full(len(rows), np.nan)
-    for others, own in grouped_folds(rows, tuned_on, seed):
-        threshold = _tune(rows, others, held_out, metric, seed, default)
-        row_threshold[own] = threshold.value
-    threshold = _tune(rows, tuned_on, held_out, metric, seed, default)
+    rows = bench.rows
+    weight = np.ones(len(rows)) if weight is None else weight
+    known = ~np.isnan(held_out)
+
+    def tune(places: np.ndarray) -> Threshold:
+        here = (rows.label[places], held_out[places], rows.group[places])
+        return tune_threshold(*here, bench.metric, bench.seed, weight[places])
+
+    row_threshold = by_part(
+        bench.part, known, lambda others, own: np.full(len(own), tune(others).value)
+    )
+    threshold = tune(np.flatnonzero(known))
+    test = np.flatnonzero((rows.split == "test") & (rows.label >= 0))
+    every = np.full(len(rows), threshold.value)
     scores = {
-        "held_out": _scores(rows, np.flatnonzero(reported), held_out, row_threshold, seed, default),
-        "test": _scores(
-            rows,
-            np.flatnonzero((rows.split == "test") & (rows.label >= 0)),
-            final,
-            np.full(len(rows), threshold.value),
-            seed,
-            default,
-        ),
+        "held_out": _scores(bench, np.flatnonzero(known), held_out, row_threshold, weight),
+        "test": _scores(bench, test, final, every, np.ones(len(rows))),
+        "fold_auroc": _fold_auroc(rows, held_out),
     }
     return Verdict(threshold, row_threshold, scores)
 
 
-def _tune(
-    rows: Rows,
-    places: np.ndarray,
-    probability: np.ndarray,
-    metric: str,
-    seed: int,
-    default: float,
-) -> Threshold:
-    label, group = rows.label[places], rows.group[places]
-    return tune_threshold(label, probability[places], group, metric, seed, default)
-
-
 def _scores(
-    rows: Rows,
+    bench: Bench,
     places: np.ndarray,
     probability: np.ndarray,
     threshold: np.ndarray,
-    seed: int,
-    default: float,
+    weight: np.ndarray,
 ) -> dict[str, Any] | None:
     if not len(places):
         return None
-    label, group, own = rows.label[places], rows.group[places], probability[places]
-    return score(label, own, own > default, own > threshold[places], group, seed)
+    rows = bench.rows
+    return score(
+        rows.label[places],
+        probability[places],
+        threshold[places],
+        rows.group[places],
+        bench.seed,
+        weight[places],
+    )
+
+
+def _fold_auroc(rows: Rows, held_out: np.ndarray) -> list[float]:
+    found = []
+    for fold in np.unique(rows.fold[~np.isnan(held_out)]):
+        own = (rows.fold == fold) & ~np.isnan(held_out)
+        if len(np.unique(rows.label[own])) == 2:
+            found.append(float(roc_auc_score(rows.label[own], held_out[own])))
+    return found

@@ -6,9 +6,11 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.decisions import METRICS, count_decisions
+from heads.nested import losses
 
 RESAMPLES = 200
 LEVEL = 0.95
+BINS = 10
 
 
 def resampling_weights(group: np.ndarray, seed: int) -> np.ndarray:
@@ -30,35 +32,59 @@ def interval(values: np.ndarray) -> list[float]:
 def score(
     y: np.ndarray,
     probability: np.ndarray,
-    default: np.ndarray,
-    tuned: np.ndarray,
+    threshold: np.ndarray,
     group: np.ndarray,
     seed: int,
+    weight: np.ndarray,
 ) -> dict[str, object]:
     """All figures of one head on one set of rows, each with its 95 % interval.
 
-    `y`, `probability`, the decisions at the default and at the tuned threshold (bool), and `group`
-    have shape (N,).
-    Ranking figures are None when the rows hold one class only.
+    Arrays are (N,); `threshold` is each row's own, `weight` says how much a row counts. Ranking
+    figures are None when the rows hold one class only.
     """
-    weights = resampling_weights(group, seed)
-    once = np.ones((1, len(y)))
+    weights = resampling_weights(group, seed) * weight
+    once = weight[None, :].astype(float)
     figures: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
     for name, ranked in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
-        figures[name] = _ranking(ranked, y, probability, weights)
-    for suffix, chosen in (("default", default), ("tuned", tuned)):
+        figures[name] = _ranking(ranked, y, probability, weight, weights)
+    for name, wrong in (
+        ("brier", (probability - y) ** 2),
+        ("log_loss", losses(y, probability)),
+    ):
+        resampled = weights @ wrong / weights.sum(axis=1)
+        figures[name] = _figure(float(weight @ wrong / weight.sum()), resampled)
+    figures["calibration_error"] = calibration_error(y, probability, weight)
+    for suffix, chosen in (("default", probability > 0.5), ("tuned", probability > threshold)):
         for name, metric in METRICS.items():
             value = metric(count_decisions(y, chosen, once))[0]
-            spread = interval(metric(count_decisions(y, chosen, weights)))
-            figures[f"{name}_{suffix}"] = {"value": float(value), "interval": spread}
+            resampled = metric(count_decisions(y, chosen, weights))
+            figures[f"{name}_{suffix}"] = _figure(float(value), resampled)
     return figures
 
 
+def calibration_error(y: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
+    """Mean distance of probability and frequency over BINS bins of equally many rows.
+
+    (Expected calibration error with equal-mass bins; Nguyen and O'Connor 2015.)
+    """
+    bins = np.array_split(np.argsort(probability, kind="stable"), BINS)
+    gaps = [abs(weight[rows] @ (probability[rows] - y[rows])) for rows in bins if len(rows)]
+    return float(sum(gaps) / weight.sum())
+
+
+def _figure(value: float, resampled: np.ndarray) -> dict[str, object]:
+    return {"value": value, "interval": interval(resampled)}
+
+
 def _ranking(
-    metric: Callable[..., float], y: np.ndarray, probability: np.ndarray, weights: np.ndarray
+    metric: Callable[..., float],
+    y: np.ndarray,
+    probability: np.ndarray,
+    weight: np.ndarray,
+    weights: np.ndarray,
 ) -> dict[str, object] | None:
     if len(np.unique(y)) < 2:
         return None
     both = (weights @ y > 0) & (weights @ (1 - y) > 0)
     resampled = np.array([metric(y, probability, sample_weight=w) for w in weights[both]])
-    return {"value": float(metric(y, probability)), "interval": interval(resampled)}
+    return _figure(float(metric(y, probability, sample_weight=weight)), resampled)

@@ -10,7 +10,7 @@ from features.errors import UserError
 from features.files import read_json, replacing_folder, write_json
 from features.settings import from_dict
 from heads import ENTRIES
-from heads.crossfit import FOLDS, Fitted
+from heads.crossfit import Fitted
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,13 @@ class HeadRecord:
     stamp: str
     """Identity of the features that it was fitted on."""
     member: bool
+    """Offered to the ensemble."""
     metric: str
-    spaces: list[dict[str, Any]]
-    """One a space: name, choice, fitted_rows."""
+    kinds: list[dict[str, Any]]
+    """Of each kind of space: name, choice, fitted_rows, spaces (name and number of models),
+    calibration, auroc (held_out, test)."""
+    blend: list[str]
+    """The kinds of spaces that it listens to."""
     threshold: dict[str, Any]
     seconds: float
     scores: dict[str, Any]
@@ -34,34 +38,45 @@ class Probabilities:
     """What a head says of every row of the run."""
 
     held_out: np.ndarray
-    """float64 (N,): from fits that did not see the row; NaN for rows that the backbones saw."""
+    """float64 (N,): from fits that did not see the row; NaN off the rows that are reported on."""
     final: np.ndarray
     """float64 (N,): from all fits; meant for rows that none was fitted on, such as test rows."""
     row_threshold: np.ndarray
-    """float64 (N,): threshold tuned without the row's own fold, NaN where `held_out` is."""
+    """float64 (N,): threshold tuned without the row's own part, NaN where `held_out` is."""
+    kind_held_out: np.ndarray
+    """float64 (kinds, N): as `held_out`, by kind of space, not calibrated."""
+    kind_final: np.ndarray
+    """float64 (kinds, N): as `final`, by kind of space, not calibrated."""
 
 
 def save_head(
-    folder: Path, record: HeadRecord, fitted: list[Fitted], probabilities: Probabilities
+    folder: Path, record: HeadRecord, fitted: dict[str, Fitted], probabilities: Probabilities
 ) -> None:
     """Write one head; what was there before is replaced as a whole."""
     with replacing_folder(folder) as partial:
-        for space, one in zip(record.spaces, fitted, strict=True):
-            for number, model in enumerate(one.models):
-                place = partial / space["name"] / f"fold_{number}"
-                place.mkdir(parents=True)
-                model.save(place)
+        for one in fitted.values():
+            for space, models in one.models.items():
+                for number, model in enumerate(models):
+                    place = partial / space / f"fit_{number}"
+                    place.mkdir(parents=True)
+                    model.save(place)
         np.savez(partial / "probabilities.npz", **asdict(probabilities))
         write_json(partial / "head.json", asdict(record))
 
 
-def load_models(folder: Path, record: HeadRecord) -> dict[str, list[Any]]:
-    """The models of a saved head: space name -> one a fold."""
-    kind = ENTRIES[record.name].load()
+def load_models(folder: Path, record: HeadRecord, kind: str) -> dict[str, list[Any]]:
+    """The models of a saved head in one kind of space: space name -> models."""
+    load = ENTRIES[record.name].load().load
+    spaces = next(known["spaces"] for known in record.kinds if known["name"] == kind)
     return {
-        space["name"]: [kind.load(folder / space["name"] / f"fold_{n}") for n in range(FOLDS)]
-        for space in record.spaces
+        space: [load(folder / space / f"fit_{number}") for number in range(count)]
+        for space, count in spaces.items()
     }
+
+
+def read_record(folder: Path) -> HeadRecord:
+    """head.json of one head."""
+    return from_dict(HeadRecord, read_json(folder / "head.json", "fit-heads"))
 
 
 def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
@@ -70,9 +85,7 @@ def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
     Raises UserError if there are none, or if one was fitted on other features than `stamp`.
     """
     found = [name for name in ENTRIES if (folder / name / "head.json").is_file()]
-    records = [
-        from_dict(HeadRecord, read_json(folder / n / "head.json", "fit-heads")) for n in found
-    ]
+    records = [read_record(folder / name) for name in found]
     if not records:
         raise UserError(f"{folder} has no heads. Run first: python pipeline.py fit-heads")
     stale = [record.name for record in records if record.stamp != stamp]

@@ -1,5 +1,6 @@
 """New memes through a run's saved heads, thresholds and ensemble."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,40 +10,82 @@ from features.files import read_json
 from features.settings import from_dict
 from features.table import FeatureTable
 from heads import ENTRIES
-from heads.crossfit import mean_logit, view
-from heads.ensemble import Ensemble, combine
+from heads.blend import apply_blend
+from heads.calibration import Calibration
+from heads.columns import LOGITS, Projected, columns_of, logit_columns, read_projections
+from heads.ensemble import Ensemble, combine, finish
+from heads.nested import mean_logit
 from heads.saved import HeadRecord, load_models, read_probabilities, read_records
 
 
-def score_memes(table: FeatureTable, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]:
     """Probability float64 (N,) and decision bool (N,) of every row, as `submit` would give them.
 
-    `table` holds the memes embedded in each space of the run, `folder` is the run's heads/.
-    Raises UserError if the heads, or the ensemble, were made from other features.
+    `table` holds the memes embedded in each space of the run. Raises UserError if the heads, or the
+    ensemble, were made from other features.
     """
-    stamp = table.attributes["stamp"]
-    records = {record.name: record for record in read_records(folder, stamp)}
-    ensemble = from_dict(Ensemble, read_json(folder / "ensemble.json", "submit"))
-    missing = [name for name in ensemble.members if name not in records]
-    if missing or ensemble.stamp != stamp:
+    heads, stamp = run / "heads", table.attributes["stamp"]
+    records = {record.name: record for record in read_records(heads, stamp)}
+    ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
+    kept = [name for name, weight in ensemble.weights.items() if weight > 0]
+    if ensemble.stamp != stamp or not records.keys() >= set(kept):
         raise UserError(
-            f"{folder / 'ensemble.json'} was made from other heads than the run has now. "
+            f"{heads / 'ensemble.json'} was made from other heads than the run has now. "
             "Run: python pipeline.py submit"
         )
-    members = [records[name] for name in ensemble.members]
-    probability = np.stack([_probability(record, table, folder) for record in members])
-    held_out = np.stack([read_probabilities(folder / record.name).held_out for record in members])
+    says = _speaker(table, run, records)
+    probability = np.stack([_blended(records[name], says(name)) for name in kept])
+    held_out = np.stack([read_probabilities(heads / name).held_out for name in kept])
     reference = held_out[:, ~np.isnan(held_out).any(axis=0)]
-    thresholds = np.array([[record.threshold["value"]] for record in members])
-    together = combine(ensemble.kind, probability, reference, thresholds)
+    thresholds = np.array([[records[name].threshold["value"]] for name in kept])
+    weights = np.array([ensemble.weights[name] for name in kept])
+    score = combine(ensemble.kind, probability, weights, reference, thresholds)
+    calibrated = Calibration(**ensemble.calibration).apply(score)
+    together = finish(calibrated, ensemble.trained_prior, ensemble.prior)
     return together, together > ensemble.threshold["value"]
 
 
-def _probability(record: HeadRecord, table: FeatureTable, folder: Path) -> np.ndarray:
-    models = load_models(folder / record.name, record)
-    entry = ENTRIES[record.name]
-    by_space = []
-    for space in table.spaces:
-        X = view(entry, space.image, space.text, space.joint_logit)
-        by_space.append(mean_logit([m.predict_proba(X)[:, 1] for m in models[space.name]]))
-    return mean_logit(by_space)
+def _speaker(table: FeatureTable, run: Path, records: dict[str, HeadRecord]):  # noqa: ANN202
+    """A function: head name -> what it says in each kind of space, float64 (N,) by kind."""
+    projections = read_projections(run, table)
+    projected = {
+        space.name: Projected(
+            projections[space.name].apply(space.image, space.text),
+            projections[space.name].image_width,
+        )
+        for space in table.spaces
+    }
+    nobody = np.zeros(len(table), dtype=bool)
+
+    @cache
+    def says(name: str) -> dict[str, np.ndarray]:
+        entry = ENTRIES[name]
+        if entry.parents:
+            parents = [p for parent in entry.parents for p in says(parent).values()]
+            sources = {LOGITS: [logit_columns(parents, nobody, nobody)]}
+        else:
+            kinds = table.kinds().items()
+            sources = {k: columns_of(entry, spaces, projected, nobody) for k, spaces in kinds}
+        return {
+            kind: _probability(records[name], kind, columns, run)
+            for kind, columns in sources.items()
+            if columns
+        }
+
+    return says
+
+
+def _probability(record: HeadRecord, kind: str, columns: list, run: Path) -> np.ndarray:
+    models = load_models(run / "heads" / record.name, record, kind)
+    return mean_logit(
+        [
+            model.predict_proba(source.X)[:, 1]
+            for source in columns
+            for model in models[source.space]
+        ]
+    )
+
+
+def _blended(record: HeadRecord, by_kind: dict[str, np.ndarray]) -> np.ndarray:
+    calibrations = {kind["name"]: Calibration(**kind["calibration"]) for kind in record.kinds}
+    return apply_blend(record.blend, calibrations, by_kind)

@@ -3,19 +3,25 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from features.files import read_json, write_json
 from features.progress import progress, say
 from features.store import read_features
 from features.table import FeatureTable
 from heads import ENTRIES, REFERENCES, STAGE_ONE
+from heads.columns import project
 from heads.config import FitConfig, SubmitConfig
-from heads.crossfit import cross_fit, mean_logit, number_folds
-from heads.ensemble import Ensemble, combine, neutral_threshold
-from heads.judge import Verdict, judge, reported_rows
-from heads.saved import HeadRecord, Probabilities, read_probabilities, read_records, save_head
+from heads.ensemble import BEST, ENSEMBLES, Combined, Ensemble, Members, finish, fit_kinds
+from heads.fit import fit_head
+from heads.judge import Bench, judge
+from heads.members import correlation, member_facts
+from heads.nested import cut_parts, loss
+from heads.prior import class_weights
+from heads.saved import HeadRecord, read_probabilities, read_record, read_records
 from heads.submission import (
     check_submission,
     prior_warning,
@@ -28,25 +34,29 @@ from heads.tables import print_tables
 
 
 def fit_heads(config: FitConfig, run: Path) -> Path:
-    """Fit the heads asked for, and always the reference heads; write heads/ and metrics.json.
+    """Fit the heads asked for, and what the run still lacks of the reference heads.
 
-    Prints the table of all heads of the run; returns the path of metrics.json.
+    Writes heads/ and metrics.json, prints the table of all heads of the run, and returns the path
+    of metrics.json.
     """
-    table = read_features(run / "features.h5")
+    table = read_features(run / "features.h5", embeddings=False)
+    heads, stamp = run / "heads", table.attributes["stamp"]
+    bench = open_bench(table, config.metric)
+    projected = project(table, run)
     # An ensemble is of the heads as they were.
-    (run / "heads" / "ensemble.json").unlink(missing_ok=True)
-    stamp = table.attributes["stamp"]
-    names = [*config.names(), *STAGE_ONE, *REFERENCES]
+    (heads / "ensemble.json").unlink(missing_ok=True)
+    _drop_others(heads, stamp, config.metric)
+    lacking = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
+    names = [name for name in ENTRIES if name in (*config.names(), *lacking)]
     with progress("fit heads", len(names), "heads") as advance:
         for name in names:
-            _fit_head(name, table, config.metric, run / "heads" / name)
+            fit_head(name, table, projected, bench, heads)
             advance(1)
-    _drop_others(run / "heads", stamp, config.metric)
     metrics = {
         "stamp": stamp,
         "metric": config.metric,
         "train_positive_share": share_of_positives(table.rows),
-        "heads": [asdict(record) for record in read_records(run / "heads", stamp)],
+        "heads": [asdict(record) for record in read_records(heads, stamp)],
         "ensemble": None,
     }
     print_tables(metrics)
@@ -63,20 +73,11 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     rows, attributes = table.rows, table.attributes
     metrics = read_json(run / "metrics.json", "fit-heads")
     records = read_records(run / "heads", attributes["stamp"])
-    members = [record for record in records if record.member]
-    parts = [read_probabilities(run / "heads" / record.name) for record in members]
-    probability, verdict = _ensemble(config.ensemble, members, parts, table)
-    say(f"ensemble of {', '.join(record.name for record in members)}")
-    decision = probability > verdict.threshold.value
+    offered = [record for record in records if record.member]
+    ensemble, probability = _ensemble(config, offered, table, run / "heads")
+    decision = probability > ensemble.threshold["value"]
     test, asked = np.flatnonzero(rows.split == "test"), rows_asked_for(rows)
     check_submission(rows, asked, probability)
-    ensemble = Ensemble(
-        attributes["stamp"],
-        config.ensemble,
-        [record.name for record in members],
-        asdict(verdict.threshold),
-        verdict.scores,
-    )
     metrics["ensemble"] = asdict(ensemble)
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)
@@ -85,64 +86,76 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
     print_tables(metrics)
-    warning = prior_warning(decision[asked], share_of_positives(rows))
+    warning = prior_warning(decision[asked], ensemble.prior or share_of_positives(rows))
     if warning:
         say(warning)
     return solution
 
 
-def _fit_head(name: str, table: FeatureTable, metric: str, folder: Path) -> None:
-    rows, seed = table.rows, table.attributes["config"]["seed"]
-    fitted = [
-        cross_fit(ENTRIES[name], space, rows, number_folds(rows, space, seed), seed)
-        for space in table.spaces
-    ]
-    held_out = mean_logit([one.held_out for one in fitted])
-    final = mean_logit([one.probability for one in fitted])
-    verdict = judge(rows, reported_rows(table), held_out, final, metric, seed)
-    record = HeadRecord(
-        name=name,
-        stamp=table.attributes["stamp"],
-        member=name not in REFERENCES,
-        metric=metric,
-        spaces=[
-            {"name": space.name, "choice": one.choice, "fitted_rows": one.fitted_rows}
-            for space, one in zip(table.spaces, fitted, strict=True)
-        ],
-        threshold=asdict(verdict.threshold),
-        seconds=round(sum(one.seconds for one in fitted), 2),
-        scores=verdict.scores,
-    )
-    probabilities = Probabilities(held_out, final, verdict.row_threshold)
-    save_head(folder, record, fitted, probabilities)
+def open_bench(table: FeatureTable, metric: str) -> Bench:
+    """What every head and ensemble of a run is judged on."""
+    seed = table.attributes["config"]["seed"]
+    return Bench(table.rows, cut_parts(table.rows, seed), metric, seed)
 
 
 def _drop_others(folder: Path, stamp: str, metric: str) -> None:
     """Heads of earlier fits stay members if they fit these features and this metric."""
     for name in ENTRIES:
-        path = folder / name / "head.json"
-        if path.is_file():
-            record = read_json(path, "fit-heads")
-            if (record["stamp"], record["metric"]) != (stamp, metric):
+        if (folder / name / "head.json").is_file():
+            record = read_record(folder / name)
+            if (record.stamp, record.metric) != (stamp, metric):
                 say(f"dropping {name}: fitted earlier, on other features or for another metric")
                 shutil.rmtree(folder / name)
 
 
 def _ensemble(
-    kind: str, members: list[HeadRecord], parts: list[Probabilities], table: FeatureTable
-) -> tuple[np.ndarray, Verdict]:
-    """Probability of every row, (N,), and the verdict on it."""
-    held_out = np.stack([part.held_out for part in parts])
-    final = np.stack([part.final for part in parts])
-    thresholds = np.array([[record.threshold["value"]] for record in members])
-    row_thresholds = np.stack([part.row_threshold for part in parts])
-    known = ~np.isnan(held_out).any(axis=0)
-    reference = held_out[:, known]
-    together = np.full(len(table), np.nan)
-    together[known] = combine(kind, reference, reference, row_thresholds[:, known])
-    probability = combine(kind, final, reference, thresholds)
-    seed = table.attributes["config"]["seed"]
-    metric = members[0].metric
-    reported = reported_rows(table)
-    default = neutral_threshold(kind, share_of_positives(table.rows))
-    return probability, judge(table.rows, reported, together, probability, metric, seed, default)
+    config: SubmitConfig, offered: list[HeadRecord], table: FeatureTable, heads: Path
+) -> tuple[Ensemble, np.ndarray]:
+    """The ensemble asked for, and its probability of every row, (N,)."""
+    bench = open_bench(table, offered[0].metric)
+    y = table.rows.label.astype(np.int64)
+    members = _members(offered, heads)
+    kinds = list(ENSEMBLES) if config.ensemble == BEST else [config.ensemble]
+    combined, tried = fit_kinds(kinds, members, y, bench.part)
+    known = ~np.isnan(combined.held_out)
+    trained = float(y[known].mean())
+    prior = config.prior
+    weight = None if prior is None else class_weights(table.rows.label, trained, prior)
+    held_out, final = (
+        finish(probability, trained, prior) for probability in (combined.held_out, combined.final)
+    )
+    verdict = judge(bench, held_out, final, weight)
+    names = [record.name for record in offered]
+    ensemble = Ensemble(
+        stamp=table.attributes["stamp"],
+        kind=combined.kind,
+        weights={n: float(w) for n, w in zip(names, combined.weights, strict=True)},
+        calibration=asdict(combined.calibration),
+        trained_prior=trained,
+        prior=prior,
+        threshold=asdict(verdict.threshold),
+        scores=verdict.scores,
+        tried=[_trial(one, y) for one in tried],
+        members=member_facts(names, members, combined, y),
+        correlation=correlation(members),
+    )
+    return ensemble, final
+
+
+def _members(offered: list[HeadRecord], heads: Path) -> Members:
+    parts = [read_probabilities(heads / record.name) for record in offered]
+    return Members(
+        np.stack([part.held_out for part in parts]),
+        np.stack([part.final for part in parts]),
+        np.stack([part.row_threshold for part in parts]),
+        np.array([[record.threshold["value"]] for record in offered]),
+    )
+
+
+def _trial(one: Combined, y: np.ndarray) -> dict[str, Any]:
+    known = ~np.isnan(one.held_out)
+    return {
+        "kind": one.kind,
+        "log_loss": loss(y[known], one.held_out[known]),
+        "auroc": float(roc_auc_score(y[known], one.held_out[known])),
+    }

@@ -34,7 +34,7 @@ def _lines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     heads = [
         {
             "name": head["name"],
-            "fit": max(space["fitted_rows"] for space in head["spaces"]),
+            "fit": max(kind["fitted_rows"] for kind in head["kinds"]),
             **{key: head[key] for key in ("scores", "threshold", "seconds")},
         }
         for head in metrics["heads"]

@@ -1,0 +1,167 @@
+"""The reference: what a student would write for the contest, complete and fair.
+
+Both pretrained backbones and one linear layer on their concatenated embeddings are fine-tuned
+jointly on train; val lowers the learning rate, names the epoch and sets the threshold.
+
+    python -m benchmarks.seed_recipe --data DIR --out DIR
+"""
+
+import inspect
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from benchmarks.seed_model import AMP, DEVICE, Memes, Recipe, fit, make_loader, predict
+from extract.backbones import load_backbones
+from extract.memes import read_memes
+from extract.table import MemeTable
+from features.errors import UserError
+from features.files import write_json, write_text
+from features.progress import say
+
+THRESHOLDS = np.linspace(0.01, 0.99, 99)
+VAL_SHARE = 0.2
+"""Share of train that takes the place of val, if there is none."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every flag."""
+
+    data: Annotated[Path, typer.Option(help="Folder in the Kaggle layout.")]
+    out: Annotated[Path, typer.Option(help="Folder for solution.csv, seed_recipe.json and .npz.")]
+    weights: Annotated[Literal["hub", "bundled"], typer.Option(help="As for extract.")] = "hub"
+    pooling: Annotated[Literal["mean", "first"], typer.Option(help="Of the tokens.")] = "mean"
+    image_size: Annotated[int, typer.Option(help="Side of the pictures, in pixels.", min=32)] = 224
+    max_tokens: Annotated[int, typer.Option(help="Longest caption, in tokens.", min=4)] = 128
+    pad: Annotated[
+        Literal["fixed", "longest"], typer.Option(help="To --max-tokens, or within the batch.")
+    ] = "fixed"
+    epochs: Annotated[int, typer.Option(help="All are run; the best is kept.", min=1)] = 6
+    batch_size: Annotated[int, typer.Option(help="Memes in a step.", min=2)] = 32
+    lr: Annotated[float, typer.Option(help="Learning rate of the backbones.", min=0.0)] = 5e-5
+    lr_head: Annotated[float, typer.Option(help="Learning rate of the head.", min=0.0)] = 1e-3
+    workers: Annotated[int, typer.Option(help="Processes of the DataLoader.", min=0)] = 0
+    seed: Annotated[int, typer.Option(help="Of the head, the order and the dropout.", min=0)] = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run measured, and its probabilities (float64) of the rows of val and of test."""
+
+    report: dict[str, Any]
+    val: np.ndarray
+    test: np.ndarray
+
+
+def read_parts(data: Path, seed: int) -> tuple[MemeTable, dict[str, pd.DataFrame]]:
+    """The table and its rows by split; without val, a stratified fifth of train becomes it."""
+    table, problems, _ = read_memes(data)
+    if problems:
+        raise UserError("\n".join(["bad rows in the data:", *map(str, problems)]))
+    parts = {name: table.rows[table.rows["split"] == name] for name in ("train", "val", "test")}
+    if parts["val"].empty:
+        train = parts["train"]
+        parts["train"], parts["val"] = train_test_split(
+            train, test_size=VAL_SHARE, stratify=train["label"], random_state=seed
+        )
+    return table, parts
+
+
+def fine_tune(parts: dict[str, pd.DataFrame], settings: Settings) -> Outcome:
+    """Fit on train, choosing by val, and predict val and test."""
+    torch.manual_seed(settings.seed)
+    backbones = load_backbones(settings.weights, None, None, settings.pooling)
+    model = Recipe(backbones).to(DEVICE)
+    loaders = {}
+    for name, rows in parts.items():
+        memes = Memes(rows, backbones, settings.image_size, settings.max_tokens, settings.pad)
+        loaders[name] = make_loader(memes, settings.batch_size, settings.workers, name == "train")
+    rates = settings.lr, settings.lr_head
+    history = fit(model, loaders["train"], loaders["val"], settings.epochs, *rates)
+    train_seconds = sum(past["train_seconds"] for past in history)
+    seconds = train_seconds + sum(past["val_seconds"] for past in history)
+    report = {
+        "backbones": [backbones.image_origin, backbones.text_origin],
+        "device": torch.cuda.get_device_name() if AMP else "cpu",
+        "threads": torch.get_num_threads(),
+        "seconds_per_epoch": seconds / len(history),
+        "memes_per_second": len(parts["train"]) * len(history) / train_seconds,
+        "history": history,
+    }
+    return Outcome(report, *(predict(model, loaders[n]).sigmoid().numpy() for n in ("val", "test")))
+
+
+def sweep_threshold(label: np.ndarray, probability: np.ndarray) -> float:
+    """The threshold with the best accuracy; of equals, the one nearest 0.5."""
+    accuracy = [np.mean((probability > t) == label) for t in THRESHOLDS]
+    best = THRESHOLDS[np.isclose(accuracy, max(accuracy))]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def score(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any] | None:
+    """AUROC, accuracy at 0.5 and at the swept threshold; None without labels of both classes."""
+    known = label >= 0
+    label, probability = label[known], probability[known]
+    if len(np.unique(label)) < 2:
+        return None
+    return {
+        "rows": len(label),
+        "auroc": float(roc_auc_score(label, probability)),
+        "accuracy_at_half": float(np.mean((probability > 0.5) == label)),
+        "accuracy_at_swept": float(np.mean((probability > threshold) == label)),
+    }
+
+
+def write_solution(table: MemeTable, decision: np.ndarray, path: Path) -> None:
+    """Write the ids that the contest asks for, in its order, and their labels."""
+    test = table.rows[table.rows["split"] == "test"]
+    solution = pd.DataFrame({table.id_column: test["id"], table.label_column: decision.astype(int)})
+    asked = test["order"][test["order"] >= 0].sort_values().index
+    write_text(path, solution.loc[asked].to_csv(index=False, lineterminator="\n"))
+
+
+def main(**flags: Any) -> None:  # noqa: ANN401
+    """Fine-tune the reference on train, score it on val and test, write solution.csv."""
+    settings = Settings(**flags)
+    table, parts = read_parts(settings.data, settings.seed)
+    outcome = fine_tune(parts, settings)
+    label = {name: rows["label"].to_numpy() for name, rows in parts.items()}
+    threshold = sweep_threshold(label["val"], outcome.val)
+    report = {
+        "settings": {**asdict(settings), "data": str(settings.data), "out": str(settings.out)},
+        "seed": settings.seed,
+        "threshold": threshold,
+        "val": score(label["val"], outcome.val, threshold),
+        "test": score(label["test"], outcome.test, threshold),
+        **outcome.report,
+    }
+    write_solution(table, outcome.test > threshold, settings.out / "solution.csv")
+    write_json(settings.out / "seed_recipe.json", report)
+    ids = parts["test"]["id"].to_numpy(dtype=str)
+    rows = {"id": ids, "label": label["test"], "probability": outcome.test}
+    np.savez(settings.out / "seed_recipe.npz", **rows)
+    for name in ("val", "test"):
+        if report[name]:
+            print(name, *(f"{figure} {value:.4g}" for figure, value in report[name].items()))
+    print(settings.out / "solution.csv")
+
+
+# One flag for each field of Settings.
+main.__signature__ = inspect.signature(Settings)
+main.__annotations__ = Settings.__annotations__
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except UserError as error:
+        say(f"error: {error}")
+        sys.exit(2)

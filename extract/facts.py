@@ -1,0 +1,73 @@
+"""What there is to know of the data before any training: sizes, near-duplicates, captions."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from extract.groups import HASH_RADIUS, normalise_caption
+from extract.prepare import Prepared
+from features.table import SPLITS, Rows
+
+
+def data_facts(prepared: Prepared, rows: Rows) -> dict[str, Any]:
+    """JSON-ready counts; `contradictions` are lists of ids, `remarks` are sentences."""
+    pictures, captions = prepared.inputs.pictures, prepared.inputs.captions
+    tokens = captions.lengths()[captions.index]
+    return {
+        "splits": {split: _split(rows, rows.split == split) for split in SPLITS},
+        "pictures": len(pictures.digests),
+        "captions": len(captions.tokens),
+        "caption_tokens": {
+            f"p{q}": int(np.percentile(tokens, q, method="higher")) for q in (5, 50, 95, 100)
+        },
+        "near_duplicates": near_duplicate_facts(rows),
+        "contradictions": contradictions(prepared, rows),
+        "remarks": prepared.remarks,
+    }
+
+
+def near_duplicate_facts(rows: Rows) -> dict[str, int]:
+    """Counts of groups with more than one row, and of test rows in a group with a labelled row."""
+    size = np.bincount(rows.group)
+    known = np.isin(rows.group, rows.group[rows.labelled])
+    return {
+        "hash_radius": HASH_RADIUS,
+        "groups": int((size > 0).sum()),
+        "groups_shared": int((size > 1).sum()),
+        "rows_sharing": int(size[size > 1].sum()),
+        "largest": int(size.max()),
+        "test_rows_near_labelled": int((known & ~rows.labelled).sum()),
+    }
+
+
+def near_duplicates(rows: Rows) -> pd.DataFrame:
+    """group, id, split, label of every row that shares its group, group by group."""
+    shared = np.flatnonzero(np.bincount(rows.group)[rows.group] > 1)
+    shared = shared[np.argsort(rows.group[shared], kind="stable")]
+    columns = {name: getattr(rows, name)[shared] for name in ("group", "id", "split", "label")}
+    return pd.DataFrame(columns)
+
+
+def contradictions(prepared: Prepared, rows: Rows) -> list[list[str]]:
+    """Ids of train and val rows with one picture file and one caption, but both labels."""
+    table = prepared.table.rows
+    same = pd.DataFrame(
+        {
+            "picture": prepared.inputs.pictures.index,
+            "caption": [normalise_caption(caption) for caption in table["caption"]],
+            "id": rows.id,
+            "label": rows.label,
+        }
+    )[rows.labelled]
+    memes = same.groupby(["picture", "caption"], sort=False)
+    return [meme["id"].tolist() for _, meme in memes if meme["label"].nunique() > 1]
+
+
+def _split(rows: Rows, here: np.ndarray) -> dict[str, int]:
+    label = rows.label[here]
+    return {
+        "rows": int(here.sum()),
+        "positive": int((label == 1).sum()),
+        "negative": int((label == 0).sum()),
+    }

@@ -1,0 +1,46 @@
+"""What a head says in each kind of space -> what it says: calibrated, and blended if that helps."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from heads.calibration import Calibration, calibrate
+from heads.nested import choose, mean_logit
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Which kinds of spaces a head listens to, and how each is calibrated."""
+
+    kinds: list[str]
+    calibrations: dict[str, Calibration]
+    held_out: np.ndarray
+    """float64 (N,): each part by the blend that the other parts choose; NaN off reported rows."""
+
+
+def fit_blend(
+    held_out: dict[str, np.ndarray], y: np.ndarray, part: np.ndarray, reported: np.ndarray
+) -> Blend:
+    """Calibrate each kind, then choose the set of kinds whose mean logit has the least log loss.
+
+    `held_out` has probabilities (N,) by kind; `reported` bool (N,) are the rows that choices are
+    made on.
+    """
+    calibrated = {
+        kind: calibrate(np.where(reported, probability, np.nan), y, part)
+        for kind, probability in held_out.items()
+    }
+    subsets = [c for size in range(1, len(held_out) + 1) for c in combinations(held_out, size)]
+    candidates = [mean_logit([calibrated[kind][1] for kind in subset]) for subset in subsets]
+    best, honest = choose(candidates, y, part)
+    return Blend(
+        list(subsets[best]), {kind: found[0] for kind, found in calibrated.items()}, honest
+    )
+
+
+def apply_blend(
+    kinds: list[str], calibrations: dict[str, Calibration], probability: dict[str, np.ndarray]
+) -> np.ndarray:
+    """float64 (N,) of the probabilities (N,) by kind."""
+    return mean_logit([calibrations[kind].apply(probability[kind]) for kind in kinds])
