@@ -95,10 +95,12 @@ def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
 @app.command()
 @with_settings(SubmitConfig)
 def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
-    """Ensemble the fitted heads; write solution.csv and runs/NAME/predictions.csv."""
+    """Ensemble the fitted heads; write solution.csv, and runs/NAME/report.html and report.md."""
+    from heads.report.build import write_report
     from heads.stage import submit as run_stage
 
     print(run_stage(config, _folder(run)))
+    print(write_report(_folder(run)))
 
 
 @app.command()
@@ -113,12 +115,37 @@ def run(
 ) -> None:
     """All three: extract, fit-heads, submit. Takes the flags of each."""
     from extract.stage import extract as run_extract
+    from heads.report.build import write_report
     from heads.stage import fit_heads as run_fit
     from heads.stage import submit as run_submit
 
     print(run_extract(extraction, _folder(run), force))
-    print(run_fit(fit, _folder(run)))
+    print(run_fit(fit, _folder(run), show=False))
     print(run_submit(submission, _folder(run)))
+    print(write_report(_folder(run)))
+
+
+@app.command()
+def report(*, run: RunName = "default") -> None:
+    """Write runs/NAME/report.html and report.md anew, from what the run has now."""
+    from heads.report.build import write_report
+
+    print(write_report(_folder(run)))
+
+
+@app.command()
+def check(
+    *,
+    run: RunName = "default",
+    solution: Annotated[
+        Path, typer.Option(help="The submission to check.", rich_help_panel="Run")
+    ] = Path("solution.csv"),
+) -> None:
+    """Look for leaks, unused modalities, a submission gone wrong; exit code 1 if a check fails."""
+    from heads.check.stage import check_run
+
+    if not check_run(_folder(run), solution):
+        raise typer.Exit(1)
 
 
 @app.command()

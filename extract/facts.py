@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from extract.groups import HASH_RADIUS, normalise_caption
+from extract.groups import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
 from extract.prepare import Prepared
 from features.table import SPLITS, Rows
 
@@ -33,6 +33,7 @@ def near_duplicate_facts(rows: Rows) -> dict[str, int]:
     known = np.isin(rows.group, rows.group[rows.labelled])
     return {
         "hash_radius": HASH_RADIUS,
+        "caption_overlap": CAPTION_OVERLAP,
         "groups": int((size > 0).sum()),
         "groups_shared": int((size > 1).sum()),
         "rows_sharing": int(size[size > 1].sum()),

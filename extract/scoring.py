@@ -77,6 +77,11 @@ def _spaces(backbones: Path) -> list[Path]:
     folders += [backbones / name for name in (PRETRAINED, LEXICAL) if (backbones / name).is_dir()]
     if not folders:
         raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
+    if backbones / LEXICAL in folders and backbones / PRETRAINED not in folders:
+        raise UserError(
+            f"{backbones / PRETRAINED} is missing, and {LEXICAL} needs it. "
+            "Run: python pipeline.py extract"
+        )
     return folders
 
 

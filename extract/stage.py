@@ -194,11 +194,10 @@ def _finish(job: Job, names: list[str], identity: dict[str, Any], features: Path
     run = features.parent
     with replacing_folder(run / "backbones") as partial:
         for name in names:
-            # Hard links: a copy would cost gigabytes, a move what has been made so far.
             shutil.copytree(
                 job.folder / name,
                 partial / name,
-                copy_function=os.link,
+                copy_function=_link,
                 ignore=shutil.ignore_patterns(EMBEDDINGS),
             )
     write_json(run / "config.json", to_dict(job.config))
@@ -206,3 +205,11 @@ def _finish(job: Job, names: list[str], identity: dict[str, Any], features: Path
     shutil.rmtree(run / "heads", ignore_errors=True)
     join_spaces(features, job.rows, identity, {n: job.folder / n / EMBEDDINGS for n in names})
     shutil.rmtree(run / "unfinished")
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link: copies would cost gigabytes, a move what has been made so far."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system that has none
+        shutil.copy2(source, target)

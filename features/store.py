@@ -161,7 +161,8 @@ def _column(group: h5py.Group, name: str) -> np.ndarray:
 def _space(group: h5py.Group, name: str, count: int, path: Path, embeddings: bool) -> Space:
     columns = slice(None) if embeddings else slice(0)
     arrays = {key: group[key][:, columns] for key in ("image", "text")}
-    arrays |= {key: group[key][:] for key in PER_ROW if key in group}
+    joint = "joint_logit" in group
+    arrays |= {key: group[key][:] for key in PER_ROW if joint or key != "joint_logit"}
     for key, values in arrays.items():
         if len(values) != count:
             raise UserError(f"{path}: {name}/{key} has {len(values)} rows, rows/id has {count}")

@@ -22,7 +22,8 @@ class Entry:
     the heads in `parents` say in each kind of space."""
 
     fitted_on: tuple[str, ...] = ("seen", "unseen", "all")
-    """Rows to try fitting on, by what they are to the backbones."""
+    """Rows to try fitting on, by what they are to the backbones; fewer for heads slow to fit. In a
+    space that saw no row, it is `unseen`."""
 
     grid: tuple[dict[str, Any], ...] | None = None
     """Parameters to choose among, in place of the class's GRID."""
@@ -41,9 +42,9 @@ STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("seen",))}
 HEADS = {
     "linear": Entry("heads.linear:LinearHead"),
     "interaction": Entry("heads.interaction:InteractionHead"),
-    "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen", "unseen")),
-    "lightgbm": Entry("heads.boosting:LightgbmHead", fitted_on=("seen", "unseen")),
-    "knn": Entry("heads.knn:KnnHead"),
+    "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen",)),
+    "lightgbm": Entry("heads.boosting:LightgbmHead", fitted_on=("seen",)),
+    "knn": Entry("heads.knn:KnnHead", fitted_on=("seen", "all")),
     "stack": Entry("heads.stack:StackHead", "logits", ("unseen",), parents=("joint", "linear")),
 }
 """The heads that --heads chooses from; one that stacks others comes after them."""

@@ -49,6 +49,8 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
     mark = folder / "stamp.json"
     if not (mark.is_file() and read_json(mark, "fit-heads")["stamp"] == stamp):
         folder.mkdir(parents=True, exist_ok=True)
+        # Until the last space is written, what is there belongs to no features.
+        mark.unlink(missing_ok=True)
         with progress("project", len(table.spaces), "spaces") as advance:
             for space in table.spaces:
                 image, text = read_embeddings(run / "features.h5", space.name)
@@ -59,7 +61,10 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
                 advance(1)
         write_json(mark, {"stamp": stamp})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
-    return {n: Projected(np.load(folder / f"{n}.npy"), width) for n, width in widths.items()}
+    return {
+        name: Projected(np.load(folder / f"{name}.npy", allow_pickle=False), width)
+        for name, width in widths.items()
+    }
 
 
 def read_projections(run: Path, table: FeatureTable) -> dict[str, Projection]:

@@ -15,12 +15,17 @@ def _accuracy(counts: Counts) -> np.ndarray:
 
 def _f1(counts: Counts) -> np.ndarray:
     tp, fp, fn, _ = counts
-    return 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    return _share(2 * tp, fp + fn)
 
 
 def _balanced_accuracy(counts: Counts) -> np.ndarray:
     tp, fp, fn, tn = counts
-    return (tp / np.maximum(tp + fn, 1) + tn / np.maximum(tn + fp, 1)) / 2
+    return (_share(tp, fn) + _share(tn, fp)) / 2
+
+
+def _share(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Of right and wrong the right; 0 of nothing. Weights can make counts smaller than 1."""
+    return right / np.where(right + wrong > 0, right + wrong, 1)
 
 
 METRICS: dict[str, Callable[[Counts], np.ndarray]] = {

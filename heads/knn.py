@@ -22,10 +22,10 @@ class KnnHead(Head):
     text's, so that the similarity is a weighted mean of the modalities' cosines.
     """
 
-    GRID: ClassVar = [{"k": k, "image_scale": s} for k in (64, 16) for s in (0.3, 1.0)]
+    GRID: ClassVar = [{"image_scale": 0.3}, {"image_scale": 1.0}]
 
     def __init__(
-        self, image_width: int = 0, seed: int = 0, k: int = 16, image_scale: float = 1.0
+        self, image_width: int = 0, seed: int = 0, k: int = 64, image_scale: float = 1.0
     ) -> None:
         self.image_width = image_width
         self.seed = seed

@@ -33,10 +33,14 @@ def member_facts(
 
 
 def correlation(members: Members) -> list[list[float]]:
-    """Pearson correlation of the heads' held-out logits, (M, M)."""
+    """Pearson correlation of the heads' held-out logits, (M, M); 0 with one that never varies."""
     known = ~np.isnan(members.held_out).any(axis=0)
     logits = to_logit(members.held_out[:, known])
-    return np.atleast_2d(np.corrcoef(logits)).round(4).tolist()
+    # NaN would be no JSON.
+    with np.errstate(invalid="ignore"):
+        found = np.nan_to_num(np.atleast_2d(np.corrcoef(logits)))
+    np.fill_diagonal(found, 1)
+    return found.round(4).tolist()
 
 
 def _figures(

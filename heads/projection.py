@@ -18,7 +18,7 @@ COMPONENTS = 64
 
 @dataclass(frozen=True)
 class Projection:
-    """Principal axes of one space. float64 throughout, so that rows do not depend on their batch."""
+    """Principal axes of one space, in float64: a row must not depend on its batch."""
 
     image_mean: np.ndarray
     """(image width,)."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import UserError
-from features.files import read_json, replacing_folder, write_json
+from features.files import read_json, replacing, replacing_folder, write_json
 from features.settings import from_dict
 from heads import ENTRIES
 from heads.crossfit import Fitted
@@ -95,6 +95,30 @@ def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
             "Run: python pipeline.py fit-heads"
         )
     return records
+
+
+@dataclass(frozen=True)
+class Ensembled:
+    """What the ensemble says of every row: as `Probabilities`, and NaN in the same places."""
+
+    held_out: np.ndarray
+    final: np.ndarray
+    row_threshold: np.ndarray
+
+
+def save_ensembled(heads: Path, said: Ensembled) -> None:
+    """Write ensemble.npz into the folder of the heads."""
+    with replacing(heads / "ensemble.npz") as partial, partial.open("wb") as file:
+        np.savez(file, **asdict(said))
+
+
+def read_ensembled(heads: Path) -> Ensembled:
+    """Read what `save_ensembled` wrote. Raises UserError if there is none."""
+    path = heads / "ensemble.npz"
+    if not path.is_file():
+        raise UserError(f"{path} is missing. Run first: python pipeline.py submit")
+    with np.load(path, allow_pickle=False) as arrays:
+        return Ensembled(**arrays)
 
 
 def read_probabilities(folder: Path) -> Probabilities:

@@ -13,6 +13,7 @@ from features.progress import progress, say
 from features.store import read_features
 from features.table import FeatureTable
 from heads import ENTRIES, REFERENCES, STAGE_ONE
+from heads.check.guard import guard_scores
 from heads.columns import project
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble import BEST, ENSEMBLES, Combined, Ensemble, Members, finish, fit_kinds
@@ -21,10 +22,16 @@ from heads.judge import Bench, judge
 from heads.members import correlation, member_facts
 from heads.nested import cut_parts, loss
 from heads.prior import class_weights
-from heads.saved import HeadRecord, read_probabilities, read_record, read_records
+from heads.saved import (
+    Ensembled,
+    HeadRecord,
+    read_probabilities,
+    read_record,
+    read_records,
+    save_ensembled,
+)
 from heads.submission import (
     check_submission,
-    prior_warning,
     rows_asked_for,
     share_of_positives,
     write_predictions,
@@ -33,11 +40,11 @@ from heads.submission import (
 from heads.tables import print_tables
 
 
-def fit_heads(config: FitConfig, run: Path) -> Path:
+def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     """Fit the heads asked for, and what the run still lacks of the reference heads.
 
-    Writes heads/ and metrics.json, prints the table of all heads of the run, and returns the path
-    of metrics.json.
+    Writes heads/ and metrics.json, prints the table of all heads of the run unless not to `show`
+    it, and returns the path of metrics.json.
     """
     table = read_features(run / "features.h5", embeddings=False)
     heads, stamp = run / "heads", table.attributes["stamp"]
@@ -59,7 +66,8 @@ def fit_heads(config: FitConfig, run: Path) -> Path:
         "heads": [asdict(record) for record in read_records(heads, stamp)],
         "ensemble": None,
     }
-    print_tables(metrics)
+    if show:
+        print_tables(metrics)
     return write_json(run / "metrics.json", metrics)
 
 
@@ -74,11 +82,13 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     metrics = read_json(run / "metrics.json", "fit-heads")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
-    ensemble, probability = _ensemble(config, offered, table, run / "heads")
+    ensemble, said = _ensemble(config, offered, table, run / "heads")
+    probability = said.final
     decision = probability > ensemble.threshold["value"]
     test, asked = np.flatnonzero(rows.split == "test"), rows_asked_for(rows)
     check_submission(rows, asked, probability)
     metrics["ensemble"] = asdict(ensemble)
+    save_ensembled(run / "heads", said)
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
@@ -86,9 +96,9 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
     print_tables(metrics)
-    warning = prior_warning(decision[asked], ensemble.prior or share_of_positives(rows))
-    if warning:
-        say(warning)
+    for check in guard_scores(ensemble, decision[asked], ensemble.prior or ensemble.trained_prior):
+        if not check.ok:
+            say(f"WARNING: {check.sentence}")
     return solution
 
 
@@ -110,8 +120,8 @@ def _drop_others(folder: Path, stamp: str, metric: str) -> None:
 
 def _ensemble(
     config: SubmitConfig, offered: list[HeadRecord], table: FeatureTable, heads: Path
-) -> tuple[Ensemble, np.ndarray]:
-    """The ensemble asked for, and its probability of every row, (N,)."""
+) -> tuple[Ensemble, Ensembled]:
+    """The ensemble asked for, and what it says of every row."""
     bench = open_bench(table, offered[0].metric)
     y = table.rows.label.astype(np.int64)
     members = _members(offered, heads)
@@ -139,7 +149,7 @@ def _ensemble(
         members=member_facts(names, members, combined, y),
         correlation=correlation(members),
     )
-    return ensemble, final
+    return ensemble, Ensembled(held_out, final, verdict.row_threshold)
 
 
 def _members(offered: list[HeadRecord], heads: Path) -> Members:

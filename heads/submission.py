@@ -45,7 +45,7 @@ def prior_warning(decision: np.ndarray, prior: float) -> str | None:
     if abs(share - prior) <= FAR_FROM_PRIOR:
         return None
     return (
-        f"WARNING: {share:.0%} of the test memes are predicted positive, against {prior:.0%} of "
+        f"{share:.0%} of the test memes are predicted positive, against {prior:.0%} of "
         "the training memes. If the contest's test set is not that different, something is wrong."
     )
 

@@ -34,9 +34,10 @@ def tune_threshold(
 ) -> Threshold:
     """Choose the threshold with the best `metric`; a tie goes to the one nearest 0.5.
 
-    All arrays are (N,); `weight` says how much a row counts. The gain over 0.5 is taken only if its interval lies above 0. The interval is an out-of-bag
-    bootstrap over groups: the threshold is chosen on the rows drawn and its gain taken on those
-    left out, so that the luck of choosing the best of many thresholds is not counted as gain.
+    All arrays are (N,); `weight` says how much a row counts. The gain over 0.5 is taken only if its
+    interval lies above 0. The interval is an out-of-bag bootstrap over groups: the threshold is
+    chosen on the rows drawn and its gain taken on those left out, so that the luck of choosing the
+    best of many thresholds is not counted as gain.
     """
     candidates = candidate_thresholds(probability)
     decision = probability[:, None] > candidates[None, :]

@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
+from extract import spaces
 from extract.config import ExtractConfig
 from extract.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
 from extract.sample import write_sample
@@ -28,6 +29,14 @@ def seed():
 @pytest.fixture(autouse=True)
 def seeded():
     seed()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_pictures():
+    """Enlarge pictures for the pretrained tower, as always, but to a size that takes no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spaces, "PRETRAINED_SIZE", 48)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -92,13 +101,14 @@ def tiny_sample(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_sample, tiny_weights):
-    """Settings of `tiny_run`."""
+    """Settings of `tiny_run`: two folds, and so space_0, space_1, pretrained and lexical."""
     return ExtractConfig(
         data=str(tiny_sample),
         image_weights=str(tiny_weights / "image"),
         text_weights=str(tiny_weights / "text"),
         image_size=32,
         max_tokens=32,
+        folds=2,
         epochs=2,
         device="cpu",
     )

@@ -1,11 +1,14 @@
 """Toy towers and inputs: what the training loop and the dump need, without a network."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
+from extract import spaces
 from extract.decode import Pictures
 from extract.device import Machine
 from extract.fusion import LinearFusion
@@ -99,3 +102,32 @@ def make_table():
         return MemeTable(rows, "id", "label")
 
     return make
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of the finished run, to be changed."""
+    return shutil.copytree(tiny_run, tmp_path / "copied")
+
+
+@pytest.fixture
+def data(tiny_sample, tmp_path):
+    """A copy of the sample, to be changed."""
+    return shutil.copytree(tiny_sample, tmp_path / "data")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Weights and seed with which each training was begun. It then spoils the weights at once,
+    where a true training would only take time."""
+    begun = []
+
+    def spoil(model, inputs, label, plan, config, seed):
+        begun.append(({k: v.clone() for k, v in model.state_dict().items()}, seed))
+        with torch.no_grad():
+            for value in model.parameters():
+                value.mul_(1.5)
+        return []
+
+    monkeypatch.setattr(spaces, "finetune", spoil)
+    return begun

@@ -19,7 +19,7 @@ from extract.groups import Plan
 from extract.inputs import Inputs, tokenise
 from extract.model import JointModel
 from features.errors import UserError
-from features.store import read_features, writing
+from features.store import join_spaces, read_features, writing_space
 from features.table import Rows
 
 REVISIONS = {HUB_IMAGE: "0123456789" * 4, HUB_TEXT: "fedcba9876" * 4}
@@ -67,17 +67,18 @@ def dumped(make_inputs, fp32, tmp_path):
         model = JointModel(backbones.image, backbones.text, fusion, fp32)
         before = {name: value.clone() for name, value in model.named_parameters()}
         plan = Plan(np.arange(8) < 6, np.arange(8) >= 6)
-        finetune(model, inputs, label, plan, ExtractConfig(epochs=1, batch_size=6))
+        finetune(model, inputs, label, plan, ExtractConfig(epochs=1, batch_size=6), seed=0)
         moved = {
             name.split(".")[0]
             for name, value in model.named_parameters()
             if not torch.equal(value, before[name])
         }
         rows = Rows(*(np.arange(8).astype(str).astype(object),) * 2, *(np.zeros(8),) * 4)
-        with writing(tmp_path / "features.h5", rows, {}) as file:
-            space = file.add_space(model.image.dim, model.text.dim)
+        own = tmp_path / "space_0.h5"
+        with writing_space(own, 8, model.image.dim, model.text.dim, joint=True) as space:
             embed(model, inputs, space.write, space.read)
             space.describe({})
+        join_spaces(tmp_path / "features.h5", rows, {}, {"space_0": own})
         return moved, read_features(tmp_path / "features.h5")
 
     return run

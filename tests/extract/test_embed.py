@@ -11,7 +11,7 @@ from extract.embed import BATCH, embed
 from extract.fusion import FUSIONS
 from extract.inputs import Captions, Inputs
 from extract.model import JointModel
-from features.store import read_features, writing
+from features.store import join_spaces, read_features, writing_space
 from features.table import Rows
 
 ROWS = 150
@@ -118,6 +118,15 @@ def test_the_joint_logit_is_the_fusion_of_the_embeddings_stored(model, inputs):
     assert np.allclose(found["joint_logit"], logits.numpy(), atol=1e-4)
 
 
+def test_without_a_fusion_head_the_embeddings_are_the_same_and_there_is_no_logit(tiny, inputs):
+    whole = dumped(tiny, inputs)
+    tiny.fusion = None
+    found = dumped(tiny, inputs)
+    for name in ("image", "text"):
+        assert np.array_equal(found[name], whole[name])
+    assert np.isnan(found["joint_logit"]).all()
+
+
 def test_dropout_and_batch_statistics_are_switched_off(tiny, inputs):
     tiny.train()
     first = dumped(tiny, inputs)
@@ -151,10 +160,11 @@ def test_pictures_that_no_row_shows_any_more_are_no_stumbling_block(tiny, inputs
     )
     names = np.array([str(row) for row in kept], object)
     rows = Rows(names, names, *(np.zeros(len(kept)),) * 4)
-    with writing(tmp_path / "features.h5", rows, {}) as file:
-        space = file.add_space(tiny.image.dim, tiny.text.dim)
+    own, dims = tmp_path / "space_0.h5", (tiny.image.dim, tiny.text.dim)
+    with writing_space(own, len(kept), *dims, joint=True) as space:
         embed(tiny, left, space.write, space.read)
         space.describe({})
+    join_spaces(tmp_path / "features.h5", rows, {}, {"space_0": own})
     whole = dumped(tiny, inputs)
     found = read_features(tmp_path / "features.h5").spaces[0]
     assert np.array_equal(found.image, whole["image"][kept])

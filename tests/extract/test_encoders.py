@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import interpolate
 from transformers import DistilBertForMaskedLM
 
 from extract.encoders import (
@@ -134,6 +135,19 @@ def test_normalisation_is_that_of_the_weights_own_config(towers, make_image_enco
     encoder.backbone = torch.nn.Identity()
     white = encoder(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))[0, :, 0, 0]
     assert white.tolist() == pytest.approx([0.9 / 0.4, 0.8 / 0.5, 0.7 / 0.6])
+
+
+@pytest.mark.parametrize(("least", "side"), [(0, 32), (24, 32), (32, 32), (48, 48)])
+def test_pictures_below_the_least_size_are_enlarged_and_others_are_not(
+    make_image_encoder, least, side
+):
+    encoder = make_image_encoder()
+    batch = pixels()
+    normal = (batch.float() - encoder.mean) / encoder.std
+    wanted = interpolate(normal, size=side, mode="bicubic", antialias=True)
+    encoder.least_size = least
+    encoder.backbone = torch.nn.Identity()
+    assert torch.allclose(encoder(batch), wanted, atol=1e-5)
 
 
 def test_mean_pooling_does_not_count_padding(make_text_encoder):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.swa_utils import AveragedModel
 
 from extract import finetune as module
 from extract.config import ExtractConfig
@@ -26,14 +28,14 @@ CONFIG = ExtractConfig(
 
 @pytest.fixture
 def train(toy_model, make_inputs):
-    """f(label, inputs, **settings) -> history, always from the same weights and seed."""
+    """f(label, inputs, seed, **settings) -> history, always from the same weights."""
     start = {name: value.clone() for name, value in toy_model.state_dict().items()}
 
-    def run(label=LABEL, inputs=None, **settings):
+    def run(label=LABEL, inputs=None, seed=0, **settings):
         toy_model.load_state_dict(start)
         torch.manual_seed(0)
         inputs = inputs or make_inputs(LABEL)
-        return finetune(toy_model, inputs, label, PLAN, replace(CONFIG, **settings))
+        return finetune(toy_model, inputs, label, PLAN, replace(CONFIG, **settings), seed)
 
     return run
 
@@ -121,6 +123,34 @@ def test_training_stops_after_patience_epochs_without_a_better_one(train, mislea
     assert len(history) == best + patience
 
 
+def test_the_average_begins_at_the_first_steps_and_widens_to_its_window():
+    values = np.random.default_rng(0).normal(size=600)
+    layer = nn.Linear(1, 1, bias=False)
+    average = AveragedModel(layer, multi_avg_fn=module._moving_average)
+    for value in values:
+        nn.init.constant_(layer.weight, value)
+        average.update_parameters(layer)
+    expected = values[0]
+    for steps, value in enumerate(values[1:], start=1):
+        decay = min(0.98, (1 + steps) / (10 + steps))
+        expected = decay * expected + (1 - decay) * value
+    assert average.module.weight.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_short_training_is_not_averaged_away(train, toy_model, monkeypatch):
+    def weights():
+        return torch.cat([value.detach().flatten() for value in toy_model.parameters()])
+
+    start = weights()
+    train(epochs=1)
+    kept = weights()
+    monkeypatch.setattr(module, "AVERAGE_DECAY", 0.0)
+    train(epochs=1)
+    last = weights()
+    # After so few steps an average over fifty would still lie next to the start.
+    assert 0 < (kept - last).norm() < 0.4 * (start - last).norm()
+
+
 def test_training_that_keeps_improving_is_not_stopped(train):
     assert len(train(patience=1, lr_image=0.0, lr_text=0.002, lr_fusion=0.002)) == 5
 
@@ -188,6 +218,6 @@ def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
         toy_model.fusion,
         Machine(torch.device("cpu"), dtype, dtype),
     )
-    history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG)
+    history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG, seed=0)
     assert made[0].is_enabled() is enabled
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]

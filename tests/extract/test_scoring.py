@@ -1,5 +1,7 @@
 """Scoring a meme later gives the numbers that stage one stored for it."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from extract.memes import read_unlabelled
 from extract.scoring import embed_memes, read_one
 from features.errors import UserError
 from features.store import read_features
+from features.table import FINE_TUNED
 
 ARRAYS = ("image", "text", "joint_logit")
 
@@ -21,13 +24,24 @@ def score(run, reading, on_bad_rows="stop"):
     return embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
 
 
+def same_bits(scored, stored, rows):
+    """In every space, in their order; None where there is no fusion head."""
+    for ours, theirs in zip(scored.spaces, stored.spaces, strict=True):
+        assert ours.name == theirs.name
+        for name in ARRAYS:
+            values, wanted = getattr(ours, name), getattr(theirs, name)
+            if wanted is None:
+                assert values is None
+            else:
+                assert values.dtype == wanted.dtype
+                assert np.array_equal(values, wanted[rows]), (ours.name, name)
+
+
 def test_the_test_table_gives_the_rows_of_features_h5_bit_for_bit(tiny_run, tiny_sample, stored):
     scored = score(tiny_run, read_unlabelled(tiny_sample / "test.csv"))
     test = stored.rows.split == "test"
     assert scored.rows.id.tolist() == stored.rows.id[test].tolist()
-    for name in ARRAYS:
-        ours, theirs = (getattr(table.spaces[0], name) for table in (scored, stored))
-        assert np.array_equal(ours, theirs[test]), name
+    same_bits(scored, stored, test)
 
 
 def test_one_meme_alone_has_the_same_bits_too(tiny_run, tiny_sample, stored):
@@ -36,16 +50,14 @@ def test_one_meme_alone_has_the_same_bits_too(tiny_run, tiny_sample, stored):
     scored = score(tiny_run, read_one(tiny_sample / "img" / f"{row['id']}.png", row["caption"]))
     place = np.flatnonzero((stored.rows.split == "test") & (stored.rows.id == row["id"]))
     assert scored.rows.id.tolist() == [row["id"]]
-    for name in ARRAYS:
-        stored_values = getattr(stored.spaces[0], name)[place]
-        assert np.array_equal(getattr(scored.spaces[0], name), stored_values), name
+    same_bits(scored, stored, place)
 
 
 def test_scored_memes_count_as_unseen_test_rows_and_carry_the_runs_stamp(tiny_run, tiny_sample):
     scored = score(tiny_run, read_unlabelled(tiny_sample / "test.csv"))
     assert set(scored.rows.split) == {"test"}
     assert set(scored.rows.fold) == {-1}
-    assert not scored.spaces[0].seen.any() and not scored.spaces[0].monitored.any()
+    assert all(space.untouched.all() for space in scored.spaces)
     assert scored.attributes["stamp"] == read_checkpoint(tiny_run / "backbones/space_0").stamp
 
 
@@ -62,7 +74,8 @@ def test_blanking_still_scores_every_row(tiny_run, tmp_path):
     for name in ("none", "broken"):
         scored = score(tiny_run, read_one(tmp_path / f"{name}.png", "words"), "blank")
         assert scored.rows.id.tolist() == [name]
-        assert np.isfinite(scored.spaces[0].joint_logit).all()
+        for space in scored.spaces:
+            assert np.isfinite(space.image).all() and np.isfinite(space.text).all()
 
 
 def test_a_run_without_backbones_says_what_to_run(tmp_path, tiny_sample):
@@ -76,3 +89,24 @@ def test_a_space_without_its_checkpoint_says_what_to_run(tmp_path, tiny_sample):
     (tmp_path / "backbones" / "space_0").mkdir(parents=True)
     with pytest.raises(UserError, match=r"checkpoint\.json is missing"):
         score(tmp_path, read_unlabelled(tiny_sample / "test.csv"))
+
+
+def test_a_lexical_space_whose_pictures_are_gone_says_what_to_run(run, tiny_sample):
+    shutil.rmtree(run / "backbones" / "pretrained")
+    with pytest.raises(UserError, match=r"pretrained is missing.*pipeline\.py extract"):
+        score(run, read_unlabelled(tiny_sample / "test.csv"))
+
+
+def test_the_eleventh_space_comes_after_the_third(run, tiny_sample):
+    for number in (2, 10):
+        shutil.copytree(run / "backbones/space_0", run / f"backbones/space_{number}")
+    scored = score(run, read_unlabelled(tiny_sample / "test.csv"))
+    tuned = [space.name for space in scored.spaces if space.kind == FINE_TUNED]
+    assert tuned == ["space_0", "space_1", "space_2", "space_10"]
+
+
+def test_fp16_of_the_run_is_said_to_be_missing_on_a_cpu(run, tiny_sample, capsys):
+    for path in run.glob("backbones/*/checkpoint.json"):
+        path.write_text(path.read_text().replace('"precision": "auto"', '"precision": "fp16"'))
+    score(run, read_unlabelled(tiny_sample / "test.csv"))
+    assert "the run used fp16" in capsys.readouterr().err

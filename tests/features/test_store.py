@@ -5,12 +5,22 @@ import numpy as np
 import pytest
 
 from features.errors import UserError
-from features.store import read_attributes, read_features, writing
+from features.store import (
+    join_spaces,
+    read_attributes,
+    read_embeddings,
+    read_features,
+    read_image,
+    read_space_names,
+    writing_space,
+)
 from features.table import Rows
 
 COUNT = 12
 PER_ROW = ("image", "text", "joint_logit", "seen", "monitored")
 ATTRIBUTES = {"stamp": "s", "id_column": "ID", "config": {"seed": 3}}
+WIDTHS = {"space_0": (3, 2), "pretrained": (5, 4)}
+"""Image and text columns of each space."""
 
 
 def make_rows():
@@ -33,15 +43,28 @@ def make_values(widths):
     return dict(zip(PER_ROW, (image, text, logit, seen, monitored), strict=True))
 
 
-def fill(path, all_widths=((3, 2),), batches=(range(COUNT),), left_out=()):
-    """Write a file with one space for each of `all_widths`, without the datasets `left_out`."""
-    with writing(path, make_rows(), ATTRIBUTES) as file:
-        for number, widths in enumerate(all_widths):
-            space = file.add_space(*widths)
-            space.describe({"number": number})
-            for name, values in make_values(widths).items():
-                for batch in batches if name not in left_out else ():
+def fill_space(path, widths=(3, 2), joint=True, batches=(range(COUNT),), left_out=()):
+    """Write the file of one space, without the datasets `left_out`."""
+    with writing_space(path, COUNT, *widths, joint) as space:
+        space.describe({"widths": list(widths)})
+        for name, values in make_values(widths).items():
+            if name not in left_out and (joint or name != "joint_logit"):
+                for batch in batches:
                     space.write(name, np.asarray(batch), values[batch])
+    return path
+
+
+def fill(path, names=WIDTHS, **settings):
+    """Write features.h5 with the spaces `names`, of which only fine-tuned ones have logits."""
+    spaces = {
+        name: fill_space(
+            path.parent / f"{name}.h5", WIDTHS.get(name, (3, 2)), name[:6] == "space_", **settings
+        )
+        for name in names
+    }
+    join_spaces(path, make_rows(), ATTRIBUTES, spaces)
+    for space in spaces.values():
+        space.unlink()
     return path
 
 
@@ -57,19 +80,27 @@ def path(tmp_path):
 
 
 def test_what_is_written_comes_back_with_its_types(path):
-    table = read_features(fill(path, [(3, 2), (5, 4)]))
+    table = read_features(fill(path))
     for name, expected in vars(make_rows()).items():
         found = getattr(table.rows, name)
         assert found.dtype == expected.dtype
         assert found.tolist() == expected.tolist()
     assert len(table) == COUNT
-    for number, (space, widths) in enumerate(zip(table.spaces, [(3, 2), (5, 4)], strict=True)):
-        assert (space.name, space.attributes) == (f"space_{number}", {"number": number})
+    assert [space.name for space in table.spaces] == list(WIDTHS)
+    for space, widths in zip(table.spaces, WIDTHS.values(), strict=True):
+        assert space.attributes == {"widths": list(widths)}
         for name, expected in make_values(widths).items():
             found = getattr(space, name)
-            assert found.dtype == expected.dtype
-            np.testing.assert_array_equal(found, expected)
+            if found is not None:
+                assert found.dtype == expected.dtype
+                np.testing.assert_array_equal(found, expected)
     assert table.attributes == read_attributes(path) == ATTRIBUTES
+
+
+def test_only_spaces_with_a_fusion_head_have_logits(path):
+    tuned, pretrained = read_features(fill(path)).spaces
+    assert tuned.joint_logit is not None
+    assert pretrained.joint_logit is None
 
 
 def test_batches_in_any_order_land_on_their_rows(path):
@@ -80,15 +111,22 @@ def test_batches_in_any_order_land_on_their_rows(path):
 
 
 def test_written_rows_can_be_read_back_while_writing(path):
-    with writing(path, make_rows(), ATTRIBUTES) as file:
-        space = file.add_space(3, 2)
+    with writing_space(path, COUNT, 3, 2, joint=False) as space:
         space.write("image", np.array([5, 4]), np.array([[5.0] * 3, [4.0] * 3]))
         assert space.read("image", slice(4, 6)).tolist() == [[4.0] * 3, [5.0] * 3]
+        space.describe({})
 
 
-def test_the_eleventh_space_comes_after_the_third(path):
-    spaces = read_features(fill(path, [(n + 1, 1) for n in range(11)])).spaces
-    assert [space.image.shape[1] for space in spaces] == list(range(1, 12))
+def test_spaces_keep_the_order_they_were_joined_in(path):
+    names = [*(f"space_{number}" for number in range(11)), "pretrained", "lexical"]
+    fill(path, names)
+    assert read_space_names(path) == names
+    assert [space.name for space in read_features(path).spaces] == names
+
+
+def test_rows_nobody_named_are_neither_seen_nor_monitored(path):
+    space = read_features(fill(path, left_out=("seen", "monitored"))).spaces[0]
+    assert not space.seen.any() and not space.monitored.any()
 
 
 def test_same_content_gives_the_same_bytes(tmp_path):
@@ -101,6 +139,21 @@ def test_without_embeddings_none_is_read(path):
     np.testing.assert_array_equal(space.joint_logit, make_values((3, 2))["joint_logit"])
 
 
+def test_the_embeddings_of_one_space_can_be_read_without_the_others(path):
+    with h5py.File(fill(path), "a") as file:
+        file["space_0/image"][0] = np.nan
+    for found, name in zip(read_embeddings(path, "pretrained"), PER_ROW, strict=False):
+        np.testing.assert_array_equal(found, make_values((5, 4))[name])
+    with pytest.raises(UserError, match="space_0/image"):
+        read_embeddings(path, "space_0")
+
+
+def test_the_pictures_of_a_space_can_be_read_before_it_is_joined(path):
+    found = read_image(fill_space(path))
+    np.testing.assert_array_equal(found, make_values((3, 2))["image"])
+    assert found.dtype == np.float32
+
+
 @pytest.mark.parametrize("name", ["image", "text", "joint_logit"])
 def test_forgotten_rows_are_refused_with_the_dataset_named(path, name):
     assert f"space_0/{name} holds values that are not finite" in refusal(fill(path, left_out=name))
@@ -111,23 +164,25 @@ def test_one_row_forgotten_is_refused(path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_interrupted_write_leaves_no_file(path, error):
-    with pytest.raises(error), writing(path, make_rows(), ATTRIBUTES):
+def test_a_space_that_breaks_off_leaves_no_file(path, error):
+    with pytest.raises(error), writing_space(path, COUNT, 3, 2, joint=True):
         raise error
     assert list(path.parent.iterdir()) == []
 
 
-def test_an_interrupted_write_leaves_the_old_file(path):
+def test_a_join_that_breaks_off_leaves_the_old_file(path):
     before = fill(path).read_bytes()
-    with pytest.raises(RuntimeError), writing(path, make_rows(), {}) as file:
-        file.add_space(1, 1)
-        raise RuntimeError
+    with pytest.raises(UserError, match="cannot be written"):
+        join_spaces(path, make_rows(), ATTRIBUTES, {"space_0": path.with_name("gone.h5")})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_missing_file_names_the_command_to_run(path):
-    assert refusal(path) == f"{path} is missing. Run first: python pipeline.py extract"
+@pytest.mark.parametrize("read", [read_features, read_attributes, read_space_names])
+def test_a_missing_file_names_the_command_to_run(path, read):
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert str(error.value) == f"{path} is missing. Run first: python pipeline.py extract"
 
 
 @pytest.mark.parametrize("kept", [0, 100, 2000, -1])
@@ -155,11 +210,12 @@ def test_an_unfinished_file_is_refused(path):
     assert "was never finished" in refusal(path)
 
 
-def test_another_schema_is_refused(path):
+@pytest.mark.parametrize("schema", [1, 99])
+def test_another_schema_is_refused(path, schema):
     with h5py.File(fill(path), "a") as file:
-        file.attrs["schema"] = 99
+        file.attrs["schema"] = schema
     message = refusal(path)
-    assert "has schema 99, this version reads 1" in message
+    assert f"has schema {schema}, this version reads 2" in message
     assert message.endswith("Delete it and run: python pipeline.py extract --run mine")
 
 
@@ -170,3 +226,10 @@ def test_a_dataset_of_another_length_is_named(path, name):
         del file[f"space_0/{name}"]
         file[f"space_0/{name}"] = short
     assert f"space_0/{name} has {COUNT - 1} rows, rows/id has {COUNT}" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["image", "seen"])
+def test_a_dataset_that_is_gone_is_damage(path, name):
+    with h5py.File(fill(path), "a") as file:
+        del file[f"space_0/{name}"]
+    assert "is damaged" in refusal(path)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from features.table import FeatureTable
 from heads.config import FitConfig, SubmitConfig
 from heads.stage import fit_heads, submit
 
-HEADS = "linear,lightgbm"
+HEADS = "linear,interaction,lightgbm,knn,stack"
+"""All but the one that needs torch."""
 
 
 class Run(NamedTuple):
@@ -24,28 +26,30 @@ class Run(NamedTuple):
     submit_output: str
 
 
-def hurry(patch):
-    for name, value in planted.QUICK.items():
-        patch.setattr(name, value)
-
-
 @pytest.fixture
 def quick(monkeypatch):
-    """Fewer trees and resamples, where neither is what is tested."""
-    hurry(monkeypatch)
+    """Fewer candidates, trees and resamples, where neither is what is tested."""
+    planted.hurry(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A finished run on one space. Look, do not touch: `run` is a copy to change."""
+    """A finished run on all kinds of spaces. Look, do not touch: `run` is a copy to change."""
     folder = tmp_path_factory.mktemp("finished")
     features = planted.table("xor")
     planted.write(folder / "features.h5", features)
     outputs = [io.StringIO(), io.StringIO()]
     with pytest.MonkeyPatch.context() as patch:
-        hurry(patch)
+        planted.hurry(patch.setattr)
         with contextlib.redirect_stdout(outputs[0]):
             fit_heads(FitConfig(HEADS), folder)
         with contextlib.redirect_stdout(outputs[1]):
             submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     return Run(folder, features, *(output.getvalue() for output in outputs))
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run, to change."""
+    shutil.copytree(finished.folder, tmp_path / "run")
+    return tmp_path / "run"

@@ -1,83 +1,131 @@
 """Feature tables in which the signal is known, because it was planted."""
 
+import zlib
+from importlib import import_module
+
 import numpy as np
 
-from features.store import writing
+from features.store import join_spaces, writing_space
 from features.table import FeatureTable, Rows, Space
 
 WIDTHS = (6, 4)
 """Image and text columns."""
 
-QUICK = {"heads.boosting.ROUNDS": 30, "heads.metrics.RESAMPLES": 40}
+ONE = ("space_0",)
+TWO = ("space_0", "space_1")
+ALL = (*TWO, "pretrained", "lexical")
+
+QUICK = {
+    "heads.metrics:RESAMPLES": 40,
+    "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],
+    "heads.interaction:InteractionHead.GRID": [{"C": 3.0, "product_scale": 3.0}],
+    "heads.boosting:LightgbmHead.GRID": [{"rounds": 40}],
+    "heads.knn:KnnHead.GRID": [{"k": 16}],
+    "heads.stack:StackHead.GRID": [{"C": 0.1}],
+}
 """What the `quick` fixture sets."""
 
 
-def problem(signal, count, seed, widths=WIDTHS):
+def hurry(put=setattr):
+    """Set what QUICK says by `put(owner, name, value)`."""
+    for path, value in QUICK.items():
+        module, place = path.split(":")
+        owner = import_module(module)
+        *parents, name = place.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        put(owner, name, value)
+
+
+def problem(signal, count, seed, widths=WIDTHS, strength=5.0, noise=0):
     """X float32 (N, columns), y int64 (N,), 0 or 1.
 
-    One direction of the image columns and one of the text columns hold a side each. The label is
-    the image's side (`linear`), whether the sides differ (`xor`), or a coin (`noise`).
+    The image columns and the text columns hold a side each, `strength` standard deviations apart.
+    The label is the image's side (`linear`), whether the sides differ (`xor`), or a coin (`noise`).
+    Another `noise` gives the same sides and labels among other noise.
     """
     rng = np.random.default_rng([seed, count])
     sides = rng.integers(0, 2, (count, 2))
     coin = rng.integers(0, 2, count)
     y = {"linear": sides[:, 0], "xor": sides[:, 0] ^ sides[:, 1], "noise": coin}[signal]
+    rng = np.random.default_rng([seed, count, noise])
     parts = [
-        rng.normal(size=(count, width)) + 5 / width**0.5 * (side[:, None] - 0.5)
+        rng.normal(size=(count, width)) + strength / width**0.5 * (side[:, None] - 0.5)
         for side, width in zip(sides.T, widths, strict=True)
     ]
     return np.concatenate(parts, axis=1).astype(np.float32), y
 
 
-def table(signal="xor", count=300, seed=0, widths=(WIDTHS,), stamp="a", test_labels=True):
-    """A table of `count` rows in groups of one to three, with one space for each of `widths`.
+def table(
+    signal="xor",
+    count=300,
+    seed=0,
+    spaces=ALL,
+    widths=None,
+    strength=5.0,
+    stamp="a",
+    test_labels=True,
+):
+    """A table of `count` rows in groups of one to three, a fifth of them test rows.
 
-    A third of the labelled groups is seen, another third in each space, and a ninth monitored.
+    With several fine-tuned spaces, each leaves out a fold of its own; a single one leaves out a
+    third. Of the other labelled groups it monitors a tenth and has seen the rest. `widths` are
+    those of spaces that are not WIDTHS wide.
     """
-    rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(count), np.arange(count) % 3 + 1)[:count]
+    # By chance: a pattern of groups could go together with their sizes or their folds.
+    of_group = np.random.default_rng(seed).random((3, count))[:, group]
     split = np.array(["train", "val", "test", "train", "train"], dtype=object)[group % 5]
     test = split == "test"
     _, y = problem(signal, count, seed)
+    tuned = sum(name.startswith("space_") for name in spaces)
+    fold = (of_group[0] * tuned).astype(int) if tuned > 1 else (of_group[0] > 1 / 3).astype(int)
+    fold = np.where(test, -1, fold)
     order = np.full(count, -1)
     # The last test row is not asked for.
-    order[np.flatnonzero(test)[:-1]] = rng.permutation(test.sum() - 1)
+    shuffled = np.random.default_rng(seed).permutation(test.sum() - 1)
+    order[np.flatnonzero(test)[:-1]] = shuffled
     rows = Rows(
         id=np.array([f"{number:05d}" for number in range(count)], dtype=object),
         split=split,
         label=np.where(test & (not test_labels), -1, y).astype(np.int8),
         group=group.astype(np.int32),
-        fold=np.where(test, -1, group % 4).astype(np.int16),
+        fold=fold.astype(np.int16),
         order=order.astype(np.int32),
     )
-    spaces = [
-        _space(f"space_{number}", problem(signal, count, seed, pair)[0], pair[0], group, test)
-        for number, pair in enumerate(widths)
-    ]
+
+    def space(name):
+        width = (widths or {}).get(name, WIDTHS)
+        X, _ = problem(signal, count, seed, width, strength, zlib.crc32(name.encode()))
+        number = int(name[6:]) if name.startswith("space_") else None
+        known = np.full(count, number is not None) & ~test & (fold != number)
+        monitored = known & (of_group[1] < 0.1)
+        return Space(
+            name=name,
+            image=X[:, : width[0]],
+            text=X[:, width[0] :],
+            joint_logit=None if number is None else X[:, 0] / 2,
+            seen=known & ~monitored,
+            monitored=monitored,
+            attributes={"name": name},
+        )
+
     attributes = {"stamp": stamp, "config": {"seed": 0}, "id_column": "ID", "label_column": "hate"}
-    return FeatureTable(rows, spaces, attributes)
-
-
-def _space(name, X, width, group, test):
-    part = (group // 5 + int(name[6:])) % 9
-    return Space(
-        name=name,
-        image=X[:, :width],
-        text=X[:, width:],
-        joint_logit=X[:, 0] / 2,
-        seen=~test & (part < 3),
-        monitored=~test & (part == 3),
-        attributes={"name": name},
-    )
+    return FeatureTable(rows, [space(name) for name in spaces], attributes)
 
 
 def write(path, features):
     """Write features.h5 as stage one would; gives `path` back."""
-    places = np.arange(len(features))
-    with writing(path, features.rows, features.attributes) as file:
-        for space in features.spaces:
-            writer = file.add_space(space.image.shape[1], space.text.shape[1])
-            writer.describe(space.attributes)
-            for name in ("image", "text", "joint_logit", "seen", "monitored"):
+    places, files = np.arange(len(features)), {}
+    for space in features.spaces:
+        files[space.name] = path.with_name(f"{space.name}.h5")
+        dims = space.image.shape[1], space.text.shape[1]
+        joint = space.joint_logit is not None
+        with writing_space(files[space.name], len(features), *dims, joint) as writer:
+            for name in ("image", "text", "seen", "monitored", *["joint_logit"] * joint):
                 writer.write(name, places, getattr(space, name))
+            writer.describe(space.attributes)
+    join_spaces(path, features.rows, features.attributes, files)
+    for file in files.values():
+        file.unlink()
     return path

@@ -1,0 +1,1 @@
+"""Checks that catch a lie: leaks, modalities that go unused, a submission gone wrong."""

@@ -1,0 +1,64 @@
+"""All checks of a finished run."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from features.files import read_json, write_json
+from features.progress import progress
+from features.settings import from_dict
+from features.store import read_features
+from heads.check.guard import guard_file, guard_scores
+from heads.check.leaks import seen_against_unseen, shuffled_labels
+from heads.check.modalities import fusion_gain, modality_use
+from heads.check.result import Check
+from heads.columns import project
+from heads.ensemble import Ensemble
+from heads.saved import read_ensembled, read_records
+from heads.stage import open_bench
+from heads.submission import rows_asked_for
+
+
+def check_run(run: Path, solution: Path) -> bool:
+    """Run every check, print what each found, write check.json; True if nothing is wrong.
+
+    `solution` is the submission to compare with the run. Raises UserError if the run has no
+    ensemble yet.
+    """
+    table = read_features(run / "features.h5", embeddings=False)
+    heads = run / "heads"
+    records = read_records(heads, table.attributes["stamp"])
+    ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
+    said = read_ensembled(heads)
+    bench = open_bench(table, records[0].metric)
+    projected = project(table, run)
+    asked = rows_asked_for(table.rows)
+    decision = said.final[asked] > ensemble.threshold["value"]
+    with progress("check", 4, "checks") as advance:
+        checks = [shuffled_labels(table, projected, bench)]
+        advance(1)
+        checks += seen_against_unseen(table, projected, bench)
+        advance(1)
+        checks += modality_use(records, table, projected, bench, heads)
+        checks.append(fusion_gain(table, said.held_out, heads, bench.seed))
+        advance(1)
+        checks += guard_scores(ensemble, decision, ensemble.prior or ensemble.trained_prior)
+        checks.append(guard_file(solution, table.rows.id[asked], said.final[asked], decision))
+        advance(1)
+    write_json(run / "check.json", {"checks": [asdict(check) for check in checks]})
+    print_checks(checks)
+    return all(check.ok for check in checks)
+
+
+def print_checks(checks: list[Check]) -> None:
+    """One paragraph a check, to stdout."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=80)
+    for check in checks:
+        mark = "[green]ok[/]  " if check.ok else "[red bold]FAIL[/]"
+        console.print(f"{mark} [bold]{check.name}[/]")
+        console.print(f"     {check.sentence}", style=None if check.ok else "red")
+    wrong = sum(not check.ok for check in checks)
+    console.print(f"{len(checks)} checks, {wrong or 'none'} failed", style="bold")

@@ -1,0 +1,91 @@
+"""A run that breaks off is taken up where it stopped, and ends as if nothing had happened."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from extract import spaces, stage
+from extract.stage import extract
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """One entry for each training that is begun."""
+    begun, finetune = [], spaces.finetune
+
+    def count(*args):
+        begun.append(args[-1])
+        return finetune(*args)
+
+    monkeypatch.setattr(spaces, "finetune", count)
+    return begun
+
+
+def break_off(monkeypatch, module, name, calls):
+    """Interrupt the function when it is called once more than `calls` times."""
+    plain, made = getattr(module, name), []
+
+    def broken(*args, **kwargs):
+        made.append(name)
+        if len(made) > calls:
+            raise KeyboardInterrupt
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, broken)
+
+
+BREAKS = {
+    "training the second fold": (spaces, "finetune", 1, ["space_0"], 1),
+    "writing the second fold's towers": (spaces, "save_model", 1, ["space_0"], 1),
+    "the pretrained space": (spaces, "embed", 2, ["space_0", "space_1"], 0),
+    "joining": (stage, "join_spaces", 0, ["lexical", "pretrained", "space_0", "space_1"], 0),
+}
+
+
+@pytest.mark.parametrize("where", BREAKS)
+def test_finished_spaces_are_kept_and_the_rest_gives_the_same_bytes(
+    where, tiny_config, tiny_run, tmp_path, monkeypatch, counted
+):
+    run = tmp_path / "run"
+    module, name, calls, finished, missing = BREAKS[where]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        break_off(patch, module, name, calls)
+        extract(tiny_config, run)
+    assert sorted(path.name for path in run.glob("unfinished/*/*")) == finished
+    assert not (run / "features.h5").exists()
+    before = len(counted)
+    features = extract(tiny_config, run)
+    assert len(counted) - before == missing
+    assert features.read_bytes() == (tiny_run / "features.h5").read_bytes()
+    assert not (run / "unfinished").exists()
+    assert not list(run.rglob("*.partial"))
+
+
+def test_what_other_settings_left_unfinished_is_not_taken_up_and_goes(
+    tiny_config, tiny_run, tmp_path, monkeypatch, counted
+):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        break_off(patch, spaces, "finetune", 1)
+        extract(replace(tiny_config, epochs=1), run)
+    (old,) = run.glob("unfinished/*")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        break_off(patch, spaces, "finetune", 1)
+        extract(tiny_config, run)
+    assert not old.exists()
+    assert [path.name for path in run.glob("unfinished/*/*")] == ["space_0"]
+
+
+def test_a_space_of_another_extraction_is_made_anew(tiny_config, tiny_run, tmp_path, counted):
+    run = tmp_path / "run"
+    stamp = json.loads((tiny_run / "data.json").read_text())["stamp"]
+    folder = run / "unfinished" / stamp
+    for name in ("space_0", "space_1"):
+        shutil.copytree(tiny_run / "backbones" / name, folder / name)
+        path = folder / name / "checkpoint.json"
+        path.write_text(path.read_text().replace(stamp, "another"))
+    features = extract(tiny_config, run)
+    assert len(counted) == 2
+    assert features.read_bytes() == (tiny_run / "features.h5").read_bytes()

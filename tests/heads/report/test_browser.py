@@ -1,0 +1,77 @@
+"""The report in a browser: no console error, no broken picture, nothing wider than the screen."""
+
+import json
+import shutil
+import subprocess
+from html import unescape
+
+import pytest
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+pytestmark = pytest.mark.skipif(not BROWSER, reason="no chromium: apt-get install chromium")
+
+PROBE = """<!doctype html>
+<meta name="color-scheme" content="light dark">
+<iframe src="{page}" style="border:0;width:{width}px;height:900px"></iframe>
+<script>
+addEventListener("load", () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  const broken = [...page.images].filter(image => !(image.complete && image.naturalWidth));
+  const scrolls = e => e.closest(".scroll") || e.closest("svg") || e.closest(".picture");
+  const wide = [...page.body.querySelectorAll("*")].filter(e => !scrolls(e))
+    .filter(e => e.getBoundingClientRect().right > {width} + 0.5);
+  const blurred = i => page.defaultView.getComputedStyle(i).filter.includes("blur");
+  const before = [...page.images].filter(blurred).length;
+  const first = page.querySelector(".picture input");
+  first.click();
+  const one = [...page.images].filter(blurred).length;
+  page.querySelector("#show-all").click();
+  const found = JSON.stringify({{
+    title: page.title, width: page.documentElement.clientWidth,
+    pictures: page.images.length, broken: broken.length,
+    wide: wide.map(e => e.tagName + "." + e.className).slice(0, 5),
+    blurred: before, one,
+    all: [...page.images].filter(blurred).length,
+    dark: page.defaultView.matchMedia("(prefers-color-scheme: dark)").matches,
+  }});
+  document.body.innerHTML = "<pre></pre>";
+  document.querySelector("pre").textContent = found;
+}});
+</script>
+"""
+
+
+def look(report, width, scheme, tmp_path):
+    """What the probe found, and the console's lines."""
+    probe = tmp_path / "probe.html"
+    probe.write_text(PROBE.format(page=report.as_uri(), width=width))
+    done = subprocess.run(
+        [
+            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *("--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"),
+            f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
+            *("--window-size=1400,1000", "--virtual-time-budget=4000", "--dump-dom"),
+            probe.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = done.stdout.split("<pre>")[1].split("</pre>")[0]
+    return json.loads(unescape(found)), [x for x in done.stderr.splitlines() if "CONSOLE" in x]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_page_fits_the_screen_and_every_picture_shows(told, tmp_path, width, scheme):
+    found, console = look(told / "report.html", width, scheme, tmp_path)
+    assert console == []
+    assert found["title"] == "run – memefuse"
+    assert found["width"] == width
+    assert found["broken"] == 0 and found["pictures"] > 12
+    assert found["wide"] == []
+    assert found["blurred"] == found["pictures"]
+    assert found["one"] == found["pictures"] - 1 and found["all"] == 0
+    assert found["dark"] == (scheme == "dark")

@@ -1,0 +1,91 @@
+"""A head listens to the kinds of spaces that help it, each calibrated first."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from heads.blend import apply_blend, fit_blend
+from heads.calibration import Calibration
+from heads.nested import PARTS, loss, mean_logit
+
+COUNT = 2000
+PART = np.arange(COUNT) % PARTS
+EVERY = np.ones(COUNT, dtype=bool)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def y(rng):
+    return rng.integers(0, 2, COUNT)
+
+
+@pytest.fixture
+def says(rng, y):
+    """f(strength, factor=1) -> probabilities with noise of their own, `factor` times too sure."""
+    return lambda strength, factor=1.0: expit(
+        factor * strength * (rng.normal(size=COUNT) + strength * (y - 0.5))
+    )
+
+
+def test_kinds_that_know_different_things_are_all_listened_to(says, y):
+    held_out = {"fine-tuned": says(1.5), "pretrained": says(1.5), "lexical": says(1.5)}
+    blend = fit_blend(held_out, y, PART, EVERY)
+    assert blend.kinds == list(held_out)
+    best = max(roc_auc_score(y, one) for one in held_out.values())
+    assert roc_auc_score(y, blend.held_out) > best + 0.05
+
+
+def test_a_kind_that_is_noise_is_not_listened_to(says, y, rng):
+    held_out = {"fine-tuned": says(1.5), "pretrained": rng.random(COUNT), "lexical": says(1.5)}
+    assert fit_blend(held_out, y, PART, EVERY).kinds == ["fine-tuned", "lexical"]
+
+
+def test_a_kind_that_is_too_sure_is_calibrated_before_the_mean_is_taken(says, y):
+    held_out = {"fine-tuned": says(1.5, 4.0), "pretrained": says(1.5)}
+    blend = fit_blend(held_out, y, PART, EVERY)
+    assert blend.kinds == ["fine-tuned", "pretrained"]
+    assert blend.calibrations["fine-tuned"].slope == pytest.approx(1 / 4, rel=0.2)
+    plain = mean_logit(list(held_out.values()))
+    assert loss(y, blend.held_out) < loss(y, plain) - 0.03
+    assert roc_auc_score(y, blend.held_out) > roc_auc_score(y, plain) + 0.01
+
+
+def test_what_is_applied_is_what_was_fitted(says, y):
+    held_out = {"a": says(1.5, 4.0), "b": says(1.5, 0.5), "c": says(0.0, 9.0)}
+    blend = fit_blend(held_out, y, PART, EVERY)
+    found = apply_blend(blend.kinds, blend.calibrations, held_out)
+    assert blend.kinds == ["a", "b"]
+    expected = mean_logit([blend.calibrations[kind].apply(held_out[kind]) for kind in ("a", "b")])
+    np.testing.assert_array_equal(found, expected)
+    # Part by part it differs by what one part in five has to say.
+    np.testing.assert_allclose(found, blend.held_out, atol=0.03)
+
+
+def test_kinds_that_are_not_listened_to_do_not_count():
+    calibrations = {"a": Calibration("sigmoid", 2.0, 1.0), "b": Calibration("none")}
+    said = {"a": np.array([0.5, expit(1.0)]), "b": np.array([0.9, 0.1])}
+    np.testing.assert_allclose(apply_blend(["a"], calibrations, said), expit([1.0, 3.0]))
+
+
+def test_rows_that_are_not_reported_have_no_say_and_no_value(says, y):
+    reported = np.arange(COUNT) < 1500
+    held_out = {"a": says(1.5), "b": says(1.5)}
+    spoilt = {kind: np.where(reported, one, 1 - y) for kind, one in held_out.items()}
+    before, after = (fit_blend(one, y, PART, reported) for one in (held_out, spoilt))
+    np.testing.assert_array_equal(np.isnan(after.held_out), ~reported)
+    np.testing.assert_array_equal(after.held_out, before.held_out)
+    assert after.calibrations == before.calibrations
+
+
+def test_flipping_a_parts_labels_leaves_its_own_values_alone(says, y):
+    held_out = {"a": says(1.5, 3.0), "b": says(0.3), "c": says(0.1)}
+    before = fit_blend(held_out, y, PART, EVERY)
+    own = PART == 1
+    after = fit_blend(held_out, np.where(own, 1 - y, y), PART, EVERY)
+    np.testing.assert_array_equal(after.held_out[own], before.held_out[own])
+    assert (after.held_out[~own] != before.held_out[~own]).any()
