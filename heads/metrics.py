@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.decisions import METRICS, count_decisions
 from heads.nested import losses
+from heads.ranking import auroc, average_precision
 
 RESAMPLES = 200
 LEVEL = 0.95
@@ -45,8 +45,8 @@ def score(
     weights = resampling_weights(group, seed) * weight
     once = weight[None, :].astype(float)
     figures: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
-    for name, ranked in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
-        figures[name] = _ranking(ranked, y, probability, weight, weights)
+    for name, ranked in (("auroc", auroc), ("average_precision", average_precision)):
+        figures[name] = _ranking(ranked, y, probability, np.vstack([once, weights]))
     for name, wrong in (
         ("brier", (probability - y) ** 2),
         ("log_loss", losses(y, probability)),
@@ -77,14 +77,13 @@ def _figure(value: float, resampled: np.ndarray) -> dict[str, object]:
 
 
 def _ranking(
-    metric: Callable[..., float],
+    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     y: np.ndarray,
     probability: np.ndarray,
-    weight: np.ndarray,
     weights: np.ndarray,
 ) -> dict[str, object] | None:
+    """`weights` (1 + R, N): the rows as they are, then the resamples."""
     if len(np.unique(y)) < 2:
         return None
-    both = (weights @ y > 0) & (weights @ (1 - y) > 0)
-    resampled = np.array([metric(y, probability, sample_weight=w) for w in weights[both]])
-    return _figure(float(metric(y, probability, sample_weight=weight)), resampled)
+    value, *resampled = metric(y, probability, weights)
+    return _figure(float(value), np.array(resampled))

@@ -14,6 +14,7 @@ from heads.columns import Columns, Projected, columns_of
 from heads.crossfit import fits
 from heads.judge import Bench
 from heads.metrics import interval, resampling_weights
+from heads.ranking import auroc
 from heads.saved import HeadRecord, load_models, read_probabilities
 
 
@@ -61,15 +62,7 @@ def fusion_gain(table: FeatureTable, ensemble: np.ndarray, heads: Path, seed: in
     best = max(single, key=single.get)
     fused = float(roc_auc_score(y, ensemble[reported]))
     weights = resampling_weights(rows.group[reported], seed)
-    weights = weights[(weights @ y > 0) & (weights @ (1 - y) > 0)]
-    gains = np.array(
-        [
-            roc_auc_score(y, ensemble[reported], sample_weight=w)
-            - roc_auc_score(y, alone[best], sample_weight=w)
-            for w in weights
-        ]
-    )
-    low, high = interval(gains)
+    low, high = interval(auroc(y, ensemble[reported], weights) - auroc(y, alone[best], weights))
     gain = fused - single[best]
     verdict = (
         "Fusion pays."

@@ -63,29 +63,25 @@ def test_finished_spaces_are_kept_and_the_rest_gives_the_same_bytes(
     assert not list(run.rglob("*.partial"))
 
 
-def test_what_other_settings_left_unfinished_is_not_taken_up_and_goes(
-    tiny_config, tiny_run, tmp_path, monkeypatch, counted
+@pytest.mark.usefixtures("trained")
+def test_what_other_settings_left_unfinished_goes(tiny_config, tmp_path, monkeypatch):
+    run, left = tmp_path / "run", []
+    for epochs in (1, 2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            break_off(patch, spaces, "finetune", 1)
+            extract(replace(tiny_config, epochs=epochs), run)
+        left.append([path.relative_to(run) for path in run.glob("unfinished/*/*")])
+    assert [[path.name for path in paths] for paths in left] == [["space_0"], ["space_0"]]
+    assert left[0] != left[1]
+
+
+def test_an_unfinished_space_of_another_extraction_is_not_taken_up(
+    tiny_config, tiny_run, tmp_path, trained
 ):
-    run = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        break_off(patch, spaces, "finetune", 1)
-        extract(replace(tiny_config, epochs=1), run)
-    (old,) = run.glob("unfinished/*")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        break_off(patch, spaces, "finetune", 1)
-        extract(tiny_config, run)
-    assert not old.exists()
-    assert [path.name for path in run.glob("unfinished/*/*")] == ["space_0"]
-
-
-def test_a_space_of_another_extraction_is_made_anew(tiny_config, tiny_run, tmp_path, counted):
-    run = tmp_path / "run"
     stamp = json.loads((tiny_run / "data.json").read_text())["stamp"]
-    folder = run / "unfinished" / stamp
-    for name in ("space_0", "space_1"):
-        shutil.copytree(tiny_run / "backbones" / name, folder / name)
-        path = folder / name / "checkpoint.json"
-        path.write_text(path.read_text().replace(stamp, "another"))
-    features = extract(tiny_config, run)
-    assert len(counted) == 2
-    assert features.read_bytes() == (tiny_run / "features.h5").read_bytes()
+    folder = tmp_path / "run/unfinished" / stamp / "space_0"
+    shutil.copytree(tiny_run / "backbones/space_0", folder)
+    path = folder / "checkpoint.json"
+    path.write_text(path.read_text().replace(stamp, "another"))
+    extract(tiny_config, tmp_path / "run")
+    assert len(trained) == 2

@@ -78,7 +78,7 @@ def test_data_json_tells_of_the_data_and_of_how_the_spaces_were_made(tiny_run):
     }  # fmt: skip
     assert list(facts["seconds"]) == ["space_0", "space_1", "pretrained", "lexical"]
     assert facts["seconds"]["space_0"] > 0
-    assert facts["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(facts["versions"]["torch"])
     assert "cpu" in facts["device"]
     assert any("captions were cut to 32 tokens" in remark for remark in facts["remarks"])
 
@@ -133,7 +133,7 @@ def test_more_folds_than_the_groups_allow_are_refused_before_anything_is_trained
     tiny_config, tmp_path, trained
 ):
     with pytest.raises(UserError, match=r"^fold \d+: .*--folds"):
-        extract(replace(tiny_config, folds=12), tmp_path / "run")
+        extract(replace(tiny_config, folds=24), tmp_path / "run")
     assert not trained
     assert not (tmp_path / "run").exists()
 

@@ -5,22 +5,20 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import heads.judge
-from heads.judge import judge, reported_rows
+from heads.judge import Bench, judge
+from heads.nested import cut_parts
+from heads.prior import class_weights
 from heads.threshold import Threshold
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
-def features():
-    return planted.table(widths=((12, 8), (6, 5)))
-
-
-@pytest.fixture
-def rows(features):
-    return features.rows
+def rows():
+    return planted.table().rows
 
 
 @pytest.fixture
@@ -31,28 +29,17 @@ def held_out(rows):
     return np.where(rows.labelled & (rows.group % 4 > 0), said, np.nan)
 
 
-def verdict_on(rows, held_out, reported=None, final=None, seed=0):
-    reported = ~np.isnan(held_out) if reported is None else reported
+def verdict_on(rows, held_out, final=None, weight=None, part=None):
+    part = cut_parts(rows, 0) if part is None else part
     final = np.full(len(rows), 0.6) if final is None else final
-    return judge(rows, reported, held_out, final, "accuracy", seed)
-
-
-def test_reported_rows_were_neither_seen_nor_monitored_in_any_space(features, rows):
-    reported = reported_rows(features)
-    assert reported.any()
-    assert set(rows.split[reported]) == {"train", "val"}
-    for space in features.spaces:
-        assert (space.seen & rows.labelled).any() and (space.monitored & rows.labelled).any()
-        assert not (reported & (space.seen | space.monitored)).any()
-    untouched = np.all([~space.seen & ~space.monitored for space in features.spaces], axis=0)
-    assert reported.sum() == (untouched & rows.labelled).sum()
+    return judge(Bench(rows, part, "accuracy", 0), held_out, final, weight)
 
 
 def test_a_rows_threshold_is_tuned_without_its_group(rows, held_out, monkeypatch):
     tuned_on = []
 
-    def spy(y, probability, group, metric, seed, default):
-        np.testing.assert_array_equal(np.isnan(probability), False)
+    def spy(y, probability, group, metric, seed, weight):
+        assert not np.isnan(probability).any()
         tuned_on.append(set(group))
         return Threshold(len(tuned_on) - 1, 0, 0, [])
 
@@ -68,19 +55,16 @@ def test_a_rows_threshold_is_tuned_without_its_group(rows, held_out, monkeypatch
     assert tuned_on[int(verdict.threshold.value)] == everyone
 
 
-def test_flipping_a_folds_labels_leaves_its_own_threshold_alone(rows, held_out, monkeypatch):
-    # The cut itself is stratified by labels: keep it. Figures are not needed.
-    parts = heads.judge.grouped_folds(rows, np.flatnonzero(~np.isnan(held_out)), 0)
-    monkeypatch.setattr(heads.judge, "grouped_folds", lambda *_: parts)
-    monkeypatch.setattr(heads.judge, "score", lambda *_: None)
-    before = verdict_on(rows, held_out)
+def test_flipping_a_parts_labels_leaves_its_own_threshold_alone(rows, held_out):
+    part = cut_parts(rows, 0)
+    before = verdict_on(rows, held_out, part=part)
     changed = 0
-    for _, own in parts:
-        label = rows.label.copy()
-        label[own] = 1 - label[own]
-        after = verdict_on(replace(rows, label=label), held_out)
+    for number in range(5):
+        own = part == number
+        label = np.where(own, 1 - rows.label, rows.label).astype(np.int8)
+        after = verdict_on(replace(rows, label=label), held_out, part=part)
         np.testing.assert_array_equal(after.row_threshold[own], before.row_threshold[own])
-        changed += (after.row_threshold != before.row_threshold).any()
+        changed += (after.row_threshold != before.row_threshold)[~np.isnan(held_out)].any()
     assert changed, "or else labels do not matter at all"
 
 
@@ -92,19 +76,18 @@ def test_decisions_on_held_out_rows_use_their_own_thresholds(rows, held_out):
     assert right.mean() > verdict.scores["held_out"]["accuracy_default"]["value"] + 0.1
 
 
-def test_held_out_figures_come_from_the_reported_rows_alone(rows, held_out):
-    reported = ~np.isnan(held_out) & (rows.group % 2 == 0)
-    spoilt = np.where(reported | np.isnan(held_out), held_out, 1 - rows.label)
-    verdict = verdict_on(rows, spoilt, reported)
-    assert verdict.scores["held_out"]["rows"] == reported.sum()
-    assert verdict.scores["held_out"]["positives"] == rows.label[reported].sum()
-    assert verdict.scores["held_out"]["auroc"]["value"] > 0.9
+def test_held_out_figures_come_from_the_rows_with_a_held_out_probability(rows, held_out):
+    known = ~np.isnan(held_out)
+    scores = verdict_on(rows, held_out).scores["held_out"]
+    assert scores["rows"] == known.sum() < rows.labelled.sum()
+    assert scores["positives"] == rows.label[known].sum()
+    assert scores["auroc"]["value"] == roc_auc_score(rows.label[known], held_out[known])
 
 
 def test_test_rows_are_scored_with_the_final_probability_and_the_common_threshold(rows, held_out):
     test = rows.split == "test"
     final = np.where(test, 0.62 + 0.1 * rows.label, 0.0)
-    verdict = verdict_on(rows, held_out, final=final)
+    verdict = verdict_on(rows, held_out, final)
     scores = verdict.scores["test"]
     assert (scores["rows"], scores["auroc"]["value"]) == (test.sum(), 1.0)
     right = (final > verdict.threshold.value)[test] == rows.label[test]
@@ -117,6 +100,7 @@ def test_test_labels_move_nothing_but_the_figures_of_test_rows(rows, held_out):
     before, after = (verdict_on(one, held_out) for one in (rows, replace(rows, label=flipped)))
     assert before.threshold == after.threshold
     assert before.scores["held_out"] == after.scores["held_out"]
+    assert before.scores["fold_auroc"] == after.scores["fold_auroc"]
     np.testing.assert_array_equal(before.row_threshold, after.row_threshold)
 
 
@@ -125,6 +109,33 @@ def test_unknown_test_labels_give_no_test_figures(rows, held_out):
     assert verdict_on(replace(rows, label=label), held_out).scores["test"] is None
 
 
-def test_no_reported_row_gives_no_held_out_figures(rows, held_out):
-    verdict = verdict_on(rows, held_out, np.zeros(len(rows), dtype=bool))
-    assert verdict.scores["held_out"] is None
+def test_each_folds_auroc_is_of_its_own_held_out_rows(rows, held_out):
+    fold = np.where(rows.labelled, rows.group % 7, -1).astype(np.int16)
+    # A fold of one class has none, and so has one of which nothing is held out.
+    label = np.where(fold == 2, 1, rows.label).astype(np.int8)
+    held_out = np.where(fold == 5, np.nan, held_out)
+    found = verdict_on(replace(rows, fold=fold, label=label), held_out).scores["fold_auroc"]
+    expected = []
+    for number in (0, 1, 3, 4, 6):
+        own = (fold == number) & ~np.isnan(held_out)
+        expected.append(roc_auc_score(label[own], held_out[own]))
+    assert found == expected and len(set(expected)) > 1
+
+
+def test_weights_count_on_held_out_rows_and_not_on_test_rows(rows, held_out):
+    known = ~np.isnan(held_out)
+    # Less sure, so that there is something to weigh.
+    held_out = held_out + np.random.default_rng(1).uniform(-0.15, 0.15, len(rows))
+    weight = class_weights(rows.label, rows.label[known].mean(), 0.9)
+    final = np.where(rows.label == 1, 0.4, 0.6)
+    plain, weighted = (verdict_on(rows, held_out, final, one) for one in (None, weight))
+    # Most are taken for positive at 0.5, and so most of nine in ten are right.
+    found = weighted.scores["held_out"]["accuracy_default"]
+    right = (held_out > 0.5) == rows.label
+    expected = np.average(right[known], weights=weight[known])
+    assert found["value"] == pytest.approx(expected) and expected > 0.8
+    assert found["interval"][0] > plain.scores["held_out"]["accuracy_default"]["value"]
+    # Missing positives costs more now.
+    assert weighted.threshold.best < plain.threshold.best
+    for name in ("auroc", "accuracy_default", "brier"):
+        assert weighted.scores["test"][name] == plain.scores["test"][name]

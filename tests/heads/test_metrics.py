@@ -5,9 +5,17 @@ import pytest
 import sklearn.metrics
 
 from heads.decisions import METRICS, count_decisions
-from heads.metrics import interval, resampling_weights, score
+from heads.metrics import calibration_error, interval, resampling_weights
+from heads.metrics import score as weighted_score
+from heads.ranking import auroc, average_precision
 
 COUNT = 120
+
+
+def score(y, probability, threshold=0.5, group=None, weight=None):
+    group = np.arange(len(y)) if group is None else group
+    weight = np.ones(len(y)) if weight is None else weight
+    return weighted_score(y, probability, np.full(len(y), threshold), group, 0, weight)
 
 
 @pytest.fixture
@@ -55,29 +63,96 @@ def test_no_metric_divides_by_zero_if_nothing_is_positive(metric):
     assert np.isfinite(METRICS[metric](count_decisions(nothing, nothing, np.ones((1, 4))))).all()
 
 
-def test_figures_are_scikit_learns(y, probability):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_ranking_figures_of_every_resample_are_scikit_learns(rng, y, probability, metric):
+    weights = np.vstack([rng.integers(0, 3, (20, COUNT)), rng.random((5, COUNT))])
+    found = metric(y, probability, weights)
+    scorer = getattr(sklearn.metrics, f"{metric.__name__}_score".replace("auroc", "roc_auc"))
+    expected = [scorer(y, probability, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(found, expected)
+    # A resample that drew one class only has no figure, and does not spoil the others'.
+    alone = metric(y, probability, np.vstack([y == 0, weights[:1]]).astype(float))
+    assert np.isnan(alone[0]) and alone[1] == pytest.approx(expected[0])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_figures_are_scikit_learns(rng, y, probability, weighted):
+    weight = rng.random(COUNT) if weighted else np.ones(COUNT)
     decision = probability > 0.3
-    found = score(y, probability, probability > 0.5, decision, np.arange(COUNT), 0)
+    found = score(y, probability, 0.3, weight=weight)
     assert (found.pop("rows"), found.pop("positives")) == (COUNT, y.sum())
+    assert found.pop("calibration_error") == calibration_error(y, probability, weight)
     expected = {
-        "auroc": sklearn.metrics.roc_auc_score(y, probability),
-        "average_precision": sklearn.metrics.average_precision_score(y, probability),
+        name: getattr(sklearn.metrics, scorer)(y, probability, sample_weight=weight)
+        for name, scorer in (
+            ("auroc", "roc_auc_score"),
+            ("average_precision", "average_precision_score"),
+            ("brier", "brier_score_loss"),
+            ("log_loss", "log_loss"),
+        )
     }
+    # Some are 0 or 1: what they cost is a matter of where they are cut off.
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    expected["log_loss"] = sklearn.metrics.log_loss(y, clipped, sample_weight=weight)
     for metric in METRICS:
         scorer = getattr(sklearn.metrics, f"{metric}_score")
-        expected[f"{metric}_default"] = scorer(y, probability > 0.5)
-        expected[f"{metric}_tuned"] = scorer(y, decision)
-    assert {name: figure["value"] for name, figure in found.items()} == pytest.approx(expected)
+        expected[f"{metric}_default"] = scorer(y, probability > 0.5, sample_weight=weight)
+        expected[f"{metric}_tuned"] = scorer(y, decision, sample_weight=weight)
+    values = {name: figure["value"] for name, figure in found.items()}
+    assert values == pytest.approx(expected, rel=1e-5)
     for figure in found.values():
         low, high = figure["interval"]
         assert low < figure["value"] < high
+
+
+def test_each_row_is_decided_by_its_own_threshold(y, probability):
+    threshold = np.where(y == 1, probability - 0.01, probability + 0.01)
+    found = weighted_score(y, probability, threshold, np.arange(COUNT), 0, np.ones(COUNT))
+    assert found["accuracy_tuned"]["value"] == 1
+    assert found["accuracy_default"]["value"] < 1
+
+
+def test_a_row_that_counts_twice_is_two_rows(y, probability):
+    twice = np.where(np.arange(COUNT) % 4 == 0, 2, 1)
+    group = np.arange(COUNT)
+    weighted = score(y, probability, group=group, weight=twice)
+    copied = score(*(np.repeat(one, twice) for one in (y, probability)), group=group.repeat(twice))
+    for name in ("auroc", "brier", "log_loss", "f1_default"):
+        assert weighted[name]["value"] == pytest.approx(copied[name]["value"])
+        assert weighted[name]["interval"] == pytest.approx(copied[name]["interval"])
+
+
+def test_calibration_error_by_hand():
+    # Bins of two rows, from 0.05 to 0.95; they say 0.05 + k/10 of 0, 1 or 2 positives.
+    probability = np.repeat(np.arange(10) / 10 + 0.05, 2)
+    right = np.array([0, 0, 0, 1, 0, 1, 1, 1, 1, 1]).repeat(2)
+    gaps = [0.05, 0.15, 0.25, 0.65, 0.45, 0.45, 0.35, 0.25, 0.15, 0.05]
+    assert calibration_error(right, probability, np.ones(20)) == pytest.approx(np.mean(gaps))
+    # The order of rows does not matter, and who counts more matters more.
+    order = np.random.default_rng(0).permutation(20)
+    weight = np.repeat(np.arange(10.0), 2)
+    found = calibration_error(right[order], probability[order], weight[order])
+    assert found == pytest.approx(np.average(gaps, weights=np.arange(10)))
+
+
+def test_misses_in_a_bin_that_make_up_for_each_other_are_no_calibration_error():
+    y, probability = np.tile([0, 1], 50), np.full(100, 0.5)
+    assert calibration_error(y, probability, np.ones(100)) == pytest.approx(0)
+    assert calibration_error(np.ones(100), probability, np.ones(100)) == pytest.approx(0.5)
+
+
+def test_fewer_rows_than_bins_are_no_trouble():
+    y, probability = np.array([0, 1, 1]), np.array([0.1, 0.9, 0.5])
+    found = calibration_error(y, probability, np.ones(3))
+    assert found == pytest.approx((0.1 + 0.1 + 0.5) / 3)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_has_no_ranking_figures_but_an_accuracy(probability, label):
     y = np.full(COUNT, label, dtype=np.int8)
-    found = score(y, probability, *2 * [probability > 0.5], np.arange(COUNT), 0)
+    found = score(y, probability)
     assert (found["auroc"], found["average_precision"]) == (None, None)
     assert found["accuracy_default"]["value"] == np.mean((probability > 0.5) == label)
 
@@ -85,7 +160,7 @@ def test_one_class_has_no_ranking_figures_but_an_accuracy(probability, label):
 @pytest.mark.filterwarnings("error")
 def test_resamples_without_a_positive_are_left_out_of_ranking_intervals():
     y = np.array([1] + [0] * 9)
-    found = score(y, np.linspace(0, 1, 10), y > 0, y > 0, np.arange(10), 0)
+    found = score(y, np.linspace(0, 1, 10))
     assert np.isfinite(found["auroc"]["interval"]).all()
 
 

@@ -176,9 +176,7 @@ def test_what_backbones_saw_or_chose_their_epoch_on_is_not_held_out(features, ru
     assert [columns.space for columns in found] == list(planted.ALL)
     for columns, space in zip(found, features.spaces, strict=True):
         np.testing.assert_array_equal(columns.seen, space.seen)
-        np.testing.assert_array_equal(
-            columns.held_out, labelled & ~space.seen & ~space.monitored
-        )
+        np.testing.assert_array_equal(columns.held_out, labelled & ~space.seen & ~space.monitored)
     tuned, pretrained = found[0], found[2]
     assert features.spaces[0].monitored.any() and tuned.seen.any() and tuned.held_out.any()
     np.testing.assert_array_equal(pretrained.held_out, labelled)

@@ -121,8 +121,8 @@ def test_the_prior_is_that_of_training_rows(rows):
 
 def test_a_share_far_from_the_prior_is_warned_of_with_both_shares():
     warning = prior_warning(np.array([True] * 9 + [False]), 0.35)
-    assert warning.startswith("WARNING: 90% of the test memes are predicted positive, against 35%")
-    assert prior_warning(np.zeros(10, dtype=bool), 0.35).startswith("WARNING: 0% ")
+    assert warning.startswith("90% of the test memes are predicted positive, against 35%")
+    assert prior_warning(np.zeros(10, dtype=bool), 0.35).startswith("0% of ")
 
 
 def test_a_share_near_the_prior_is_not_warned_of():

@@ -9,9 +9,10 @@ from heads.decisions import METRICS
 from heads.threshold import MOST_CANDIDATES, candidate_thresholds, tune_threshold
 
 
-def tune(y, probability, metric="accuracy", group=None, seed=0):
+def tune(y, probability, metric="accuracy", group=None, seed=0, weight=None):
     group = np.arange(len(y)) if group is None else group
-    return tune_threshold(np.array(y, np.int8), np.array(probability), group, metric, seed)
+    weight = np.ones(len(y)) if weight is None else weight
+    return tune_threshold(np.array(y, np.int8), np.array(probability), group, metric, seed, weight)
 
 
 def draw(seed, count=300, shift=0.0):
@@ -113,8 +114,22 @@ def test_the_same_seed_tunes_the_same():
     assert tune(*draw(5), seed=1) == tune(*draw(5), seed=1)
 
 
-def test_a_default_other_than_half_stays_where_labels_are_noise():
-    rng = np.random.default_rng(0)
-    y, probability = rng.integers(0, 2, 200), rng.random(200)
-    tuned = tune_threshold(y, probability, np.arange(200), "accuracy", 0, default=0.65)
-    assert tuned.value == 0.65
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_row_that_counts_twice_is_two_rows(metric):
+    y, probability = draw(6, 100, shift=1.0)
+    twice = np.where(np.arange(100) % 3 == 0, 2, 1)
+    group = np.arange(100)
+    weighted = tune(y, probability, metric, group, weight=twice)
+    copied = tune(*(np.repeat(one, twice) for one in (y, probability)), metric, group.repeat(twice))
+    assert weighted.best == copied.best
+    assert weighted.gain != pytest.approx(tune(y, probability, metric).gain)
+    assert weighted.gain == pytest.approx(copied.gain)
+    assert weighted.gain_interval == pytest.approx(copied.gain_interval)
+
+
+def test_a_gain_is_taken_where_weights_make_it_one():
+    y, probability = draw(7, 400)
+    rare = np.where(y == 1, 0.2, 1.0)
+    assert tune(y, probability).value == 0.5
+    # With a fifth of the positives, an honest 0.5 comes to mean 1 in 6.
+    assert tune(y, probability, weight=rare).value == pytest.approx(5 / 6, abs=0.1)

@@ -13,7 +13,7 @@ from heads.report.build import write_report
 def told(tmp_path_factory):
     """A finished run with its report. Look, do not touch: `run` is a copy to change."""
     folder = finish(
-        tmp_path_factory.mktemp("told") / "run", planted.table("xor", 240, strength=2.5)
+        tmp_path_factory.mktemp("told") / "run", planted.table("xor", 200, strength=2.5)
     )
     write_report(folder)
     return folder

@@ -173,7 +173,7 @@ def test_missing_broken_and_absent_pictures_are_said(run):
 
 
 def test_without_test_labels_there_are_no_test_figures(tmp_path):
-    features = planted.table("linear", count=200, spaces=("space_0",), test_labels=False)
+    features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
     run = finish(tmp_path / "run", features)
     page = Page(write_report(run))
     assert page.says("labels unknown") and not page.says("Decisions on test rows")
