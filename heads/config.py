@@ -6,8 +6,8 @@ from pathlib import Path
 from features.errors import UserError
 from features.settings import check, setting
 from heads import HEADS
+from heads.combination import BEST, ENSEMBLES
 from heads.decisions import METRICS
-from heads.ensemble import BEST, ENSEMBLES
 
 GROUP = "Heads"
 SUBMISSION = "Submission"

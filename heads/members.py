@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from heads.ensemble import Combined, Members, combine
-from heads.nested import loss, to_logit
+from heads.combination import combine
+from heads.ensemble import Combined, Members
+from heads.losses import loss
+from heads.nested import to_logit
 
 
 def member_facts(

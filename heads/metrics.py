@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from heads.decisions import METRICS, count_decisions
-from heads.nested import losses
+from heads.losses import losses
 from heads.ranking import auroc, average_precision
 
 RESAMPLES = 200

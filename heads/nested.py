@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from features.errors import UserError
 from features.table import Rows
+from heads.losses import CLIP, loss
 
 PARTS = 5
-CLIP = 1e-6
 
 
 def cut_parts(rows: Rows, seed: int) -> np.ndarray:
@@ -63,16 +63,6 @@ def choose(candidates: list[np.ndarray], y: np.ndarray, part: np.ndarray) -> tup
         return candidates[_best(candidates, y, others)][own]
 
     return _best(candidates, y, np.flatnonzero(known)), by_part(part, known, of_part)
-
-
-def losses(y: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Log loss of each row, (N,); probabilities may be 0 or 1."""
-    return -np.log(np.clip(np.where(y == 1, probability, 1 - probability), CLIP, 1))
-
-
-def loss(y: np.ndarray, probability: np.ndarray) -> float:
-    """Mean log loss of probabilities (N,)."""
-    return float(losses(y, probability).mean())
 
 
 def to_logit(probability: np.ndarray) -> np.ndarray:

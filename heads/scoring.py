@@ -13,7 +13,8 @@ from heads import ENTRIES
 from heads.blend import apply_blend
 from heads.calibration import Calibration
 from heads.columns import LOGITS, Projected, columns_of, logit_columns, read_projections
-from heads.ensemble import Ensemble, combine, finish
+from heads.combination import combine
+from heads.ensemble import Ensemble, finish
 from heads.nested import mean_logit
 from heads.saved import HeadRecord, load_models, read_probabilities, read_records
 
@@ -28,7 +29,8 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
     records = {record.name: record for record in read_records(heads, stamp)}
     ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
     kept = [name for name, weight in ensemble.weights.items() if weight > 0]
-    if ensemble.stamp != stamp or not records.keys() >= set(kept):
+    needed = {one for name in kept for one in (name, *ENTRIES[name].parents)}
+    if ensemble.stamp != stamp or not records.keys() >= needed:
         raise UserError(
             f"{heads / 'ensemble.json'} was made from other heads than the run has now. "
             "Run: python pipeline.py submit"

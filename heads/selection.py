@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from heads.nested import loss
+from heads.losses import loss
 
 STEPS = 30
 """Members drawn, with replacement, by the greedy selection: weights are multiples of 1 / STEPS."""

@@ -15,12 +15,14 @@ from features.table import FeatureTable
 from heads import ENTRIES, REFERENCES, STAGE_ONE
 from heads.check.guard import guard_scores
 from heads.columns import project
+from heads.combination import BEST, ENSEMBLES
 from heads.config import FitConfig, SubmitConfig
-from heads.ensemble import BEST, ENSEMBLES, Combined, Ensemble, Members, finish, fit_kinds
+from heads.ensemble import Combined, Ensemble, Members, finish, fit_kinds
 from heads.fit import fit_head
 from heads.judge import Bench, judge
+from heads.losses import loss
 from heads.members import correlation, member_facts
-from heads.nested import cut_parts, loss
+from heads.nested import cut_parts
 from heads.prior import class_weights
 from heads.saved import (
     Ensembled,
@@ -50,8 +52,9 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     heads, stamp = run / "heads", table.attributes["stamp"]
     bench = open_bench(table, config.metric)
     projected = project(table, run)
-    # An ensemble is of the heads as they were.
+    # An ensemble is of the heads as they were, and so is what was checked.
     (heads / "ensemble.json").unlink(missing_ok=True)
+    (run / "check.json").unlink(missing_ok=True)
     _drop_others(heads, stamp, config.metric)
     lacking = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
     names = [name for name in ENTRIES if name in (*config.names(), *lacking)]
@@ -88,6 +91,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     test, asked = np.flatnonzero(rows.split == "test"), rows_asked_for(rows)
     check_submission(rows, asked, probability)
     metrics["ensemble"] = asdict(ensemble)
+    (run / "check.json").unlink(missing_ok=True)
     save_ensembled(run / "heads", said)
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)

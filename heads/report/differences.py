@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from heads.metrics import interval
+from heads.ranking import auroc
 from heads.report.finished import ENSEMBLE, Contender, FinishedRun
 
 
@@ -29,9 +29,10 @@ def difference(
     """Paired difference in AUROC of two probabilities (N,); None if the rows are of one class."""
     if len(np.unique(y)) < 2:
         return None
-    value = float(roc_auc_score(y, one) - roc_auc_score(y, other))
-    gaps = resampled_auroc(y, one, resamples) - resampled_auroc(y, other, resamples)
-    return Difference(value, interval(gaps))
+    # The rows as they are, then every resample.
+    weights = np.vstack([np.ones(len(y)), resamples])
+    gaps = auroc(y, one, weights) - auroc(y, other, weights)
+    return Difference(float(gaps[0]), interval(gaps[1:]))
 
 
 def against(run: FinishedRun, other: Contender, rows: str = "held_out") -> Difference | None:
@@ -42,19 +43,3 @@ def against(run: FinishedRun, other: Contender, rows: str = "held_out") -> Diffe
         return None
     own, others = getattr(ensemble, said)[places], getattr(other, said)[places]
     return difference(run.table.rows.label[places], own, others, run.resamples(places))
-
-
-def resampled_auroc(y: np.ndarray, probability: np.ndarray, resamples: np.ndarray) -> np.ndarray:
-    """AUROC float64 (R,) under weights (R, N); NaN where a resample holds one class only.
-
-    One sort for all resamples: hundreds of pairs of heads are compared in seconds.
-    """
-    order = np.argsort(probability, kind="stable")
-    first = np.flatnonzero(np.diff(probability[order], prepend=np.nan) != 0)
-    positive = np.add.reduceat((resamples * y)[:, order], first, axis=1)
-    negative = np.add.reduceat((resamples * (1 - y))[:, order], first, axis=1)
-    # A positive beats the negatives below it, and ties with those that score the same.
-    below = negative.cumsum(axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    won = (positive * below).sum(axis=1)
-    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from features.table import FINE_TUNED, Space
-from heads.ensemble import combine
+from heads.combination import combine
 from heads.metrics import interval
-from heads.report.differences import resampled_auroc
+from heads.ranking import auroc
 from heads.report.drawing import INK, SERIES, Canvas, Plot, dots, drawing
 from heads.report.finished import ENSEMBLE, FinishedRun
 from heads.report.words import count, plural
@@ -95,7 +95,7 @@ def _gains(run: FinishedRun) -> dict[str, tuple[float, list[float]]]:
     def areas(weights: np.ndarray) -> np.ndarray:
         shares = weights / weights.sum()
         score = combine(run.ensemble.kind, held_out, shares, held_out, thresholds)
-        return resampled_auroc(y, score, np.vstack([np.ones(len(y)), resamples]))
+        return auroc(y, score, np.vstack([np.ones(len(y)), resamples]))
 
     gains = {}
     for place, one in enumerate(offered):
@@ -126,7 +126,7 @@ def draw_training(run: FinishedRun) -> list[Plot]:
             "Training of the backbones: accuracy",
             _training("accuracy", "accuracy", spaces),
             f"The same {rows} rows. The epoch is chosen by loss, which notices confident mistakes "
-            "that accuracy does not. No intervals: these rows choose, nothing is reported on them.",
+            "that accuracy does not. No intervals: no figure of this report is taken from here.",
         ),
     ]
 

@@ -105,8 +105,8 @@ def _against_chance(run: FinishedRun) -> str:
     verb = "tells" if low > CHANCE else "does not tell"
     constant = decimal(max(share, 1 - share))
     return (
-        f"On {plural(scores['rows'], 'held-out row')} that nothing was fitted or chosen on, it "
-        f"{verb} hateful memes from others better than chance: AUROC "
+        f"On {plural(scores['rows'], 'held-out row')}, each scored by fits and choices made "
+        f"without it, the ensemble {verb} hateful memes from others better than chance: AUROC "
         f"{decimal(scores['auroc']['value'])} ({span((low, high))}). Its accuracy is "
         f"{decimal(scores['accuracy_tuned']['value'])} "
         f"({span(scores['accuracy_tuned']['interval'])}); always giving the more frequent answer "

@@ -65,7 +65,10 @@ def duration(seconds: float) -> str:
 
 
 def figure_text(value: object) -> str:
-    """A figure of a check: a number, an interval, or text."""
+    """A figure of a check: a number, an interval, figures by name, or text."""
+    if isinstance(value, dict):
+        named = [f"{name.replace('_', ' ')} {figure_text(one)}" for name, one in value.items()]
+        return ", ".join(named)
     if isinstance(value, list):
         return "–".join(map(figure_text, value))
     return decimal(value) if isinstance(value, float) else str(value)

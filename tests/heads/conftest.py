@@ -36,7 +36,7 @@ def quick(monkeypatch):
 def finished(tmp_path_factory):
     """A finished run on all kinds of spaces. Look, do not touch: `run` is a copy to change."""
     folder = tmp_path_factory.mktemp("finished")
-    features = planted.table("xor")
+    features = planted.table("xor", strength=2.5)
     planted.write(folder / "features.h5", features)
     outputs = [io.StringIO(), io.StringIO()]
     with pytest.MonkeyPatch.context() as patch:

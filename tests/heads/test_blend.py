@@ -7,7 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from heads.blend import apply_blend, fit_blend
 from heads.calibration import Calibration
-from heads.nested import PARTS, loss, mean_logit
+from heads.losses import loss
+from heads.nested import PARTS, mean_logit
 
 COUNT = 2000
 PART = np.arange(COUNT) % PARTS

@@ -5,7 +5,8 @@ import pytest
 from scipy.special import expit, logit
 
 from heads.calibration import CALIBRATIONS, Calibration, calibrate
-from heads.nested import PARTS, loss
+from heads.losses import loss
+from heads.nested import PARTS
 
 COUNT = 4000
 PART = np.arange(COUNT) % PARTS
@@ -64,7 +65,7 @@ def test_each_part_is_calibrated_by_what_the_others_choose():
     probability[odd] = expit(0.2 * logit(probability[odd]))
     _, honest = calibrate(probability, y, PART)
     for number in range(PARTS):
-        own = PART == number
+        own = number == PART
         expected = CALIBRATIONS["temperature"](probability[~own], y[~own])
         np.testing.assert_allclose(honest[own], expected.apply(probability[own]))
 

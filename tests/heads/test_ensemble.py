@@ -7,8 +7,10 @@ from sklearn.metrics import roc_auc_score
 
 import heads.ensemble
 from heads.calibration import Calibration
-from heads.ensemble import ENSEMBLES, Members, combine, finish, fit_kinds
-from heads.nested import PARTS, loss
+from heads.combination import ENSEMBLES, combine
+from heads.ensemble import Members, finish, fit_kinds
+from heads.losses import loss
+from heads.nested import PARTS
 
 PROBABILITY = np.array([[0.1, 0.5, 0.9], [0.3, 0.6, 0.4]])
 REFERENCE = np.array([[0.0, 0.2, 0.5, 0.8], [0.5, 0.7, 0.9, 0.1]])

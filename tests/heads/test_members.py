@@ -6,9 +6,10 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from heads.calibration import Calibration
-from heads.ensemble import ENSEMBLES, Combined, Members
+from heads.combination import ENSEMBLES
+from heads.ensemble import Combined, Members
+from heads.losses import loss
 from heads.members import correlation, member_facts
-from heads.nested import loss
 
 COUNT = 1000
 NAMES = ["good", "other", "noise"]

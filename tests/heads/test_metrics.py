@@ -7,7 +7,6 @@ import sklearn.metrics
 from heads.decisions import METRICS, count_decisions
 from heads.metrics import calibration_error, interval, resampling_weights
 from heads.metrics import score as weighted_score
-from heads.ranking import auroc, average_precision
 
 COUNT = 120
 
@@ -61,19 +60,6 @@ def test_every_metric_of_decisions_is_scikit_learns(rng, y, metric):
 def test_no_metric_divides_by_zero_if_nothing_is_positive(metric):
     nothing = np.zeros(4, dtype=bool)
     assert np.isfinite(METRICS[metric](count_decisions(nothing, nothing, np.ones((1, 4))))).all()
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("metric", [auroc, average_precision])
-def test_ranking_figures_of_every_resample_are_scikit_learns(rng, y, probability, metric):
-    weights = np.vstack([rng.integers(0, 3, (20, COUNT)), rng.random((5, COUNT))])
-    found = metric(y, probability, weights)
-    scorer = getattr(sklearn.metrics, f"{metric.__name__}_score".replace("auroc", "roc_auc"))
-    expected = [scorer(y, probability, sample_weight=w) for w in weights]
-    np.testing.assert_allclose(found, expected)
-    # A resample that drew one class only has no figure, and does not spoil the others'.
-    alone = metric(y, probability, np.vstack([y == 0, weights[:1]]).astype(float))
-    assert np.isnan(alone[0]) and alone[1] == pytest.approx(expected[0])
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -9,7 +9,8 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from features.errors import UserError
-from heads.nested import PARTS, by_part, choose, cut_parts, loss, mean_logit
+from heads.losses import loss
+from heads.nested import PARTS, by_part, choose, cut_parts, mean_logit
 
 
 def relabelled(rows, label):

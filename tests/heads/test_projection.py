@@ -59,6 +59,7 @@ def test_fewer_rows_than_columns_are_no_trouble(embeddings):
     assert fit_projection(*few).apply(*embeddings).shape == (150, 30 + 20)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_an_embedding_that_says_nothing_is_no_trouble(embeddings):
     blank = np.zeros_like(embeddings[0])
     X = fit_projection(blank, embeddings[1]).apply(blank, embeddings[1])

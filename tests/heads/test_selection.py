@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import heads.selection
-from heads.nested import loss
+from heads.losses import loss
 from heads.selection import greedy_weights, helping_weights
 
 COUNT = 2000

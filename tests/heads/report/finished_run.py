@@ -11,7 +11,6 @@ from PIL import Image
 from heads.config import FitConfig, SubmitConfig
 from heads.stage import fit_heads, submit
 
-HEADS = "linear,knn"
 HISTORY = [
     {"epoch": n, "train_loss": 1 / n, "monitored_loss": 0.7, "monitored_accuracy": 0.6, "best": b}
     for n, b in ((1, 0), (2, 1), (3, 0))
@@ -63,7 +62,7 @@ def facts(features):
     }
 
 
-def finish(folder, features):
+def finish(folder, features, heads="linear,knn"):
     """Run stage two on planted features and describe them as stage one would."""
     spaces = [
         replace(space, attributes={"name": space.name, "history": HISTORY})
@@ -77,7 +76,7 @@ def finish(folder, features):
     describe(folder, features)
     with pytest.MonkeyPatch.context() as patch:
         planted.hurry(patch.setattr)
-        fit_heads(FitConfig(HEADS), folder)
+        fit_heads(FitConfig(heads), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     return folder
 

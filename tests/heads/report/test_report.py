@@ -9,6 +9,8 @@ import numpy as np
 import planted
 import pytest
 from finished_run import HOSTILE, finish, silence
+from markupsafe import Markup
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from features.errors import UserError
@@ -17,8 +19,8 @@ from heads.metrics import interval, resampling_weights
 from heads.report import gallery
 from heads.report.build import write_report
 from heads.report.curves import draw_reliability, draw_thresholds
-from heads.report.differences import Difference, difference, resampled_auroc
-from heads.report.drawing import INK, drawing
+from heads.report.differences import Difference, difference
+from heads.report.drawing import INK, Canvas, drawing
 from heads.report.finished import ENSEMBLE, read_run
 from heads.report.pictures import thumbnail
 from heads.report.verdict import reach_verdict
@@ -63,6 +65,12 @@ class Page(HTMLParser):
 @pytest.fixture(scope="session")
 def page(told):
     return Page(told / "report.html")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Plots take most of a report's time; some tests look elsewhere."""
+    monkeypatch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
 
 
 def rewrite(path, change):
@@ -160,6 +168,7 @@ def test_markdown_has_the_tables_that_the_page_has(told):
 # Runs of all kinds
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_broken_and_absent_pictures_are_said(run):
     def spoil(meme):
         kind = int(meme["id"]) % 3
@@ -174,7 +183,7 @@ def test_missing_broken_and_absent_pictures_are_said(run):
 
 def test_without_test_labels_there_are_no_test_figures(tmp_path):
     features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
-    run = finish(tmp_path / "run", features)
+    run = finish(tmp_path / "run", features, heads="linear")
     page = Page(write_report(run))
     assert page.says("labels unknown") and not page.says("Decisions on test rows")
     assert "test rows," not in (run / "report.md").read_text()
@@ -197,12 +206,18 @@ def test_with_a_prior_rows_count_as_the_figures_count_them(run):
     assert "nan" not in draw_reliability(found).svg and "nan" not in draw_thresholds(found).svg
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_checks_are_shown_once_there_are_some(run, page):
     assert page.says("python pipeline.py check --run run")
-    one = {"name": "leak", "ok": False, "sentence": "<i>AUROC</i> 0.9", "figures": {"a_b": 0.5}}
+    one = {
+        "name": "leak",
+        "ok": False,
+        "sentence": "<i>AUROC</i> 0.9",
+        "figures": {"a_b": 0.5, "c": {"d_e": [0.1, 2]}},
+    }
     (run / "check.json").write_text(json.dumps({"checks": [one, {**one, "ok": True}]}))
     page = Page(write_report(run))
-    assert page.says("✗ leak") and page.says("✓ leak") and page.says("a b: 0.500")
+    assert page.says("✗ leak") and page.says("✓ leak") and page.says("a b: 0.500 · c: d e 0.100–2")
     assert page.says("<i>AUROC</i> 0.9") and page.all("i")
     assert "✗ **leak**" in (run / "report.md").read_text()
 
@@ -258,10 +273,15 @@ def test_the_headline_says_whether_fusion_pays(told, monkeypatch, ends, words):
 def test_differences_are_paired_and_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
-    one = np.round(y * 0.3 + rng.random(60), 1)
-    resamples = resampling_weights(rng.integers(0, 30, 60), 0)[:20]
-    expected = [roc_auc_score(y, one, sample_weight=weights) for weights in resamples]
-    np.testing.assert_allclose(resampled_auroc(y, one, resamples), expected)
+    one, other = y * 0.3 + rng.random((2, 60))
+    resamples = resampling_weights(rng.integers(0, 30, 60), 0)
+    gaps = [
+        roc_auc_score(y, one, sample_weight=w) - roc_auc_score(y, other, sample_weight=w)
+        for w in resamples
+    ]
+    found = difference(y, one, other, resamples)
+    assert found.value == pytest.approx(roc_auc_score(y, one) - roc_auc_score(y, other))
+    assert found.interval == pytest.approx(interval(np.array(gaps)))
     same = difference(y, one, one**3, resamples)
     assert same.interval == [0.0, 0.0] and same.sign == 0
     assert difference(y, one, -one, resamples).sign == 1
@@ -269,9 +289,9 @@ def test_differences_are_paired_and_agree_with_scikit_learn():
 
 
 def test_resamples_of_one_class_are_left_out():
-    y = np.array([0, 1])
-    found = resampled_auroc(y, np.array([0.2, 0.9]), np.array([[1.0, 1.0], [2.0, 0.0]]))
-    assert found[0] == 1 and np.isnan(found[1]) and interval(found) == [1.0, 1.0]
+    y, one, other = np.array([0, 1]), np.array([0.2, 0.9]), np.array([0.5, 0.5])
+    found = difference(y, one, other, np.array([[1.0, 1.0], [2.0, 0.0]]))
+    assert (found.value, found.interval) == (0.5, [0.5, 0.5])
 
 
 def test_the_gallery_shows_mistakes_the_surest_first_one_of_a_group(told):
@@ -312,8 +332,6 @@ def test_near_duplicates_with_another_label_are_warned_of(told):
 
 
 def test_a_thumbnail_is_small_and_a_transparent_picture_lies_on_white(tmp_path):
-    from PIL import Image
-
     Image.new("RGBA", (900, 300), (0, 0, 0, 0)).save(tmp_path / "wide.png")
     assert len(thumbnail(str(tmp_path / "wide.png"), 160)) < 1000
     assert thumbnail(str(tmp_path), 160) is None

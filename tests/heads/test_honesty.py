@@ -1,0 +1,98 @@
+"""What is said of held-out rows is what test rows bear out, from features to ensemble."""
+
+import contextlib
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import planted
+import pytest
+from conftest import HEADS
+from scipy.stats import norm
+
+from heads.config import FitConfig, SubmitConfig
+from heads.saved import read_probabilities
+from heads.stage import fit_heads, submit
+
+
+def scored(folder, features):
+    """The scores of each head and of the ensemble."""
+    planted.write(folder / "features.h5", features)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        planted.hurry(patch.setattr)
+        fit_heads(FitConfig(HEADS), folder)
+        submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    judged = [*metrics["heads"], {**metrics["ensemble"], "name": "ensemble"}]
+    return {one["name"]: one["scores"] for one in judged}
+
+
+def overfit(features):
+    """Backbones that know the rows they saw by heart, as fine-tuned ones do."""
+    side = 2 * features.rows.label - 1
+
+    def learned(space):
+        image, logit = space.image.copy(), space.joint_logit
+        image[space.seen, 0] = 6 * side[space.seen]
+        if logit is not None:
+            logit = np.where(space.seen, 5 * side, logit).astype(np.float32)
+        return replace(space, image=image, joint_logit=logit)
+
+    return replace(features, spaces=[learned(space) for space in features.spaces])
+
+
+@pytest.fixture(scope="module")
+def chance(tmp_path_factory):
+    """Where labels are coins, and the backbones know those they saw."""
+    folder = tmp_path_factory.mktemp("chance")
+    features = overfit(planted.table("noise", 600))
+    return folder, features, scored(folder, features)
+
+
+@pytest.mark.parametrize(
+    "name", ["joint", *HEADS.split(","), "image only", "text only", "ensemble"]
+)
+def test_labels_that_are_coins_are_guessed_by_nobody(chance, name):
+    low, high = chance[2][name]["held_out"]["auroc"]["interval"]
+    # Choices made on a few hundred coins flatter a little.
+    assert low - 0.03 < 0.5 < high + 0.03
+
+
+def test_coins_that_were_seen_are_known_or_else_there_is_nothing_to_leak(chance):
+    folder, features, _ = chance
+    side = 2 * features.rows.label - 1
+    said = read_probabilities(folder / "heads" / "joint").kind_final[0]
+    seen = np.any([space.seen for space in features.spaces], axis=0)
+    assert ((said - 0.5) * side)[seen].mean() > 0.3
+
+
+@pytest.fixture(scope="module")
+def signal(tmp_path_factory):
+    """Where the picture's side is the label, and is seen through noise in every space."""
+    return scored(tmp_path_factory.mktemp("signal"), planted.table("linear", 900, strength=0.8))
+
+
+def best_possible(spaces):
+    """AUROC of whoever knows the noise's law, from independent looks at the same side."""
+    return norm.cdf(0.8 * spaces**0.5 / 2**0.5)
+
+
+def test_nobody_beats_who_knows_the_law_but_the_ensemble_comes_near(signal):
+    # Of the two fine-tuned spaces, one has seen the row.
+    best = best_possible(3)
+    for scores in signal.values():
+        assert scores["held_out"]["auroc"]["interval"][0] < best
+    assert signal["ensemble"]["held_out"]["auroc"]["value"] == pytest.approx(best, abs=0.03)
+
+
+def test_the_ensembles_held_out_figure_is_what_test_rows_bear_out(signal):
+    low, high = signal["ensemble"]["test"]["auroc"]["interval"]
+    assert low < signal["ensemble"]["held_out"]["auroc"]["value"] < high
+    # Of a test row, both fine-tuned spaces have something to say.
+    assert low < best_possible(4)
+
+
+def test_the_ensembles_probabilities_mean_what_they_say(signal):
+    assert signal["ensemble"]["held_out"]["calibration_error"] < 0.08
+    assert signal["ensemble"]["test"]["calibration_error"] < 0.12
