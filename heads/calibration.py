@@ -24,6 +24,12 @@ class Calibration:
             return probability
         return expit(self.slope * to_logit(probability) + self.intercept)
 
+    def then(self, other: "Calibration") -> "Calibration":
+        """Both in one step, `other` last."""
+        kind = max(self.kind, other.kind, key=list(CALIBRATIONS).index)
+        intercept = other.slope * self.intercept + other.intercept
+        return Calibration(kind, other.slope * self.slope, intercept)
+
 
 def _none(probability: np.ndarray, y: np.ndarray) -> Calibration:
     return Calibration("none")
@@ -58,7 +64,10 @@ CALIBRATIONS: dict[str, Callable[[np.ndarray, np.ndarray], Calibration]] = {
 
 
 def calibrate(
-    probability: np.ndarray, y: np.ndarray, part: np.ndarray
+    probability: np.ndarray,
+    y: np.ndarray,
+    part: np.ndarray,
+    kinds: tuple[str, ...] = tuple(CALIBRATIONS),
 ) -> tuple[Calibration, np.ndarray]:
     """Choose and fit a calibration on held-out probabilities (N,), NaN where there are none.
 
@@ -66,12 +75,11 @@ def calibrate(
     """
     known = ~np.isnan(probability)
     candidates = []
-    for fit in CALIBRATIONS.values():
+    for kind in kinds:
 
-        def of_part(others: np.ndarray, own: np.ndarray, fit: Callable = fit) -> np.ndarray:
-            return fit(probability[others], y[others]).apply(probability[own])
+        def of_part(others: np.ndarray, own: np.ndarray, kind: str = kind) -> np.ndarray:
+            return CALIBRATIONS[kind](probability[others], y[others]).apply(probability[own])
 
         candidates.append(by_part(part, known, of_part))
     best, honest = choose(candidates, y, part)
-    fit = list(CALIBRATIONS.values())[best]
-    return fit(probability[known], y[known]), honest
+    return CALIBRATIONS[kinds[best]](probability[known], y[known]), honest

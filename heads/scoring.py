@@ -35,6 +35,7 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
             f"{heads / 'ensemble.json'} was made from other heads than the run has now. "
             "Run: python pipeline.py submit"
         )
+    _require_spaces(table, [records[name] for name in needed], run)
     says = _speaker(table, run, records)
     probability = np.stack([_blended(records[name], says(name)) for name in kept])
     held_out = np.stack([read_probabilities(heads / name).held_out for name in kept])
@@ -45,6 +46,17 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
     calibrated = Calibration(**ensemble.calibration).apply(score)
     together = finish(calibrated, ensemble.trained_prior, ensemble.prior)
     return together, together > ensemble.threshold["value"]
+
+
+def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -> None:
+    """Raise UserError if a space that a head was fitted in is not among the table's."""
+    fitted = {space for record in records for kind in record.kinds for space in kind["spaces"]}
+    missing = sorted(fitted - {LOGITS} - {space.name for space in table.spaces})
+    if missing:
+        raise UserError(
+            f"{run / 'backbones'} lacks {', '.join(missing)}, in which heads were fitted. "
+            "Run: python pipeline.py extract --force"
+        )
 
 
 def _speaker(table: FeatureTable, run: Path, records: dict[str, HeadRecord]):  # noqa: ANN202

@@ -5,7 +5,7 @@ import pytest
 
 from extract.decode import Pictures
 from extract.facts import contradictions, data_facts, near_duplicates
-from extract.groups import HASH_RADIUS
+from extract.groups import CAPTION_OVERLAP, HASH_RADIUS
 from extract.inputs import Captions, Inputs
 from extract.prepare import Prepared
 from features.table import Rows
@@ -67,6 +67,7 @@ def test_caption_lengths_are_those_of_rows_and_not_of_distinct_captions(prepared
 def test_near_duplicates_are_counted_down_to_test_rows_near_labelled_ones(prepared, rows):
     assert data_facts(prepared, rows)["near_duplicates"] == {
         "hash_radius": HASH_RADIUS,
+        "caption_overlap": CAPTION_OVERLAP,
         "groups": 4,
         "groups_shared": 3,
         "rows_sharing": 9,

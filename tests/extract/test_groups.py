@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from extract.decode import Pictures, decode_pictures
-from extract.groups import group_memes, normalise_caption
+from extract.groups import group_memes, near_captions, normalise_caption
 
 # Every two of these are 16 bits or more apart.
 HASHES = [0x00000000FFFFFFFF, 0xFFFFFFFF00000000, 0x0F0F0F0F0F0F0F0F, 0xAAAAAAAAAAAAAAAA]
@@ -51,6 +51,37 @@ def test_the_same_picture_links_two_captions(grouped):
 )
 def test_case_punctuation_and_spaces_hide_no_repeat(grouped, twin):
     assert grouped(["Good morning", twin, "good mourning"], [0, 1, 2]) == [0, 0, 1]
+
+
+# Five words are four pairs: three in common of five in all are 0.6, and two of four are 0.5.
+@pytest.mark.parametrize(
+    ("one", "other", "linked"),
+    [
+        ("a b c d e", "A b c d F!", True),
+        ("a b c d", "a b c e", False),
+        ("when you see the dog", "when you see the dog again", True),
+        ("when you see the dog", "dog the see you when", False),
+        ("a b a b a b", "b a b", True),
+        ("same", "same here", False),
+        ("one", "two", False),
+    ],
+    ids=[
+        "six tenths", "half", "a word added", "another order", "repeats", "one word", "words apart"
+    ],
+)  # fmt: skip
+def test_captions_that_share_six_tenths_of_their_word_pairs_are_linked(grouped, one, other, linked):
+    assert grouped([one, other, "x y z"], [0, 1, 2]) == ([0, 0, 1] if linked else [0, 1, 2])
+
+
+def test_near_captions_are_found_across_blocks():
+    captions = [f"caption number {n} of many" for n in range(9)]
+    captions += ["caption number 2 of many more", "", "word"]
+    for block in (1, 4, 100):
+        assert near_captions(captions, block).T.tolist() == [[2, 9]]
+
+
+def test_captions_without_two_words_are_no_stumbling_block():
+    assert near_captions(["", "word"]).shape == (2, 0)
 
 
 def test_accents_typed_in_two_ways_are_one_caption():

@@ -88,6 +88,22 @@ def test_rows_without_a_probability_stay_without_and_have_no_say():
     assert found == calibrate(probability[known], y[known], PART[known])[0]
 
 
+KNOWN = [
+    Calibration("none"),
+    Calibration("temperature", 0.5),
+    Calibration("sigmoid", 2.0, -1.0),
+]
+
+
+@pytest.mark.parametrize("first", KNOWN)
+@pytest.mark.parametrize("last", KNOWN)
+def test_two_in_one_step_are_one_after_the_other(first, last):
+    probability = np.linspace(0.01, 0.99, 9)
+    both = first.then(last)
+    np.testing.assert_allclose(both.apply(probability), last.apply(first.apply(probability)))
+    assert both.kind == max(first.kind, last.kind, key=list(CALIBRATIONS).index)
+
+
 @pytest.mark.filterwarnings("error")
 def test_certainty_stays_finite():
     y = np.arange(200) % 2

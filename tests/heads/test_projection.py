@@ -1,4 +1,4 @@
-"""Heads are given few columns of each space, computed once, without a look at labels or test rows."""
+"""Heads are given few columns of each space, computed once, whatever test rows look like."""
 
 from dataclasses import replace
 

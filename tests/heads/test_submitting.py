@@ -47,7 +47,7 @@ def test_the_ensemble_asked_for_is_the_one_tried_and_written(run, kind):
     ensemble = ensemble_of(run)
     assert ensemble["kind"] == kind
     assert [trial["kind"] for trial in ensemble["tried"]] == [kind]
-    assert ensemble["scores"]["held_out"]["auroc"]["value"] > 0.9
+    assert ensemble["scores"]["held_out"]["auroc"]["value"] > 0.8
 
 
 def test_proba_writes_the_probabilities_of_the_predictions(run):
