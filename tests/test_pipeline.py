@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+HEADS = ("--heads", "linear,knn,stack")
+"""A few that are quick; all of them are run by .ci/run."""
 PIPELINE = Path(__file__).parent.parent / "pipeline.py"
 
 
@@ -38,17 +40,18 @@ def place(tmp_path_factory, tiny_weights, tiny_sample):
     cwd = tmp_path_factory.mktemp("place")
     weights = [
         *("--image-weights", tiny_weights / "image", "--text-weights", tiny_weights / "text"),
-        *("--image-size", 32, "--epochs", 1),
+        *("--image-size", 32, "--epochs", 1, "--folds", 2),
     ]
     cwd.joinpath("weights.json").write_text(json.dumps([str(w) for w in weights]))
-    good("run", "--run", "r", "--data", tiny_sample, *weights, cwd=cwd)
+    good("run", "--run", "r", "--data", tiny_sample, *weights, *HEADS, cwd=cwd)
     return cwd
 
 
 def test_run_leaves_everything_that_the_run_folder_promises(place):
     names = {path.name for path in (place / "runs" / "r").iterdir()}
     assert names == {
-        "config.json", "features.h5", "backbones", "heads", "metrics.json", "predictions.csv"
+        "config.json", "data.json", "memes.jsonl", "near_duplicates.csv", "features.h5",
+        "backbones", "heads", "metrics.json", "predictions.csv", "report.html", "report.md",
     }  # fmt: skip
     assert not list(place.rglob("*.partial"))
 
@@ -91,12 +94,37 @@ def test_predict_needs_no_training_data_and_one_meme_scores_as_in_a_batch(place,
 
 def test_same_seed_gives_the_same_bytes(place, tiny_sample):
     weights = json.loads((place / "weights.json").read_text())
-    arguments = ("--data", tiny_sample, *weights, "--out", "again.csv")
+    arguments = ("--data", tiny_sample, *weights, *HEADS, "--out", "again.csv")
     good("run", "--run", "again", *arguments, cwd=place)
-    for name in ("features.h5", "predictions.csv"):
+    for name in ("features.h5", "predictions.csv", "near_duplicates.csv"):
         first, second = (place / "runs" / run / name for run in ("r", "again"))
         assert first.read_bytes() == second.read_bytes(), name
     assert (place / "again.csv").read_bytes() == (place / "solution.csv").read_bytes()
+
+
+def test_check_reports_on_the_run_and_fails_on_another_runs_submission(place):
+    good("submit", "--run", "r", "--proba", cwd=place)
+    done = command("check", "--run", "r", cwd=place)
+    assert "shuffled labels" in done.stdout and "holds the run's probabilities" in done.stdout
+    assert json.loads((place / "runs/r/check.json").read_text())["checks"]
+    (place / "other.csv").write_text("id,label\n1,0\n")
+    done = command("check", "--run", "r", "--solution", "other.csv", cwd=place)
+    assert done.returncode == 1 and "FAIL solution" in " ".join(done.stdout.split())
+    good("submit", "--run", "r", cwd=place)
+
+
+def test_report_is_written_anew(place):
+    page = place / "runs/r/report.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert good("report", "--run", "r", cwd=place).strip() == str(page.relative_to(place))
+    assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize("prior", ["0", "1.5", "nan"])
+def test_a_prior_that_is_no_share_is_refused(place, prior):
+    done = command("submit", "--run", "r", "--prior", prior, cwd=place)
+    assert done.returncode == 2 and "--prior" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["mean", "rank", "vote"])
@@ -137,10 +165,10 @@ def test_extract_again_keeps_what_is_current_and_refuses_other_settings(place, t
         (["submit", "--out", "."], "is a folder"),
         (["extract", "--data", "nowhere"], "nowhere"),
         (["extract", "--device", "gpu"], "--device gpu"),
-        (["fit-heads", "--heads", "linear,forest"], "allowed: linear, mlp, lightgbm"),
+        (["fit-heads", "--heads", "linear,forest"], "allowed: linear, interaction, mlp"),
         (["fit-heads", "--run", "none"], "Run first: python pipeline.py extract"),
         (["submit", "--run", "none"], "Run first: python pipeline.py extract"),
-        (["submit", "--ensemble", "median"], "mean, rank, vote"),
+        (["submit", "--ensemble", "median"], "greedy, mean, rank, vote"),
         (["predict", "--run", "none", "--image", "x.png", "--text", "a"], "extract"),
         (["predict", "--image", "x.png"], "--text"),
         (["predict"], "--data"),
