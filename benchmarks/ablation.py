@@ -47,6 +47,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for all runs.")],
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
     weights: Annotated[str, typer.Option(help="hub or bundled.")] = "bundled",
+    retrain: Annotated[
+        bool, typer.Option(help="Train variants of stage one too; hours on a CPU.")
+    ] = True,
 ) -> None:
     """Print the comparison with the seed recipe and the ablation; write ablation.json."""
     out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ def main(
         leave_out(out, first, name, kinds)
         run(out, name, [])
         rows[words] = read_run(out, name)
-    for words, flags in RETRAINED.items():
+    for words, flags in RETRAINED.items() if retrain else ():
         name = f"1 fold, {words}"
         run(out, name, [*common, "--seed", str(numbers[0]), "--folds", "1", *flags])
         rows[name] = read_run(out, name)

@@ -8,6 +8,7 @@ import numpy as np
 from heads.calibration import Calibration, calibrate
 from heads.combination import ENSEMBLES, combine
 from heads.nested import by_part, choose
+from heads.offset import add_offset
 from heads.prior import shift_prior
 
 
@@ -35,6 +36,8 @@ class Ensemble:
     weights: dict[str, float]
     """Of each head that was offered; 0 means dropped."""
     calibration: dict[str, Any]
+    offset: float
+    """Added to the logits of val and test rows, where val is not like train."""
     trained_prior: float
     """Share of positives among the rows that it was calibrated on."""
     prior: float | None
@@ -73,9 +76,13 @@ def fit_kinds(
     return final, tried
 
 
-def finish(probability: np.ndarray, trained: float, prior: float | None) -> np.ndarray:
-    """Move probabilities (N,) to the contest's prior, if one was given."""
-    return probability if prior is None else shift_prior(probability, trained, prior)
+def finish(
+    probability: np.ndarray, offset: float, trained: float, prior: float | None
+) -> np.ndarray:
+    """Move probabilities (N,) by the offset, or to the contest's prior if one was given."""
+    if prior is not None:
+        return shift_prior(probability, trained, prior)
+    return add_offset(probability, offset)
 
 
 def _fit(kind: str, members: Members, y: np.ndarray, part: np.ndarray) -> Combined:

@@ -44,7 +44,7 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
     weights = np.array([ensemble.weights[name] for name in kept])
     score = combine(ensemble.kind, probability, weights, reference, thresholds)
     calibrated = Calibration(**ensemble.calibration).apply(score)
-    together = finish(calibrated, ensemble.trained_prior, ensemble.prior)
+    together = finish(calibrated, ensemble.offset, ensemble.trained_prior, ensemble.prior)
     return together, together > ensemble.threshold["value"]
 
 

@@ -23,6 +23,7 @@ from heads.judge import Bench, judge
 from heads.losses import loss
 from heads.members import correlation, member_facts
 from heads.nested import cut_parts
+from heads.offset import offset_for_val
 from heads.prior import class_weights
 from heads.saved import (
     Ensembled,
@@ -100,6 +101,11 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
     print_tables(metrics)
+    if ensemble.offset:
+        say(
+            f"val memes are not like train memes: logits moved by {ensemble.offset:+.2f} for val "
+            "and test memes (--prior takes the place of this)"
+        )
     for check in guard_scores(ensemble, decision[asked], ensemble.prior or ensemble.trained_prior):
         if not check.ok:
             say(f"WARNING: {check.sentence}")
@@ -135,9 +141,11 @@ def _ensemble(
     trained = float(y[known].mean())
     prior = config.prior
     weight = None if prior is None else class_weights(table.rows.label, trained, prior)
-    held_out, final = (
-        finish(probability, trained, prior) for probability in (combined.held_out, combined.final)
-    )
+    offset, honest = 0.0, combined.held_out
+    if prior is None:
+        offset, honest = offset_for_val(honest, y, bench.part, table.rows.split == "val")
+    held_out = finish(honest, 0.0, trained, prior)
+    final = finish(combined.final, offset, trained, prior)
     verdict = judge(bench, held_out, final, weight)
     names = [record.name for record in offered]
     ensemble = Ensemble(
@@ -145,6 +153,7 @@ def _ensemble(
         kind=combined.kind,
         weights={n: float(w) for n, w in zip(names, combined.weights, strict=True)},
         calibration=asdict(combined.calibration),
+        offset=offset,
         trained_prior=trained,
         prior=prior,
         threshold=asdict(verdict.threshold),

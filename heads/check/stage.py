@@ -42,7 +42,6 @@ def check_run(run: Path, solution: Path) -> bool:
         advance(1)
         checks += modality_use(records, table, projected, bench, heads)
         checks.append(fusion_gain(table, said.held_out, heads, bench.seed))
-        advance(1)
         checks += guard_scores(ensemble, decision, ensemble.prior or ensemble.trained_prior)
         checks.append(guard_file(solution, table.rows.id[asked], said.final[asked], decision))
         advance(1)

@@ -51,7 +51,13 @@ def reach_verdict(run: FinishedRun) -> Verdict:
     weights = sorted(run.ensemble.weights.items(), key=lambda item: -item[1])
     return Verdict(
         headline=_headline(run, alone),
-        sentences=[_made_of(run), _against_chance(run), _fusion(alone), _best_head(run)],
+        sentences=[
+            _made_of(run),
+            _against_chance(run),
+            _fusion(alone),
+            _best_head(run),
+            *_leaning(run),
+        ],
         tiles=_tiles(run),
         weights={name: weight for name, weight in weights if weight > 0},
         dropped=[name for name, weight in weights if weight == 0],
@@ -96,6 +102,20 @@ def _made_of(run: FinishedRun) -> str:
     others = [one["kind"] for one in run.ensemble.tried if one["kind"] != run.ensemble.kind]
     chosen = f", chosen over {joined(others)} by log loss on held-out rows" if others else ""
     return f"The ensemble is of the kind “{run.ensemble.kind}”{chosen}. It listens to {members}."
+
+
+def _leaning(run: FinishedRun) -> list[str]:
+    """Nothing, unless the ensemble's probabilities were moved for test memes."""
+    ensemble = run.ensemble
+    if ensemble.prior is not None:
+        return [f"Probabilities are those for a share of positives of {decimal(ensemble.prior)}."]
+    if ensemble.offset == 0:
+        return []
+    return [
+        "Val memes are not like train memes: beyond doubt the ensemble expects too "
+        f"{'many' if ensemble.offset < 0 else 'few'} positives among them. The logits of val and "
+        f"test memes are moved by {signed(ensemble.offset)}."
+    ]
 
 
 def _against_chance(run: FinishedRun) -> str:

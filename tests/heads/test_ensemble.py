@@ -174,5 +174,5 @@ def test_final_says_what_the_weights_and_the_calibration_make_of_the_members(mem
 
 def test_only_a_prior_that_was_given_moves_probabilities():
     said = np.array([0.2, 0.5])
-    np.testing.assert_array_equal(finish(said, 0.35, None), said)
-    assert finish(said, 0.5, 0.1) == pytest.approx([0.2 / 0.2 * 0.02 / (0.02 + 0.72), 0.1])
+    np.testing.assert_array_equal(finish(said, 0.0, 0.35, None), said)
+    assert finish(said, 3.0, 0.5, 0.1) == pytest.approx([0.2 / 0.2 * 0.02 / (0.02 + 0.72), 0.1])

@@ -66,6 +66,7 @@ def test_another_prior_moves_probabilities_and_threshold_together(finished, run)
     rows, reported = finished.features.rows, finished.features.reported
     y = rows.label[reported]
     assert (ensemble["prior"], ensemble["trained_prior"]) == (0.9, pytest.approx(y.mean()))
+    assert ensemble["offset"] == 0
     for name in ("held_out", "final"):
         expected = shift_prior(getattr(plain, name), y.mean(), 0.9)
         np.testing.assert_allclose(getattr(moved, name), expected, atol=1e-12)
