@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from features.files import read_json, write_json
 from features.progress import progress, say
@@ -61,7 +62,11 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     names = [name for name in ENTRIES if name in (*config.names(), *lacking)]
     with progress("fit heads", len(names), "heads") as advance:
         for name in names:
-            fit_head(name, table, projected, bench, heads)
+            # A library that is not loaded cannot be told how many threads to use.
+            ENTRIES[name].load()
+            # On so few columns, threads get in each other's way.
+            with threadpool_limits(1):
+                fit_head(name, table, projected, bench, heads)
             advance(1)
     metrics = {
         "stamp": stamp,
