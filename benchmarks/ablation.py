@@ -152,7 +152,12 @@ def leave_out(out: Path, source: str, name: str, kinds: list[str]) -> None:
             for part in ("image", "text", "seen", "monitored", *(["joint_logit"] * joint)):
                 writer.write(part, every, getattr(space, part))
             writer.describe(space.attributes)
-    attributes = {**table.attributes, "stamp": f"{table.attributes['stamp']} {kinds}"}
+    stamp = f"{table.attributes['stamp']} {' '.join(kinds)}"
+    attributes = {**table.attributes, "stamp": stamp}
+    # The report wants to know of the data too.
+    facts = json.loads((out / "runs" / source / "data.json").read_text())
+    (run_folder / "data.json").write_text(json.dumps({**facts, "stamp": stamp}))
+    shutil.copy(out / "runs" / source / "memes.jsonl", run_folder)
     join_spaces(run_folder / "features.h5", table.rows, attributes, spaces)
     shutil.rmtree(run_folder / "parts")
 

@@ -15,6 +15,9 @@ ONE = ("space_0",)
 TWO = ("space_0", "space_1")
 ALL = (*TWO, "pretrained", "lexical")
 
+HEADS = "linear,interaction,lightgbm,knn,stack"
+"""All but the one that needs torch."""
+
 QUICK = {
     "heads.metrics:RESAMPLES": 40,
     "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
-from conftest import HEADS
 from scipy.stats import norm
 
 from heads.config import FitConfig, SubmitConfig
@@ -21,7 +20,7 @@ def scored(folder, features):
     planted.write(folder / "features.h5", features)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         planted.hurry(patch.setattr)
-        fit_heads(FitConfig(HEADS), folder)
+        fit_heads(FitConfig(planted.HEADS), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     metrics = json.loads((folder / "metrics.json").read_text())
     judged = [*metrics["heads"], {**metrics["ensemble"], "name": "ensemble"}]
@@ -51,7 +50,7 @@ def chance(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["joint", *HEADS.split(","), "image only", "text only", "ensemble"]
+    "name", ["joint", *planted.HEADS.split(","), "image only", "text only", "ensemble"]
 )
 def test_labels_that_are_coins_are_guessed_by_nobody(chance, name):
     low, high = chance[2][name]["held_out"]["auroc"]["interval"]
