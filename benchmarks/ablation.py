@@ -36,8 +36,6 @@ SPACES = {
     "fine-tuned spaces only": [FINE_TUNED],
     "fine-tuned and pretrained": [FINE_TUNED, "pretrained"],
     "fine-tuned and lexical": [FINE_TUNED, "lexical"],
-    "pretrained and lexical (nothing fine-tuned)": ["pretrained", "lexical"],
-    "pretrained only": ["pretrained"],
 }
 """Variants that leave spaces of the first seed's run out."""
 
