@@ -7,6 +7,7 @@ own, as a user would. The features carry a planted signal: an interaction of bot
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -26,6 +27,12 @@ from features.table import Rows
 ROOT = Path(__file__).parent.parent
 WIDTHS = (1280, 768)
 TEST_SHARE = 0.15
+SUBMIT = [
+    "-c",
+    "from pathlib import Path; from heads.config import SubmitConfig; "
+    "from heads.stage import submit; submit(SubmitConfig(), Path('runs/made-up'))",
+]
+"""`submit` alone: made-up memes have no captions and pictures to report on."""
 
 
 def main(
@@ -40,7 +47,7 @@ def main(
         commands = {
             "fit-heads": ["fit-heads"],
             f"fit-heads --heads {again}": ["fit-heads", "--heads", again],
-            "submit": ["submit"],
+            "submit, without the report": SUBMIT,
         }
         measured = {name: timed(words, Path(folder)) for name, words in commands.items()}
         heads = json.loads((run / "metrics.json").read_text())["heads"]
@@ -98,8 +105,15 @@ def embeddings(rng: np.random.Generator, side: np.ndarray, width: int) -> np.nda
 def timed(words: list[str], folder: Path) -> tuple[float, float]:
     """Seconds and peak MiB of one command, run in `folder`."""
     start = time.perf_counter()
-    command = [sys.executable, str(ROOT / "pipeline.py"), *words, "--run", "made-up"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    command = [str(ROOT / "pipeline.py"), *words, "--run", "made-up"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, *(words if words is SUBMIT else command)],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+    )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return time.perf_counter() - start, peak
 

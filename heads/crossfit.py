@@ -27,7 +27,7 @@ class Fitted:
     held_out: np.ndarray
     """float64 (N,): probability of each held-out row from a fit without it, NaN elsewhere."""
     final: np.ndarray
-    """float64 (N,): mean of all fits on the logit scale."""
+    """float64 (N,): of each test row the mean of all fits on the logit scale, NaN elsewhere."""
     choice: dict[str, Any]
     """The candidate chosen: parameters, and which rows it is fitted on."""
     fitted_rows: int
@@ -65,13 +65,16 @@ def cross_fit(
     ]
     place, honest = choose([candidate.held_out for candidate in candidates], y, part)
     best = candidates[place]
-    final = mean_logit(
-        [
-            model.predict_proba(space.X)[:, 1]
-            for space in spaces
-            for model in best.models[space.space]
-        ]
-    )
+    final = np.full(len(y), np.nan)
+    test = part < 0
+    if test.any():
+        final[test] = mean_logit(
+            [
+                model.predict_proba(space.X[test])[:, 1]
+                for space in spaces
+                for model in best.models[space.space]
+            ]
+        )
     seconds = time.perf_counter() - start
     return Fitted(best.models, honest, final, best.choice, best.fitted_rows, seconds)
 

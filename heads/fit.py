@@ -79,7 +79,7 @@ def _sources(
 
 
 def _parents_logits(name: str, table: FeatureTable, heads: Path) -> Columns:
-    """What the parents say: of reported rows held out, of all others final."""
+    """What the parents say: of reported rows held out, of test rows final, of others nothing."""
     said = []
     for parent in ENTRIES[name].parents:
         path = heads / parent / "head.json"

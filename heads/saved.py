@@ -40,7 +40,7 @@ class Probabilities:
     held_out: np.ndarray
     """float64 (N,): from fits that did not see the row; NaN off the rows that are reported on."""
     final: np.ndarray
-    """float64 (N,): from all fits; meant for rows that none was fitted on, such as test rows."""
+    """float64 (N,): of test rows, from all fits; NaN elsewhere."""
     row_threshold: np.ndarray
     """float64 (N,): threshold tuned without the row's own part, NaN where `held_out` is."""
     kind_held_out: np.ndarray

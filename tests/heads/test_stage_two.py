@@ -185,7 +185,9 @@ def test_every_head_is_reported_on_the_same_rows(finished, name):
     reported = finished.features.reported
     np.testing.assert_array_equal(~np.isnan(found.held_out), reported)
     np.testing.assert_array_equal(~np.isnan(found.row_threshold), reported)
-    assert np.isfinite(found.final).all() and np.isfinite(found.kind_final).all()
+    test = ~finished.features.rows.labelled
+    np.testing.assert_array_equal(np.isfinite(found.final), test)
+    assert np.isfinite(found.kind_final[:, test]).all()
 
 
 def test_tables_fit_80_columns_and_nothing_is_cut_off(finished):
@@ -258,10 +260,9 @@ def test_fitting_one_head_again_rewrites_that_head_alone(run):
     changed = {name.split("/")[0] for name in before if after.get(name) != before[name]}
     # The ensemble is of heads as they were.
     assert changed == {"linear", "ensemble.json"}
-    assert {name for name in before if after.get(name, " ")[0] != before[name][0]} == {
-        "linear/head.json",
-        "ensemble.json",
-    }
+    # The same features give the same head, but for the time it took.
+    same = [name for name in before if name in after and not name.endswith("linear/head.json")]
+    assert all(after[name][0] == before[name][0] for name in same)
     assert [head["name"] for head in metrics_of(run)["heads"]] == ALL
     assert metrics_of(run)["ensemble"] is None
 
