@@ -41,7 +41,7 @@ STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("seen",))}
 
 HEADS = {
     "linear": Entry("heads.linear:LinearHead"),
-    "interaction": Entry("heads.interaction:InteractionHead"),
+    "interaction": Entry("heads.interaction:InteractionHead", fitted_on=("seen", "all")),
     "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen",)),
     "lightgbm": Entry("heads.boosting:LightgbmHead", fitted_on=("seen",)),
     "knn": Entry("heads.knn:KnnHead", fitted_on=("seen", "all")),

@@ -14,7 +14,8 @@ from heads.nested import by_part, to_logit
 SURE = 3.84
 """Twice the log likelihood that an offset must gain: 95 % quantile of chi-squared with one degree
 of freedom (likelihood-ratio test)."""
-LARGEST = 10.0
+LARGEST = 30.0
+"""More than twice the largest logit, so that the offset sought always lies within."""
 
 
 def add_offset(probability: np.ndarray, offset: float) -> np.ndarray:

@@ -35,6 +35,12 @@ def test_rows_of_one_class_or_none_move_nothing(y):
     assert fit_offset(np.full(len(y), 0.5), y) == 0
 
 
+def test_an_ensemble_too_sure_of_too_many_memes_is_no_trouble():
+    said, y = np.arange(100) < 53, np.arange(100) < 50
+    offset = fit_offset(said.astype(float), y)
+    assert offset < 0 and add_offset(said.astype(float), offset).mean() == pytest.approx(0.5)
+
+
 def test_no_offset_keeps_every_bit():
     probability = np.array([0.0, 0.1, np.nan, 1.0])
     assert add_offset(probability, 0.0) is probability
