@@ -1,5 +1,7 @@
 """What every head shares."""
 
+from pathlib import Path
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
@@ -10,3 +12,15 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Label of each row at 0.5: (N,)."""
         return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+
+
+def save_arrays(head: Head, path: Path, names: tuple[str, ...]) -> None:
+    """Write the learned attributes `names` of a head, all arrays, as one npz."""
+    np.savez(path, **{name: getattr(head, name) for name in names})
+
+
+def load_arrays(head: Head, path: Path) -> None:
+    """Give a head the attributes that `save_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in arrays:
+            setattr(head, name, arrays[name])

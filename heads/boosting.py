@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import lightgbm
 import numpy as np
 
-from heads.base import Head
+from heads.base import Head, load_arrays, save_arrays
 from heads.products import leading, products
 
 
@@ -58,7 +58,7 @@ class LightgbmHead(Head):
     def save(self, folder: Path) -> None:
         """Write trees.txt, LightGBM's own format, and shape.npz."""
         (folder / "trees.txt").write_text(self.booster_.model_to_string(), encoding="utf-8")
-        np.savez(folder / "shape.npz", classes_=self.classes_, shape_=self.shape_)
+        save_arrays(self, folder / "shape.npz", ("classes_", "shape_"))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -66,9 +66,7 @@ class LightgbmHead(Head):
         head = cls()
         text = (folder / "trees.txt").read_text(encoding="utf-8")
         head.booster_ = lightgbm.Booster(model_str=text)
-        with np.load(folder / "shape.npz", allow_pickle=False) as arrays:
-            for name in arrays:
-                setattr(head, name, arrays[name])
+        load_arrays(head, folder / "shape.npz")
         return head
 
     def _columns(self, X: np.ndarray) -> np.ndarray:

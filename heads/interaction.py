@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from heads.base import Head
+from heads.base import Head, load_arrays, save_arrays
 from heads.products import products
 
 
@@ -63,13 +63,11 @@ class InteractionHead(Head):
     def save(self, folder: Path) -> None:
         """Write weights.npz."""
         names = ("classes_", "shape_", "coef_", "product_coef_", "intercept_")
-        np.savez(folder / "weights.npz", **{name: getattr(self, name) for name in names})
+        save_arrays(self, folder / "weights.npz", names)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head = cls()
-        with np.load(folder / "weights.npz", allow_pickle=False) as weights:
-            for name in weights:
-                setattr(head, name, weights[name])
+        load_arrays(head, folder / "weights.npz")
         return head

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from heads.base import Head
+from heads.base import Head, load_arrays, save_arrays
 
 SHARPNESS = 10.0
 """A neighbour nearer by 0.1 of cosine similarity counts e times as much."""
@@ -53,15 +53,13 @@ class KnnHead(Head):
     def save(self, folder: Path) -> None:
         """Write memes.npz: the memes are the model."""
         names = ("classes_", "settings_", "memes_", "labels_")
-        np.savez(folder / "memes.npz", **{name: getattr(self, name) for name in names})
+        save_arrays(self, folder / "memes.npz", names)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head = cls()
-        with np.load(folder / "memes.npz", allow_pickle=False) as arrays:
-            for name in arrays:
-                setattr(head, name, arrays[name])
+        load_arrays(head, folder / "memes.npz")
         head._index()
         return head
 
