@@ -68,15 +68,21 @@ def cross_fit(
     final = np.full(len(y), np.nan)
     test = part < 0
     if test.any():
-        final[test] = mean_logit(
-            [
-                model.predict_proba(space.X[test])[:, 1]
-                for space in spaces
-                for model in best.models[space.space]
-            ]
-        )
+        final[test] = mean_of_fits(best.models, spaces, test)
     seconds = time.perf_counter() - start
     return Fitted(best.models, honest, final, best.choice, best.fitted_rows, seconds)
+
+
+def mean_of_fits(
+    models: dict[str, list[Any]], spaces: list[Columns], rows: np.ndarray
+) -> np.ndarray:
+    """Mean on the logit scale of what all fits in all spaces say of `rows`, bool (N,)."""
+    said = [
+        model.predict_proba(space.X[rows])[:, 1]
+        for space in spaces
+        for model in models[space.space]
+    ]
+    return mean_logit(said)
 
 
 def _try(

@@ -14,8 +14,8 @@ from heads.blend import apply_blend
 from heads.calibration import Calibration
 from heads.columns import LOGITS, Projected, columns_of, logit_columns, read_projections
 from heads.combination import combine
+from heads.crossfit import mean_of_fits
 from heads.ensemble import Ensemble, finish
-from heads.nested import mean_logit
 from heads.saved import HeadRecord, load_models, read_probabilities, read_records
 
 
@@ -70,6 +70,7 @@ def _speaker(table: FeatureTable, run: Path, records: dict[str, HeadRecord]):  #
         for space in table.spaces
     }
     nobody = np.zeros(len(table), dtype=bool)
+    heads = run / "heads"
 
     @cache
     def says(name: str) -> dict[str, np.ndarray]:
@@ -81,23 +82,12 @@ def _speaker(table: FeatureTable, run: Path, records: dict[str, HeadRecord]):  #
             kinds = table.kinds().items()
             sources = {k: columns_of(entry, spaces, projected, nobody) for k, spaces in kinds}
         return {
-            kind: _probability(records[name], kind, columns, run)
+            kind: mean_of_fits(load_models(heads / name, records[name], kind), columns, ~nobody)
             for kind, columns in sources.items()
             if columns
         }
 
     return says
-
-
-def _probability(record: HeadRecord, kind: str, columns: list, run: Path) -> np.ndarray:
-    models = load_models(run / "heads" / record.name, record, kind)
-    return mean_logit(
-        [
-            model.predict_proba(source.X)[:, 1]
-            for source in columns
-            for model in models[source.space]
-        ]
-    )
 
 
 def _blended(record: HeadRecord, by_kind: dict[str, np.ndarray]) -> np.ndarray:
