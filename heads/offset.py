@@ -8,12 +8,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from heads.losses import losses
+from features.table import Rows
 from heads.nested import by_part, to_logit
 
-SURE = 3.84
-"""Twice the log likelihood that an offset must gain: 95 % quantile of chi-squared with one degree
-of freedom (likelihood-ratio test)."""
+SURE = 1.96
+"""Standard errors that the mean residual must be away from 0: two-sided test at 5 %."""
 LARGEST = 30.0
 """More than twice the largest logit, so that the offset sought always lies within."""
 
@@ -23,29 +22,36 @@ def add_offset(probability: np.ndarray, offset: float) -> np.ndarray:
     return probability if offset == 0 else expit(to_logit(probability) + offset)
 
 
-def fit_offset(probability: np.ndarray, y: np.ndarray) -> float:
-    """The offset of greatest likelihood on rows (N,), or 0 if none is called for beyond doubt."""
+def fit_offset(probability: np.ndarray, y: np.ndarray, group: np.ndarray) -> float:
+    """The offset of greatest likelihood on rows (N,), or 0 if none is called for beyond doubt.
+
+    The doubt is a score test whose variance is that of sums over groups: near-duplicates share
+    their label more often than not, and must not count as so many witnesses.
+    """
     share = y.mean() if len(y) else 0.0
     if not 0 < share < 1:
         return 0.0
+    _, witness = np.unique(group, return_inverse=True)
+    residual = np.bincount(witness, weights=y - probability)
+    if abs(residual.sum()) <= SURE * np.sqrt((residual**2).sum()):
+        return 0.0
     logits = to_logit(probability)
-    best = brentq(lambda offset: expit(logits + offset).mean() - share, -LARGEST, LARGEST)
-    gained = losses(y, probability).sum() - losses(y, add_offset(probability, best)).sum()
-    return float(best) if 2 * gained > SURE else 0.0
+    return float(brentq(lambda offset: expit(logits + offset).mean() - share, -LARGEST, LARGEST))
 
 
-def offset_for_val(
-    held_out: np.ndarray, y: np.ndarray, part: np.ndarray, val: np.ndarray
-) -> tuple[float, np.ndarray]:
+def offset_for_val(held_out: np.ndarray, rows: Rows, part: np.ndarray) -> tuple[float, np.ndarray]:
     """The offset that val rows call for, and held-out probabilities with val rows moved.
 
-    `held_out` float (N,), NaN where nothing is; `val` bool (N,). A val row is moved by the offset
-    that the val rows of the other parts call for; train rows stay.
+    `held_out` float (N,), NaN where nothing is; `part` int (N,) as of `cut_parts`. A val row moves
+    by the offset that the val rows of the other parts call for; train rows stay.
     """
-    known = val & ~np.isnan(held_out)
+    known = (rows.split == "val") & ~np.isnan(held_out)
+
+    def called_for(places: np.ndarray) -> float:
+        return fit_offset(held_out[places], rows.label[places], rows.group[places])
 
     def moved(others: np.ndarray, own: np.ndarray) -> np.ndarray:
-        return add_offset(held_out[own], fit_offset(held_out[others], y[others]))
+        return add_offset(held_out[own], called_for(others))
 
     honest = np.where(known, by_part(part, known, moved), held_out)
-    return fit_offset(held_out[known], y[known]), honest
+    return called_for(known), honest

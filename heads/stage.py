@@ -148,7 +148,7 @@ def _ensemble(
     weight = None if prior is None else class_weights(table.rows.label, trained, prior)
     offset, honest = 0.0, combined.held_out
     if prior is None:
-        offset, honest = offset_for_val(honest, y, bench.part, table.rows.split == "val")
+        offset, honest = offset_for_val(honest, table.rows, bench.part)
     held_out = finish(honest, 0.0, trained, prior)
     final = finish(combined.final, offset, trained, prior)
     verdict = judge(bench, held_out, final, weight)
