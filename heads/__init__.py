@@ -49,9 +49,10 @@ HEADS = {
 }
 """The heads that --heads chooses from; one that stacks others comes after them."""
 
+ONE_MODALITY = tuple({"C": c} for c in (0.03, 0.2, 1.5))
 REFERENCES = {
-    "image only": Entry("heads.linear:LinearHead", "image"),
-    "text only": Entry("heads.linear:LinearHead", "text"),
+    "image only": Entry("heads.linear:LinearHead", "image", grid=ONE_MODALITY),
+    "text only": Entry("heads.linear:LinearHead", "text", grid=ONE_MODALITY),
 }
 """Always there, never in the ensemble: what each modality says alone."""
 

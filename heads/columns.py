@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.files import read_json, write_json
+from features.files import read_json, replacing, write_json
 from features.progress import progress
-from features.store import read_embeddings
+from features.store import read_blocks
 from features.table import FeatureTable, Space
 from heads import Entry
 from heads.nested import to_logit
@@ -53,18 +53,29 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
         mark.unlink(missing_ok=True)
         with progress("project", len(table.spaces), "spaces") as advance:
             for space in table.spaces:
-                image, text = read_embeddings(run / "features.h5", space.name)
-                labelled = table.rows.labelled
-                projection = fit_projection(image[labelled], text[labelled])
-                projection.save(folder / f"{space.name}.npz")
-                np.save(folder / f"{space.name}.npy", projection.apply(image, text))
+                _project_space(run / "features.h5", space.name, table.rows.labelled, folder)
                 advance(1)
         write_json(mark, {"stamp": stamp})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
     return {
-        name: Projected(np.load(folder / f"{name}.npy", allow_pickle=False), width)
+        name: Projected(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), width)
         for name, width in widths.items()
     }
+
+
+def _project_space(features: Path, name: str, labelled: np.ndarray, folder: Path) -> None:
+    """Two passes over the embeddings: one finds the axes, the other writes NAME.npy."""
+    projection = fit_projection(
+        (image[labelled[rows]], text[labelled[rows]])
+        for rows, image, text in read_blocks(features, name)
+    )
+    projection.save(folder / f"{name}.npz")
+    shape = len(labelled), projection.image_axes.shape[1] + projection.text_axes.shape[1]
+    with replacing(folder / f"{name}.npy") as partial:
+        X = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
+        for rows, image, text in read_blocks(features, name):
+            X[rows] = projection.apply(image, text)
+        X.flush()
 
 
 def read_projections(run: Path, table: FeatureTable) -> dict[str, Projection]:

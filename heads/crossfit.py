@@ -8,7 +8,8 @@ meme is the mean, on the logit scale, of its fits in all spaces.
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from features.errors import UserError
 from heads import Entry
 from heads.columns import Columns
 from heads.nested import PARTS, choose, mean_logit
+from heads.threads import in_threads
+
+MOST_ROWS = 100_000
+"""Rows that one fit is given, of however many: a hundred columns need no more."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,21 @@ class Fitted:
     """Time of all candidates."""
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Job(NamedTuple):
+    """One fit: of a candidate, in a space, on some rows."""
+
     choice: dict[str, Any]
-    models: dict[str, list[Any]]
-    held_out: np.ndarray
-    fitted_rows: int
+    space: Columns
+    fit: np.ndarray
+    """bool (N,): rows to fit on."""
+    own: np.ndarray
+    """bool (N,): held-out rows to score."""
+
+
+class _Done(NamedTuple):
+    model: Any
+    said: np.ndarray
+    """float64: probability of each of the job's own rows."""
 
 
 def cross_fit(
@@ -58,19 +72,31 @@ def cross_fit(
     y = label.astype(np.int64)
     kind = entry.load()
     rows = entry.fitted_on if any(s.seen.any() for s in spaces) else ("unseen",)
-    candidates = [
-        _try(kind, {**parameters, "fitted_on": fitted_on}, spaces, y, part, seed)
-        for parameters in entry.grid or kind.GRID
-        for fitted_on in rows
+    choices = [
+        {**parameters, "fitted_on": fitted_on}
+        for parameters, fitted_on in product(entry.grid or kind.GRID, rows)
     ]
-    place, honest = choose([candidate.held_out for candidate in candidates], y, part)
-    best = candidates[place]
+    jobs = [
+        _Job(choice, space, fit, own)
+        for choice in choices
+        for space in spaces
+        for fit, own in fits(space, choice["fitted_on"], part)
+    ]
+    done = in_threads(lambda job: _fit(kind, job, y, seed), jobs)
+    place, honest = choose([_held_out(c, jobs, done, len(y)) for c in choices], y, part)
+    best = [
+        (job, one.model)
+        for job, one in zip(jobs, done, strict=True)
+        if job.choice is choices[place]
+    ]
+    models = {s.space: [model for job, model in best if job.space is s] for s in spaces}
     final = np.full(len(y), np.nan)
     test = part < 0
     if test.any():
-        final[test] = mean_of_fits(best.models, spaces, test)
+        final[test] = mean_of_fits(models, spaces, test)
+    fitted_rows = round(np.mean([job.fit.sum() for job, _ in best]))
     seconds = time.perf_counter() - start
-    return Fitted(best.models, honest, final, best.choice, best.fitted_rows, seconds)
+    return Fitted(models, honest, final, choices[place], fitted_rows, seconds)
 
 
 def mean_of_fits(
@@ -85,37 +111,45 @@ def mean_of_fits(
     return mean_logit(said)
 
 
-def _try(
-    kind: type[Any],
-    choice: dict[str, Any],
-    spaces: list[Columns],
-    y: np.ndarray,
-    part: np.ndarray,
-    seed: int,
-) -> _Candidate:
-    """Fit one candidate in every space."""
-    parameters = {name: value for name, value in choice.items() if name != "fitted_on"}
-    held_out, models, counts = np.full(len(y), np.nan), {}, []
-    for space in spaces:
-        models[space.space] = []
-        for fit, own in fits(space, choice["fitted_on"], part):
-            if len(np.unique(y[fit])) < 2:
-                raise UserError(
-                    f"{space.space}: of the rows left to fit a head on, all {fit.sum()} are of "
-                    "one class. Add rows, or run extract with fewer --folds."
-                )
-            model = kind(image_width=space.image_width, seed=seed, **parameters)
-            models[space.space].append(model.fit(space.X[fit], y[fit]))
-            if own.any():
-                held_out[own] = model.predict_proba(space.X[own])[:, 1]
-            counts.append(fit.sum())
-    return _Candidate(choice, models, held_out, round(np.mean(counts)))
+def _fit(kind: type[Any], job: _Job, y: np.ndarray, seed: int) -> _Done:
+    space, fit = job.space, job.fit
+    if len(np.unique(y[fit])) < 2:
+        raise UserError(
+            f"{space.space}: of the rows left to fit a head on, all {fit.sum()} are of one class. "
+            "Add rows, or run extract with fewer --folds."
+        )
+    parameters = {name: value for name, value in job.choice.items() if name != "fitted_on"}
+    model = kind(image_width=space.image_width, seed=seed, **parameters)
+    model.fit(space.X[fit], y[fit])
+    own = job.own.any()
+    return _Done(model, model.predict_proba(space.X[job.own])[:, 1] if own else np.zeros(0))
+
+
+def _held_out(
+    choice: dict[str, Any], jobs: list[_Job], done: list[_Done], count: int
+) -> np.ndarray:
+    """What a candidate says of every held-out row: float64 (count,), NaN elsewhere."""
+    held_out = np.full(count, np.nan)
+    for job, one in zip(jobs, done, strict=True):
+        if job.choice is choice:
+            held_out[job.own] = one.said
+    return held_out
 
 
 def fits(space: Columns, fitted_on: str, part: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to fit on and held-out rows to score, bool (N,) twice, of each fit in a space."""
     if fitted_on == "seen":
-        return [(space.seen, space.held_out)]
+        return [(_thinned(space.seen), space.held_out)]
     labelled = part >= 0
     rows = labelled if fitted_on == "all" else labelled & ~space.seen
-    return [(rows & (part != n), space.held_out & (part == n)) for n in range(PARTS)]
+    return [(_thinned(rows & (part != n)), space.held_out & (part == n)) for n in range(PARTS)]
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    """At most MOST_ROWS of the rows, evenly spread over the table."""
+    places = np.flatnonzero(rows)
+    if len(places) <= MOST_ROWS:
+        return rows
+    kept = np.zeros_like(rows)
+    kept[places[np.linspace(0, len(places) - 1, MOST_ROWS).astype(int)]] = True
+    return kept

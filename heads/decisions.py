@@ -37,10 +37,24 @@ METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
 
 
 def count_decisions(y: np.ndarray, decision: np.ndarray, weights: np.ndarray) -> Counts:
-    """Confusion counts: labels (N,), decisions (N,) or (N, T), weights (R, N) -> (R,) or (R, T)."""
-    y = y.astype(float)
-    column = y.reshape(-1, *[1] * (decision.ndim - 1))
-    d = decision.astype(float)
-    tp, fp = weights @ (column * d), weights @ ((1 - column) * d)
-    shape = [len(weights), *[1] * (decision.ndim - 1)]
-    return tp, fp, (weights @ y).reshape(shape) - tp, (weights @ (1 - y)).reshape(shape) - fp
+    """Confusion counts: labels (N,) and decisions (N,), bool, under weights (R, N) -> (R,)."""
+    positive = y.astype(float)
+    tp, fp = weights @ (positive * decision), weights @ ((1 - positive) * decision)
+    return tp, fp, weights @ positive - tp, weights @ (1 - positive) - fp
+
+
+def count_above(
+    y: np.ndarray, probability: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+) -> Counts:
+    """Counts of deciding for what exceeds each of `thresholds` (T,): (R, T).
+
+    Labels and probabilities are (N,), weights (R, N). One cumulative sum serves all thresholds.
+    """
+    order = np.argsort(probability, kind="stable")
+    below = np.searchsorted(probability[order], thresholds, side="right")
+    ordered = np.pad(weights[:, order], [(0, 0), (1, 0)])
+    positive = np.r_[0.0, y[order]]
+    passed = [(ordered * of_class).cumsum(axis=1) for of_class in (positive, 1 - positive)]
+    fn, tn = (sums[:, below] for sums in passed)
+    tp, fp = (sums[:, -1:] - left for sums, left in zip(passed, (fn, tn), strict=True))
+    return tp, fp, fn, tn

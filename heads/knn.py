@@ -14,6 +14,9 @@ SHARPNESS = 10.0
 PSEUDO_COUNT = 1.0
 """Neighbours' worth of the share of positives that is mixed in, so that none is certain."""
 
+MOST_MEMES = 20_000
+"""Memes kept, of however many: the time to score a meme grows with them."""
+
 
 class KnnHead(Head):
     """Share of positives among the k nearest memes, nearer ones counting more.
@@ -36,7 +39,8 @@ class KnnHead(Head):
         """Keep X float (N, columns) and y int (N,), 0 or 1."""
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
-        self.memes_, self.labels_ = self._unit(X), y.astype(np.int8)
+        kept = np.linspace(0, len(X) - 1, min(len(X), MOST_MEMES)).astype(int)
+        self.memes_, self.labels_ = self._unit(X[kept]), y[kept].astype(np.int8)
         self._index()
         return self
 

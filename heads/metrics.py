@@ -1,26 +1,43 @@
 """Figures with their intervals, resampled by group of near-duplicates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from heads.decisions import METRICS, count_decisions
+from heads.decisions import METRICS, Counts, count_decisions
 from heads.losses import losses
 from heads.ranking import auroc, average_precision
 
 RESAMPLES = 200
 LEVEL = 0.95
 BINS = 10
+BLOCK = 2**22
+"""Weights held at once: 32 MiB."""
+
+RANKING = {"auroc": auroc, "average_precision": average_precision}
+Figure = Callable[[np.ndarray], np.ndarray]
 
 
-def resampling_weights(group: np.ndarray, seed: int) -> np.ndarray:
-    """How often each row is drawn in each bootstrap sample of whole groups: float64 (R, N)."""
+def resampling_blocks(group: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """How often each row is drawn in each bootstrap sample of whole groups: float64 (r, N).
+
+    The RESAMPLES samples come in blocks, as many at once as memory is cheap for.
+    """
     _, member = np.unique(group, return_inverse=True)
     count = member.max() + 1
     rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, member].astype(
-        float
-    )
+    size = max(1, BLOCK // len(group))
+    for start in range(0, RESAMPLES, size):
+        samples = min(size, RESAMPLES - start)
+        drawn = rng.integers(count, size=(samples, count))
+        times = np.stack([np.bincount(groups, minlength=count) for groups in drawn])
+        yield times[:, member].astype(float)
+
+
+def resampling_weights(group: np.ndarray, seed: int) -> np.ndarray:
+    """All blocks at once: float64 (RESAMPLES, N)."""
+    return np.concatenate(list(resampling_blocks(group, seed)))
 
 
 def interval(values: np.ndarray) -> list[float]:
@@ -42,23 +59,37 @@ def score(
     Arrays are (N,); `threshold` is each row's own, `weight` says how much a row counts. Ranking
     figures are None when the rows hold one class only.
     """
-    weights = resampling_weights(group, seed) * weight
+    compute = _figures(y, probability, threshold)
     once = weight[None, :].astype(float)
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in compute}
+    for drawn in resampling_blocks(group, seed):
+        for name, figure in compute.items():
+            resampled[name].append(figure(drawn * weight))
     figures: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
-    for name, ranked in (("auroc", auroc), ("average_precision", average_precision)):
-        figures[name] = _ranking(ranked, y, probability, np.vstack([once, weights]))
-    for name, wrong in (
-        ("brier", (probability - y) ** 2),
-        ("log_loss", losses(y, probability)),
-    ):
-        resampled = weights @ wrong / weights.sum(axis=1)
-        figures[name] = _figure(float(weight @ wrong / weight.sum()), resampled)
+    for name, figure in compute.items():
+        value = {"value": float(figure(once)[0])}
+        figures[name] = value | {"interval": interval(np.concatenate(resampled[name]))}
     figures["calibration_error"] = calibration_error(y, probability, weight)
-    for suffix, chosen in (("default", probability > 0.5), ("tuned", probability > threshold)):
+    return dict.fromkeys(RANKING) | figures
+
+
+def _figures(y: np.ndarray, probability: np.ndarray, threshold: np.ndarray) -> dict[str, Figure]:
+    """Name -> f(weights (R, N)) -> (R,)."""
+
+    def mean(values: np.ndarray) -> Figure:
+        return lambda weights: weights @ values / weights.sum(axis=1)
+
+    def decided(metric: Callable[[Counts], np.ndarray], decision: np.ndarray) -> Figure:
+        return lambda weights: metric(count_decisions(y, decision, weights))
+
+    figures: dict[str, Figure] = {}
+    if len(np.unique(y)) == 2:
+        figures |= {name: partial(rank, y, probability) for name, rank in RANKING.items()}
+    figures["brier"] = mean((probability - y) ** 2)
+    figures["log_loss"] = mean(losses(y, probability))
+    for suffix, decision in (("default", probability > 0.5), ("tuned", probability > threshold)):
         for name, metric in METRICS.items():
-            value = metric(count_decisions(y, chosen, once))[0]
-            resampled = metric(count_decisions(y, chosen, weights))
-            figures[f"{name}_{suffix}"] = _figure(float(value), resampled)
+            figures[f"{name}_{suffix}"] = decided(metric, decision)
     return figures
 
 
@@ -70,20 +101,3 @@ def calibration_error(y: np.ndarray, probability: np.ndarray, weight: np.ndarray
     bins = np.array_split(np.argsort(probability, kind="stable"), BINS)
     gaps = [abs(weight[rows] @ (probability[rows] - y[rows])) for rows in bins if len(rows)]
     return float(sum(gaps) / weight.sum())
-
-
-def _figure(value: float, resampled: np.ndarray) -> dict[str, object]:
-    return {"value": value, "interval": interval(resampled)}
-
-
-def _ranking(
-    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-    y: np.ndarray,
-    probability: np.ndarray,
-    weights: np.ndarray,
-) -> dict[str, object] | None:
-    """`weights` (1 + R, N): the rows as they are, then the resamples."""
-    if len(np.unique(y)) < 2:
-        return None
-    value, *resampled = metric(y, probability, weights)
-    return _figure(float(value), np.array(resampled))

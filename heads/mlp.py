@@ -1,5 +1,6 @@
 """A multilayer perceptron in torch."""
 
+import math
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -8,11 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import skip_init
 
 from heads.base import Head
 
 HIDDEN = 64
 BATCH = 128
+RATE = 3e-3
 
 
 class MlpHead(Head):
@@ -29,10 +32,10 @@ class MlpHead(Head):
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
         self.classes_ = np.unique(y)
         rows = torch.from_numpy(np.ascontiguousarray(X)).float(), torch.from_numpy(y).float()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.module_ = _module(X.shape[1], float(np.sqrt((X**2).mean())))
-            self._train(*rows)
+        # Fits run in threads: none may draw from torch's common generator.
+        generator = torch.Generator().manual_seed(self.seed)
+        self.module_ = _module(X.shape[1], float(np.sqrt((X**2).mean())), generator)
+        self._train(*rows, generator)
         # In double precision, a probability does not depend on its neighbours in the batch.
         self.module_.double().eval()
         return self
@@ -52,23 +55,26 @@ class MlpHead(Head):
         """Read what `save` wrote; ready to predict."""
         weights = load_file(folder / "weights.safetensors")
         head = cls()
-        head.module_ = _module(weights["1.weight"].shape[1], 1.0).double().eval()
+        head.module_ = _module(weights["1.weight"].shape[1], 1.0, torch.Generator()).double().eval()
         head.module_.load_state_dict(weights)
         head.classes_ = np.array([0, 1])
         return head
 
-    def _train(self, X: Tensor, y: Tensor) -> None:
-        batches = -(-len(X) // BATCH)
-        optimizer = torch.optim.AdamW(self.module_.parameters(), lr=3e-3, weight_decay=0.1)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs * batches)
+    def _train(self, X: Tensor, y: Tensor, generator: torch.Generator) -> None:
+        steps = self.epochs * -(-len(X) // BATCH)
+        parameters = self.module_.parameters()
+        optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.1, fused=True)
         self.module_.train()
+        step = 0
         for _ in range(self.epochs):
-            for batch in torch.randperm(len(X)).split(BATCH):
-                loss = binary_cross_entropy_with_logits(self.module_(X[batch])[:, 0], y[batch])
+            order = torch.randperm(len(X), generator=generator)
+            for rows, labels in zip(X[order].split(BATCH), y[order].split(BATCH), strict=True):
+                optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
+                loss = binary_cross_entropy_with_logits(self.module_(rows)[:, 0], labels)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                schedule.step()
+                step += 1
 
 
 class _Scale(nn.Module):
@@ -82,11 +88,33 @@ class _Scale(nn.Module):
         return X / self.scale
 
 
-def _module(columns: int, scale: float) -> nn.Sequential:
+class _Dropout(nn.Module):
+    """Dropout of a half that draws from a generator of its own."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, X: Tensor) -> Tensor:
+        if not self.training:
+            return X
+        return X * torch.randint(0, 2, X.shape, generator=self.generator) * 2.0
+
+
+def _module(columns: int, scale: float, generator: torch.Generator) -> nn.Sequential:
     return nn.Sequential(
         _Scale(max(scale, 1e-6)),
-        nn.Linear(columns, HIDDEN),
+        _linear(columns, HIDDEN, generator),
         nn.GELU(),
-        nn.Dropout(0.5),
-        nn.Linear(HIDDEN, 1),
+        _Dropout(generator),
+        _linear(HIDDEN, 1, generator),
     )
+
+
+def _linear(columns: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """nn.Linear with its usual initial weights, drawn from `generator`."""
+    layer = skip_init(nn.Linear, columns, outputs)
+    bound = columns**-0.5
+    for values in (layer.weight, layer.bias):
+        nn.init.uniform_(values, -bound, bound, generator=generator)
+    return layer

@@ -4,12 +4,12 @@ Heads on 64 components a modality score as well as heads on all columns, and fit
 as components come in the order of their variance, regularising their weights spares what matters.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from features.files import replacing
 
@@ -52,14 +52,37 @@ class Projection:
             return cls(**arrays)
 
 
-def fit_projection(image: np.ndarray, text: np.ndarray) -> Projection:
-    """Find the axes on training rows' embeddings, float (N, width) each. No label is looked at."""
-    return Projection(*_principal(image), *_principal(text))
+def fit_projection(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Projection:
+    """Find the axes on training rows, in blocks of image and text embeddings, float (n, width).
+
+    No label is looked at. Only sums over rows are kept, so that the rows need not fit in memory.
+    """
+    image, text = _Moments(), _Moments()
+    for images, texts in blocks:
+        image.add(images)
+        text.add(texts)
+    return Projection(*image.principal(), *text.principal())
 
 
-def _principal(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values = embedding.astype(np.float64)
-    mean = values.mean(axis=0)
-    pca = PCA(min(COMPONENTS, *values.shape), svd_solver="covariance_eigh").fit(values)
-    scale = np.sqrt(((values - mean) ** 2).sum(axis=1).mean())
-    return mean, pca.components_.T / max(scale, 1e-12)
+class _Moments:
+    """Number, sum and sum of outer products of the rows added, in float64."""
+
+    def __init__(self) -> None:
+        self.count, self.total, self.outer = 0, 0.0, 0.0
+
+    def add(self, rows: np.ndarray) -> None:
+        values = rows.astype(np.float64)
+        self.count += len(values)
+        self.total = self.total + values.sum(axis=0)
+        self.outer = self.outer + values.T @ values
+
+    def principal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (width,) and the axes of most variance, scaled, (width, components)."""
+        mean = self.total / self.count
+        covariance = self.outer / self.count - np.outer(mean, mean)
+        _, axes = np.linalg.eigh(covariance)
+        axes = axes[:, ::-1][:, : min(COMPONENTS, self.count)]
+        # An axis may point either way: its largest coefficient is to be positive.
+        signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+        scale = np.sqrt(max(np.trace(covariance), 0.0))
+        return mean, axes * signs / max(scale, 1e-12)

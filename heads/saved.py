@@ -125,3 +125,18 @@ def read_probabilities(folder: Path) -> Probabilities:
     """The probabilities that `save_head` wrote."""
     with np.load(folder / "probabilities.npz", allow_pickle=False) as arrays:
         return Probabilities(**arrays)
+
+
+def save_parts(heads: Path, stamp: str, part: np.ndarray) -> None:
+    """Write parts.npz: the part of each row, int (N,), of the features called `stamp`."""
+    with replacing(heads / "parts.npz") as partial, partial.open("wb") as file:
+        np.savez(file, stamp=stamp, part=part)
+
+
+def read_parts(heads: Path, stamp: str) -> np.ndarray | None:
+    """What `save_parts` wrote, None if there is nothing of these features."""
+    path = heads / "parts.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["part"] if arrays["stamp"] == stamp else None

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from features.files import read_json, write_json
 from features.progress import progress, say
@@ -18,6 +17,7 @@ from heads.check.guard import guard_scores
 from heads.columns import project
 from heads.combination import BEST, ENSEMBLES
 from heads.config import FitConfig, SubmitConfig
+from heads.crossfit import MOST_ROWS
 from heads.ensemble import Combined, Ensemble, Members, finish, fit_kinds
 from heads.fit import fit_head
 from heads.judge import Bench, judge
@@ -29,10 +29,12 @@ from heads.prior import class_weights
 from heads.saved import (
     Ensembled,
     HeadRecord,
+    read_parts,
     read_probabilities,
     read_record,
     read_records,
     save_ensembled,
+    save_parts,
 )
 from heads.submission import (
     check_submission,
@@ -52,8 +54,10 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     """
     table = read_features(run / "features.h5", embeddings=False)
     heads, stamp = run / "heads", table.attributes["stamp"]
-    bench = open_bench(table, config.metric)
+    bench = open_bench(table, config.metric, heads)
     projected = project(table, run)
+    if table.rows.labelled.sum() > MOST_ROWS:
+        say(f"each fit is given at most {MOST_ROWS} rows; all held-out rows are scored")
     # An ensemble is of the heads as they were, and so is what was checked.
     (heads / "ensemble.json").unlink(missing_ok=True)
     (run / "check.json").unlink(missing_ok=True)
@@ -62,11 +66,7 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     names = [name for name in ENTRIES if name in (*config.names(), *lacking)]
     with progress("fit heads", len(names), "heads") as advance:
         for name in names:
-            # A library that is not loaded cannot be told how many threads to use.
-            ENTRIES[name].load()
-            # On so few columns, threads get in each other's way.
-            with threadpool_limits(1):
-                fit_head(name, table, projected, bench, heads)
+            fit_head(name, table, projected, bench, heads)
             advance(1)
     metrics = {
         "stamp": stamp,
@@ -117,10 +117,14 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     return solution
 
 
-def open_bench(table: FeatureTable, metric: str) -> Bench:
-    """What every head and ensemble of a run is judged on."""
-    seed = table.attributes["config"]["seed"]
-    return Bench(table.rows, cut_parts(table.rows, seed), metric, seed)
+def open_bench(table: FeatureTable, metric: str, heads: Path) -> Bench:
+    """What every head and ensemble of a run is judged on; its parts are cut once, and kept."""
+    stamp, seed = table.attributes["stamp"], table.attributes["config"]["seed"]
+    part = read_parts(heads, stamp)
+    if part is None:
+        part = cut_parts(table.rows, seed)
+        save_parts(heads, stamp, part)
+    return Bench(table.rows, part, metric, seed)
 
 
 def _drop_others(folder: Path, stamp: str, metric: str) -> None:
@@ -137,7 +141,7 @@ def _ensemble(
     config: SubmitConfig, offered: list[HeadRecord], table: FeatureTable, heads: Path
 ) -> tuple[Ensemble, Ensembled]:
     """The ensemble asked for, and what it says of every row."""
-    bench = open_bench(table, offered[0].metric)
+    bench = open_bench(table, offered[0].metric, heads)
     y = table.rows.label.astype(np.int64)
     members = _members(offered, heads)
     kinds = list(ENSEMBLES) if config.ensemble == BEST else [config.ensemble]

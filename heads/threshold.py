@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heads.decisions import METRICS, count_decisions
-from heads.metrics import interval, resampling_weights
+from heads.decisions import METRICS, count_above
+from heads.metrics import interval, resampling_blocks
 
 DEFAULT = 0.5
 MOST_CANDIDATES = 200
@@ -40,24 +40,27 @@ def tune_threshold(
     best of many thresholds is not counted as gain.
     """
     candidates = candidate_thresholds(probability)
-    decision = probability[:, None] > candidates[None, :]
     half = int(np.flatnonzero(candidates == DEFAULT)[0])
-    drawn = resampling_weights(group, seed)
-    drawn = drawn[(drawn == 0).any(axis=1)]
-    chosen = _best(y, decision, drawn * weight, metric)
-    left_out = (drawn == 0) * weight
-    scores = METRICS[metric](count_decisions(y, decision, left_out))
-    gains = scores[np.arange(len(chosen)), chosen] - scores[:, half]
-    everything = weight[None, :].astype(float)
-    best = _best(y, decision, everything, metric)[0]
-    score = METRICS[metric](count_decisions(y, decision, everything))[0]
+
+    def scores(weights: np.ndarray) -> np.ndarray:
+        return METRICS[metric](count_above(y, probability, candidates, weights))
+
+    gains = []
+    for drawn in resampling_blocks(group, seed):
+        drawn = drawn[(drawn == 0).any(axis=1)]
+        chosen = _best(scores(drawn * weight))
+        left_out = scores((drawn == 0) * weight)
+        gains.append(left_out[np.arange(len(chosen)), chosen] - left_out[:, half])
+    gains = np.concatenate(gains)
+    score = scores(weight[None, :].astype(float))
+    best = _best(score)[0]
     # With a group or two, every resample can draw all rows and leave none to judge on.
     spread = interval(gains) if len(gains) else [0.0, 0.0]
     taken = spread[0] > 0
     return Threshold(
         float(candidates[best] if taken else DEFAULT),
         float(candidates[best]),
-        float(score[best] - score[half]),
+        float(score[0, best] - score[0, half]),
         spread,
     )
 
@@ -75,8 +78,7 @@ def candidate_thresholds(probability: np.ndarray) -> np.ndarray:
     return candidates[np.argsort(np.abs(candidates - DEFAULT), kind="stable")]
 
 
-def _best(y: np.ndarray, decision: np.ndarray, weights: np.ndarray, metric: str) -> np.ndarray:
-    """Position of the best candidate in each resample; of equals the first, nearest 0.5."""
-    scores = METRICS[metric](count_decisions(y, decision, weights))
+def _best(scores: np.ndarray) -> np.ndarray:
+    """Position of the best candidate in each row (R, T); of equals the first, nearest 0.5."""
     # Equal scores can differ in the last bits of their sums.
     return np.round(scores, 12).argmax(axis=1)

@@ -31,7 +31,7 @@ def check_run(run: Path, solution: Path) -> bool:
     records = read_records(heads, table.attributes["stamp"])
     ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
     said = read_ensembled(heads)
-    bench = open_bench(table, records[0].metric)
+    bench = open_bench(table, records[0].metric, heads)
     projected = project(table, run)
     asked = rows_asked_for(table.rows)
     decision = said.final[asked] > ensemble.threshold["value"]

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from heads.decisions import METRICS, count_decisions
+from heads.decisions import METRICS, count_above
 from heads.metrics import BINS, interval
 from heads.report.drawing import INK, Plot, drawing
 from heads.report.finished import ENSEMBLE, Contender, FinishedRun
@@ -100,11 +100,13 @@ def draw_thresholds(run: FinishedRun) -> Plot:
     """The metric against the threshold, and why the chosen one is the chosen one."""
     places, metric = run.held_out, run.best_head().record.metric
     y, probability = run.table.rows.label[places], run.contenders[ENSEMBLE].held_out[places]
-    decision = probability[:, None] > THRESHOLDS[None, :]
     weight = run.weight[places]
-    once = METRICS[metric](count_decisions(y, decision, weight[None, :]))[0]
-    resampled = METRICS[metric](count_decisions(y, decision, run.resamples(places) * weight))
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+
+    def scores(weights: np.ndarray) -> np.ndarray:
+        return METRICS[metric](count_above(y, probability, THRESHOLDS, weights))
+
+    once = scores(weight[None, :])[0]
+    low, high = np.quantile(scores(run.resamples(places) * weight), [0.025, 0.975], axis=0)
     chosen = run.ensemble.threshold["value"]
     with drawing("threshold") as canvas:
         axes = canvas.axes

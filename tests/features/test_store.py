@@ -8,7 +8,7 @@ from features.errors import UserError
 from features.store import (
     join_spaces,
     read_attributes,
-    read_embeddings,
+    read_blocks,
     read_features,
     read_image,
     read_space_names,
@@ -139,13 +139,18 @@ def test_without_embeddings_none_is_read(path):
     np.testing.assert_array_equal(space.joint_logit, make_values((3, 2))["joint_logit"])
 
 
-def test_the_embeddings_of_one_space_can_be_read_without_the_others(path):
+@pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
+def test_a_space_can_be_read_block_by_block_without_the_others(path, monkeypatch, rows_at_once):
+    monkeypatch.setattr("features.store.BLOCK_ROWS", rows_at_once)
     with h5py.File(fill(path), "a") as file:
-        file["space_0/image"][0] = np.nan
-    for found, name in zip(read_embeddings(path, "pretrained"), PER_ROW, strict=False):
-        np.testing.assert_array_equal(found, make_values((5, 4))[name])
+        file["space_0/image"][COUNT - 1] = np.nan
+    rows, *blocks = zip(*read_blocks(path, "pretrained"), strict=True)
+    assert [row for part in rows for row in range(COUNT)[part]] == list(range(COUNT))
+    for found, name in zip(blocks, PER_ROW, strict=False):
+        assert max(map(len, found)) <= rows_at_once
+        np.testing.assert_array_equal(np.concatenate(found), make_values((5, 4))[name])
     with pytest.raises(UserError, match="space_0/image"):
-        read_embeddings(path, "space_0")
+        list(read_blocks(path, "space_0"))
 
 
 def test_the_pictures_of_a_space_can_be_read_before_it_is_joined(path):

@@ -73,6 +73,20 @@ def test_fits_take_the_rows_they_are_named_after(features, name, fitted_on):
 
 
 @pytest.mark.parametrize("fitted_on", FITTED_ON)
+def test_of_a_huge_table_each_fit_takes_some_rows_from_all_over(features, monkeypatch, fitted_on):
+    part = cut_parts(features.rows, 0)
+    [space] = columns(features, names=["space_0"])
+    whole = fits(space, fitted_on, part)
+    monkeypatch.setattr("heads.crossfit.MOST_ROWS", 20)
+    for (few, own), (every, scored) in zip(fits(space, fitted_on, part), whole, strict=True):
+        assert few.sum() == 20 < every.sum()
+        assert not (few & ~every).any()
+        places = np.searchsorted(np.flatnonzero(every), np.flatnonzero(few))
+        assert np.diff(places).max() <= every.sum() / 19 + 1
+        np.testing.assert_array_equal(own, scored)
+
+
+@pytest.mark.parametrize("fitted_on", FITTED_ON)
 def test_fits_score_every_held_out_row_once_and_share_no_group_with_it(features, fitted_on):
     rows, part = features.rows, cut_parts(features.rows, 0)
     for space in columns(features):

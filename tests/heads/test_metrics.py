@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from heads.decisions import METRICS, count_decisions
+from heads.decisions import METRICS, count_above, count_decisions
 from heads.metrics import calibration_error, interval, resampling_weights
 from heads.metrics import score as weighted_score
 
@@ -34,16 +34,24 @@ def probability(rng, y):
 
 
 def test_counts_are_those_of_the_confusion_matrix(rng, y):
-    decisions = rng.integers(0, 2, (COUNT, 3)).astype(bool)
+    decision = rng.integers(0, 2, COUNT).astype(bool)
     weights = rng.integers(0, 4, (5, COUNT)).astype(float)
-    found = np.array(count_decisions(y, decisions, weights))
-    assert found.shape == (4, 5, 3)
+    found = np.array(count_decisions(y, decision, weights))
+    assert found.shape == (4, 5)
     for r, w in enumerate(weights):
-        for t, decision in enumerate(decisions.T):
-            tn, fp, fn, tp = sklearn.metrics.confusion_matrix(y, decision, sample_weight=w).ravel()
-            assert found[:, r, t].tolist() == [tp, fp, fn, tn]
-    alone = np.array(count_decisions(y, decisions[:, 1], weights))
-    np.testing.assert_array_equal(alone, found[:, :, 1])
+        tn, fp, fn, tp = sklearn.metrics.confusion_matrix(y, decision, sample_weight=w).ravel()
+        assert found[:, r].tolist() == [tp, fp, fn, tn]
+
+
+def test_counts_above_many_thresholds_are_those_above_each(rng, y, probability):
+    # In any order, some of them probabilities themselves, some beyond all.
+    thresholds = np.array([0.5, -1.0, *probability[:4], 0.123, 2.0])
+    weights = rng.integers(0, 4, (5, COUNT)).astype(float)
+    found = np.array(count_above(y, probability, thresholds, weights))
+    assert found.shape == (4, 5, len(thresholds))
+    for place, threshold in enumerate(thresholds):
+        expected = count_decisions(y, probability > threshold, weights)
+        np.testing.assert_array_equal(found[:, :, place], expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -160,6 +168,16 @@ def test_a_group_is_drawn_as_a_whole(rng):
     first = [np.flatnonzero(group == number)[0] for number in np.unique(group)]
     assert (weights[:, first].sum(axis=1) == len(first)).all()
     assert weights.max() > 1
+
+
+def test_figures_do_not_depend_on_how_many_resamples_memory_takes(y, probability, monkeypatch):
+    at_once = score(y, probability)
+    monkeypatch.setattr("heads.metrics.BLOCK", 7 * COUNT)
+    in_blocks = score(y, probability)
+    for name, figure in at_once.items():
+        if isinstance(figure, dict):
+            assert in_blocks[name]["value"] == figure["value"]
+            assert in_blocks[name]["interval"] == pytest.approx(figure["interval"], abs=1e-12)
 
 
 def test_resampling_follows_its_seed():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
+from sklearn.decomposition import PCA
 
 import heads.columns
 from features.store import read_features
@@ -29,8 +30,24 @@ def embeddings(rng):
 # One space
 
 
+def test_axes_are_the_principal_ones_however_the_rows_come(embeddings):
+    image, text = embeddings
+    blocks = [(image[i : i + 40], text[i : i + 40]) for i in range(0, 150, 40)]
+    projection = fit_projection(blocks)
+    for values, mean, axes in (
+        (image, projection.image_mean, projection.image_axes),
+        (text, projection.text_mean, projection.text_axes),
+    ):
+        pca = PCA(axes.shape[1]).fit(values.astype(float))
+        np.testing.assert_allclose(mean, pca.mean_)
+        unit = axes / np.linalg.norm(axes, axis=0)
+        np.testing.assert_allclose(
+            np.abs(unit.T @ pca.components_.T), np.eye(len(unit.T)), atol=1e-6
+        )
+
+
 def test_each_modality_gets_as_many_components_as_it_can_and_mean_square_norm_1(embeddings):
-    projection = fit_projection(*embeddings)
+    projection = fit_projection([embeddings])
     X, width = projection.apply(*embeddings), projection.image_width
     assert (X.shape, X.dtype, width) == ((150, COMPONENTS + 20), np.float32, COMPONENTS)
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
@@ -40,7 +57,7 @@ def test_each_modality_gets_as_many_components_as_it_can_and_mean_square_norm_1(
 
 
 def test_components_come_in_the_order_of_their_variance(embeddings):
-    projection = fit_projection(*embeddings)
+    projection = fit_projection([embeddings])
     X, width = projection.apply(*embeddings), projection.image_width
     for part in (X[:, :width], X[:, width:]):
         assert (np.diff(part.var(axis=0)) < 0).all()
@@ -48,7 +65,7 @@ def test_components_come_in_the_order_of_their_variance(embeddings):
 
 def test_what_is_nearer_stays_nearer(embeddings):
     text = embeddings[1].astype(float)
-    projection = fit_projection(*embeddings)
+    projection = fit_projection([embeddings])
     columns = projection.apply(*embeddings)[:, projection.image_width :]
     before, after = (np.linalg.norm(one[1:] - one[0], axis=1) for one in (text, columns))
     np.testing.assert_allclose(after / before, (after / before)[0], rtol=1e-4)
@@ -56,25 +73,25 @@ def test_what_is_nearer_stays_nearer(embeddings):
 
 def test_fewer_rows_than_columns_are_no_trouble(embeddings):
     few = [one[:30] for one in embeddings]
-    assert fit_projection(*few).apply(*embeddings).shape == (150, 30 + 20)
+    assert fit_projection([few]).apply(*embeddings).shape == (150, 30 + 20)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_an_embedding_that_says_nothing_is_no_trouble(embeddings):
     blank = np.zeros_like(embeddings[0])
-    X = fit_projection(blank, embeddings[1]).apply(blank, embeddings[1])
+    X = fit_projection([(blank, embeddings[1])]).apply(blank, embeddings[1])
     assert np.isfinite(X).all()
 
 
 def test_saved_and_loaded_it_gives_the_same_bits(embeddings, tmp_path):
-    projection = fit_projection(*embeddings)
+    projection = fit_projection([embeddings])
     projection.save(tmp_path / "space_0.npz")
     again = Projection.load(tmp_path / "space_0.npz").apply(*embeddings)
     np.testing.assert_array_equal(again, projection.apply(*embeddings))
 
 
 def test_a_meme_projected_alone_gets_what_it_gets_in_a_batch(embeddings):
-    projection = fit_projection(*embeddings)
+    projection = fit_projection([embeddings])
     alone = [projection.apply(*(one[n : n + 1] for one in embeddings))[0] for n in range(150)]
     np.testing.assert_allclose(alone, projection.apply(*embeddings), rtol=0, atol=1e-7)
 
@@ -102,7 +119,7 @@ def test_columns_are_those_of_the_features_though_the_table_has_no_embeddings(fe
     assert list(found) == list(planted.ALL)
     labelled = features.rows.labelled
     for space in features.spaces:
-        projection = fit_projection(space.image[labelled], space.text[labelled])
+        projection = fit_projection([(space.image[labelled], space.text[labelled])])
         expected = projection.apply(space.image, space.text)
         np.testing.assert_array_equal(found[space.name].X, expected)
         assert found[space.name].image_width == projection.image_width

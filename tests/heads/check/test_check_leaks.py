@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from heads.check.leaks import null_error, seen_against_unseen, shuffled_labels
 from heads.columns import Projected
 from heads.crossfit import cross_fit
-from heads.stage import open_bench
+from heads.judge import Bench
+from heads.nested import cut_parts
 
 
 @pytest.fixture
@@ -25,10 +26,14 @@ def columns(features):
     }
 
 
+def bench(features):
+    return Bench(features.rows, cut_parts(features.rows, 0), "accuracy", 0)
+
+
 def shuffled(features, group=None):
     rows = features.rows if group is None else replace(features.rows, group=group)
     table = replace(features, rows=rows)
-    return shuffled_labels(table, columns(table), open_bench(table, "accuracy"))
+    return shuffled_labels(table, columns(table), bench(table))
 
 
 def test_shuffled_labels_score_as_chance_does(features, quick):
@@ -57,7 +62,7 @@ def test_the_null_error_is_what_chance_scores_spread_by():
 
 
 def seen_checks(features):
-    return seen_against_unseen(features, columns(features), open_bench(features, "accuracy"))
+    return seen_against_unseen(features, columns(features), bench(features))
 
 
 def test_a_feature_planted_in_seen_rows_alone_is_told_by_the_detector(features):
