@@ -3,19 +3,16 @@
 Each command imports what it needs when it runs, so that --help is instant.
 """
 
-import dataclasses
-import functools
-import inspect
+import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from extract.config import ExtractConfig
 from features.errors import UserError
-from features.settings import flag
+from features.flags import with_settings
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
@@ -36,51 +33,45 @@ Force = Annotated[
 ]
 
 
-def with_settings(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one flag for each field of the settings classes, and it the settings."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def parsed(**values: Any) -> None:  # noqa: ANN401
-            settings = [
-                kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
-                for kind in kinds
-            ]
-            command(*settings, **values)
-
-        own = list(inspect.signature(command).parameters.values())[len(kinds) :]
-        parameters = [_parameter(f) for kind in kinds for f in dataclasses.fields(kind)] + own
-        parsed.__signature__ = inspect.Signature(parameters)
-        parsed.__annotations__ = {p.name: p.annotation for p in parameters}
-        return parsed
-
-    return decorate
-
-
-def _parameter(field: dataclasses.Field) -> inspect.Parameter:
-    about = field.metadata
-    option = typer.Option(
-        flag(field.name),
-        help=about["help"],
-        rich_help_panel=about["group"],
-        show_default=field.default is not None,
-    )
-    return inspect.Parameter(
-        field.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=field.default,
-        annotation=Annotated[field.type, option],
-    )
-
-
 @app.command()
 @with_settings(ExtractConfig)
-def extract(config: ExtractConfig, *, run: RunName = "default", force: Force = False) -> None:
+def extract(
+    config: ExtractConfig,
+    *,
+    only_folds: Annotated[
+        str | None,
+        typer.Option(
+            help="Make these folds alone, such as 0,2, for merge to join: one job a machine.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
+    run: RunName = "default",
+    force: Force = False,
+) -> None:
     """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
     folder = _folder(run)
     from extract.stage import extract as run_stage
 
-    print(run_stage(config, folder, force))
+    _print_once(run_stage(config, folder, force, only_folds))
+
+
+@app.command()
+def merge(
+    parts: Annotated[
+        list[str], typer.Argument(help="Names of the runs that hold folds, at least one.")
+    ],
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Where the data is, if not where it was.", rich_help_panel="Data"),
+    ] = None,
+    run: RunName = "default",
+    force: Force = False,
+) -> None:
+    """Join the folds that extract --only-folds made in other runs to runs/NAME/features.h5."""
+    from extract.merge import merge as run_merge
+
+    print(run_merge(_folder(run), [_folder(part) for part in parts], data, force))
 
 
 @app.command()
@@ -210,6 +201,12 @@ def _folder(name: str) -> Path:
     if Path(name).name != name or name in ("", ".", ".."):
         raise UserError(f'--run: found "{name}", allowed: a name; the run\'s folder is runs/NAME')
     return RUNS / name
+
+
+def _print_once(result: Path) -> None:
+    """Of processes that torchrun started, the first one speaks for all."""
+    if os.environ.get("RANK", "0") == "0":
+        print(result)
 
 
 def main() -> int:

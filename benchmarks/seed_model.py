@@ -91,8 +91,10 @@ class Recipe(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         pixels, ids, mask = (part.to(DEVICE, non_blocking=True) for part in inputs)
         with torch.autocast(DEVICE.type, torch.float16, enabled=AMP):
-            # The image encoder normalises the bytes as its backbone was trained.
-            embedding = torch.cat([self.image(pixels), self.text(ids, mask)], dim=1)
+            # Normalised as its backbone was trained; our own encoder would also change the memory
+            # format, which is not in the recipe.
+            image = self.image.backbone((pixels.float() - self.image.mean) / self.image.std)
+            embedding = torch.cat([image, self.text(ids, mask)], dim=1)
             return self.head(embedding).squeeze(1).float()
 
 
@@ -121,6 +123,13 @@ def predict(model: Recipe, loader: DataLoader) -> Tensor:
     return torch.cat([model(*inputs) for *inputs, _ in loader]).double().cpu()
 
 
+def make_optimizer(model: Recipe, lr: float, lr_head: float) -> tuple[AdamW, torch.amp.GradScaler]:
+    """AdamW with a rate for both backbones and one for the head, and what scales float16."""
+    backbones = [*model.image.parameters(), *model.text.parameters()]
+    groups = [{"params": backbones}, {"params": model.head.parameters(), "lr": lr_head}]
+    return AdamW(groups, lr=lr), torch.amp.GradScaler(DEVICE.type, enabled=AMP)
+
+
 def fit(
     model: Recipe, train: DataLoader, val: DataLoader, epochs: int, lr: float, lr_head: float
 ) -> list[dict[str, float]]:
@@ -128,11 +137,8 @@ def fit(
 
     Returns one dict an epoch: epoch, train_loss, val_loss, train_seconds, val_seconds.
     """
-    backbones = [*model.image.parameters(), *model.text.parameters()]
-    groups = [{"params": backbones}, {"params": model.head.parameters(), "lr": lr_head}]
-    optimizer = AdamW(groups, lr=lr)
+    optimizer, scaler = make_optimizer(model, lr, lr_head)
     plateau = ReduceLROnPlateau(optimizer, factor=0.3, patience=1)
-    scaler = torch.amp.GradScaler(DEVICE.type, enabled=AMP)
     targets = torch.from_numpy(val.dataset.labels).double()
     history, best, lowest = [], None, np.inf
     for epoch in range(1, epochs + 1):

@@ -1,6 +1,7 @@
 """Every picture file is read and decoded once, to bytes of the size that the image tower wants."""
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from extract.table import MemeTable, Problem
 from features.progress import progress
 
+PART = 16
+"""Pictures that a thread is given at a time."""
 GREY = 127
 """Pixel value of the picture that stands in for one that could not be read."""
 
@@ -97,14 +100,22 @@ def perceptual_hash(picture: Image.Image) -> int:
 
 
 def _decode_files(paths: list[str], size: int, interpolation: str) -> dict[str, _Decoded]:
-    with ThreadPoolExecutor() as pool, progress("decode", len(paths), "pictures") as advance:
-        decoded = {}
-        for path, result in zip(
-            paths, pool.map(lambda path: _decode(path, size, interpolation), paths), strict=True
-        ):
-            decoded[path] = result
-            advance(1)
-    return decoded
+    """In threads: large pictures decode side by side. Small ones come many at a time, as handing
+    each to a thread would take longer than to decode it."""
+
+    def decode_all(part: list[str]) -> list[_Decoded]:
+        return [_decode(path, size, interpolation) for path in part]
+
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+    decoded: list[_Decoded] = []
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        progress("decode", len(paths), "pictures") as advance,
+    ):
+        for results in pool.map(decode_all, parts):
+            decoded += results
+            advance(len(results))
+    return dict(zip(paths, decoded, strict=True))
 
 
 def _decode(path: str, size: int, interpolation: str) -> _Decoded:

@@ -7,29 +7,28 @@ meme. The folder is put into place when whole, and a space that is whole is not 
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from extract.backbones import Backbones
+from extract import ranks
 from extract.checkpoint import Checkpoint, holds_checkpoint, save_checkpoint, save_model
-from extract.columns import Columns
 from extract.config import ExtractConfig
-from extract.device import Machine
 from extract.embed import embed
 from extract.finetune import finetune
 from extract.fusion import FUSIONS
 from extract.groups import plan_space
+from extract.job import Job, columns_named
 from extract.lexical import Lexical, fit_lexical, save_lexical
 from extract.model import JointModel
-from extract.prepare import Prepared
+from features.errors import UserError
 from features.files import replacing_folder
 from features.progress import say
 from features.store import read_image, writing_space
-from features.table import Rows
 
 PRETRAINED, LEXICAL = "pretrained", "lexical"
 PRETRAINED_SIZE = 192
@@ -38,47 +37,66 @@ knows pictures of 224."""
 EMBEDDINGS = "embeddings.h5"
 
 
-@dataclass(frozen=True)
-class Job:
-    """What it takes to make the spaces of a run."""
+def names_of(config: ExtractConfig, only_folds: str | None = None) -> list[str]:
+    """The spaces of a run, fine-tuned ones first. Whoever makes fold 0 makes those without labels.
 
-    config: ExtractConfig
-    machine: Machine
-    backbones: Backbones
-    """As downloaded: only copies of them are trained."""
-    prepared: Prepared
-    rows: Rows
-    stamp: str
-    folder: Path
-    """Where finished spaces wait for the others."""
-
-
-def make_spaces(job: Job) -> list[str]:
-    """Make what is missing of the run's spaces; returns the names of all, fine-tuned ones first."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    makers: dict[str, Callable[[Path], None] | None] = {
-        f"space_{fold}": lambda folder, fold=fold: _fine_tuned(job, fold, folder)
-        for fold in range(job.config.folds)
-    }
-    makers[PRETRAINED] = lambda folder: _pretrained(job, folder)
-    lexical = fit_lexical(_labelled_captions(job), job.config.seed)
-    if lexical is None:
-        say("no lexical space: no three captions share a word")
+    With `only_folds`, those of these folds. Raises UserError for what is not a fold.
+    """
+    if only_folds is None:
+        folds = list(range(config.folds))
     else:
-        makers[LEXICAL] = lambda folder: _lexical(job, lexical, folder)
-    for name, make in makers.items():
-        if holds_checkpoint(job.folder / name, job.stamp):
+        try:
+            folds = sorted({int(fold) for fold in only_folds.split(",")})
+        except ValueError:
+            folds = [-1]
+        if folds[0] < 0 or folds[-1] >= config.folds:
+            raise UserError(
+                f'--only-folds: found "{only_folds}", allowed: numbers from 0 to '
+                f"{config.folds - 1}, separated by commas (--folds is {config.folds})"
+            )
+    tuned = [f"space_{fold}" for fold in folds]
+    return [*tuned, PRETRAINED, LEXICAL] if 0 in folds else tuned
+
+
+def make_spaces(job: Job, names: list[str]) -> list[str]:
+    """Make what is missing of the spaces called `names`; returns the names of those there are.
+
+    Captions can be too few for a lexical one.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    makers: dict[str, Callable[[Path], None]] = {
+        f"space_{fold}": partial(_fine_tuned, job, fold) for fold in range(job.config.folds)
+    }
+    makers[PRETRAINED] = partial(_pretrained, job)
+    if LEXICAL in names:
+        lexical = fit_lexical(_labelled_captions(job), job.config.seed)
+        if lexical is None:
+            say("no lexical space: no three captions share a word")
+            names = [name for name in names if name != LEXICAL]
+        else:
+            makers[LEXICAL] = partial(_lexical, job, lexical)
+    for name in names:
+        if ranks.agreed(holds_checkpoint(job.folder / name, job.stamp)):
             say(f"{name}: made already")
-            continue
-        start = time.perf_counter()
-        with replacing_folder(job.folder / name) as partial:
-            make(partial)
-            save_checkpoint(_checkpoint(job, name, time.perf_counter() - start), partial)
-        say(f"{name}: made in {time.perf_counter() - start:.0f} s")
-    return list(makers)
+        else:
+            _make(job, name, makers[name])
+    return names
 
 
-def _fine_tuned(job: Job, fold: int, folder: Path) -> None:
+def _make(job: Job, name: str, maker: Callable[[Path | None], None]) -> None:
+    """Make one space. The first rank writes it; the others are given no folder."""
+    start = time.perf_counter()
+    if ranks.first():
+        with replacing_folder(job.folder / name) as folder:
+            maker(folder)
+            save_checkpoint(_checkpoint(job, name, time.perf_counter() - start), folder)
+    else:
+        maker(None)
+    ranks.wait()
+    say(f"{name}: made in {time.perf_counter() - start:.0f} s")
+
+
+def _fine_tuned(job: Job, fold: int, folder: Path | None) -> None:
     """Both towers and a fusion head, trained without one fold."""
     config, rows, backbones = job.config, job.rows, job.backbones
     plan = plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
@@ -94,20 +112,20 @@ def _fine_tuned(job: Job, fold: int, folder: Path) -> None:
     history = finetune(model, job.prepared.inputs, rows.label, plan, config, seed)
     about = {**_about(job), "fusion": config.fusion, "history": history}
     _dump(job, model, {"seen": plan.fitted, "monitored": plan.monitored}, about, folder)
-    save_model(model, folder)
 
 
-def _pretrained(job: Job, folder: Path) -> None:
+def _pretrained(job: Job, folder: Path | None) -> None:
     """Both towers as downloaded: no row is seen, at the price of one pass over the memes."""
     image, text = copy.deepcopy(job.backbones.image), copy.deepcopy(job.backbones.text)
     image.least_size = PRETRAINED_SIZE
     model = JointModel(image, text, None, job.machine)
     _dump(job, model, {}, {**_about(job), "least_image_size": PRETRAINED_SIZE}, folder)
-    save_model(model, folder)
 
 
-def _lexical(job: Job, lexical: Lexical, folder: Path) -> None:
+def _lexical(job: Job, lexical: Lexical, folder: Path | None) -> None:
     """What the captions' letters say, beside the pretrained image embedding."""
+    if folder is None:
+        return
     image = read_image(job.folder / PRETRAINED / EMBEDDINGS)
     about = {"image": job.backbones.image_origin, "text": {"name": "character n-grams"}}
     dims = image.shape[1], lexical.dim
@@ -129,14 +147,27 @@ def _dump(
     model: JointModel,
     roles: dict[str, np.ndarray],
     about: dict[str, Any],
-    folder: Path,
+    folder: Path | None,
 ) -> None:
+    """Write embeddings.h5 and the model; where there is no folder, only help to embed."""
+    if folder is None:
+        embed(model, job.prepared.inputs, _nowhere, _nothing)
+        return
     dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
     with writing_space(folder / EMBEDDINGS, len(job.rows), *dims, joint) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(job.rows)), rows)
         embed(model, job.prepared.inputs, space.write, space.read)
         space.describe(about)
+    save_model(model, folder)
+
+
+def _nowhere(name: str, rows: np.ndarray, values: np.ndarray) -> None:
+    """Write nothing."""
+
+
+def _nothing(name: str, rows: slice) -> np.ndarray:
+    raise AssertionError("what was written nowhere is not read back")
 
 
 def _about(job: Job) -> dict[str, Any]:
@@ -159,17 +190,6 @@ def _checkpoint(job: Job, name: str, seconds: float) -> Checkpoint:
         columns=asdict(columns_named(config)),
         seconds=round(seconds, 1),
         **{key: getattr(config, key) for key in shared},
-    )
-
-
-def columns_named(config: ExtractConfig) -> Columns:
-    """The columns that flags name."""
-    return Columns(
-        config.id_column,
-        config.image_column,
-        config.text_column,
-        config.label_column,
-        config.split_column,
     )
 
 

@@ -1,5 +1,6 @@
 """Progress of long work, on stderr: a bar on a terminal, plain lines when piped."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ PLAIN_INTERVAL = 10.0
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """One line on stderr. Of processes that torchrun started, the first one speaks for all."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from extract import stage
+from extract import job
 from extract.stage import extract
 from features.store import read_features
 
@@ -70,7 +70,7 @@ def test_a_label_known_from_near_duplicates_is_of_no_use_on_the_fold_left_out(me
 def test_without_groups_the_same_near_duplicates_would_give_the_labels_away(
     memoriser, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stage, "group_memes", lambda table, _: np.arange(len(table)))
+    monkeypatch.setattr(job, "group_memes", lambda table, _: np.arange(len(table)))
     assert held_out(read_features(extract(memoriser, tmp_path / "run"))) > 0.9
 
 

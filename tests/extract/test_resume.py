@@ -53,7 +53,7 @@ def test_finished_spaces_are_kept_and_the_rest_gives_the_same_bytes(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         break_off(patch, module, name, calls)
         extract(tiny_config, run)
-    assert sorted(path.name for path in run.glob("unfinished/*/*")) == finished
+    assert sorted(path.name for path in run.glob("unfinished/*/*/")) == finished
     assert not (run / "features.h5").exists()
     before = len(counted)
     features = extract(tiny_config, run)
@@ -70,7 +70,7 @@ def test_what_other_settings_left_unfinished_goes(tiny_config, tmp_path, monkeyp
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             break_off(patch, spaces, "finetune", 1)
             extract(replace(tiny_config, epochs=epochs), run)
-        left.append([path.relative_to(run) for path in run.glob("unfinished/*/*")])
+        left.append([path.relative_to(run) for path in run.glob("unfinished/*/*/")])
     assert [[path.name for path in paths] for paths in left] == [["space_0"], ["space_0"]]
     assert left[0] != left[1]
 

@@ -1,0 +1,123 @@
+"""What it takes to make the spaces of a run: settings, device, weights, and the data, read."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from extract import ranks
+from extract.backbones import Backbones, load_backbones
+from extract.columns import Columns
+from extract.config import ExtractConfig
+from extract.device import Machine
+from extract.groups import assign_folds, group_memes, plan_space
+from extract.memes import read_memes
+from extract.prepare import Prepared, prepare
+from extract.sample import write_sample
+from features.progress import say
+from features.settings import to_dict
+from features.table import Rows
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that is known before the first space is made."""
+
+    config: ExtractConfig
+    machine: Machine
+    backbones: Backbones
+    """As downloaded: only copies of them are trained."""
+    prepared: Prepared
+    rows: Rows
+    made_from: dict[str, Any]
+    """Settings, fingerprint of the data, revisions of the weights: equal ones, equal features."""
+    run: Path
+
+    @property
+    def stamp(self) -> str:
+        """Short identity of `made_from`."""
+        return stamp(self.made_from)
+
+    @property
+    def folder(self) -> Path:
+        """Where finished spaces wait for the others."""
+        return self.run / "unfinished" / self.stamp
+
+
+def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
+    """Load the weights, read the data and group it; nothing is written but the sample.
+
+    Raises UserError for bad data or settings, also for folds that cannot be left out.
+    """
+    backbones = load_backbones(
+        config.weights, config.image_weights, config.text_weights, config.text_pooling
+    )
+    prepared = _prepare(config, run, backbones)
+    made_from = {
+        "config": {**to_dict(config), "data": None},
+        "fingerprint": prepared.fingerprint(),
+        "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
+    }
+    return Job(config, machine, backbones, prepared, _rows(prepared, config), made_from, run)
+
+
+def resolve(config: ExtractConfig) -> ExtractConfig:
+    """Fill in the default that depends on the data: bundled weights for the sample, else hub."""
+    return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
+
+
+def stamp(made_from: dict[str, Any]) -> str:
+    """Short identity of an extraction: equal data and settings give equal stamps."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_folds(job: Job) -> None:
+    """Raise UserError now, not after hours, if a fold cannot be left out."""
+    rows, config = job.rows, job.config
+    for fold in range(config.folds):
+        plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
+
+
+def columns_named(config: ExtractConfig) -> Columns:
+    """The columns that flags name."""
+    return Columns(
+        config.id_column,
+        config.image_column,
+        config.text_column,
+        config.label_column,
+        config.split_column,
+    )
+
+
+def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared:
+    data = Path(config.data) if config.data else _sample(run / "sample", config)
+    return prepare(
+        read_memes(data, columns_named(config)),
+        config.image_size,
+        backbones.image.interpolation,
+        config.max_tokens,
+        backbones.text,
+        config.on_bad_rows,
+    )
+
+
+def _sample(folder: Path, config: ExtractConfig) -> Path:
+    """Draw the sample anew: it takes seconds, and a half-drawn or edited one is never trusted."""
+    if ranks.first():
+        shutil.rmtree(folder, ignore_errors=True)
+        say(f"drawing {config.sample_memes} sample memes into {folder}")
+        write_sample(folder, config.sample_memes, config.seed)
+    ranks.wait()
+    return folder
+
+
+def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
+    rows = prepared.table.rows
+    split, label = rows["split"].to_numpy(dtype=object), rows["label"].to_numpy()
+    group = group_memes(prepared.table, prepared.inputs.pictures)
+    fold = assign_folds(split, label, group, config.folds, config.seed)
+    return Rows(
+        rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()
+    )
