@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
+from extract.ranks import local_rank
 from features.errors import UserError
 
+CPU = torch.device("cpu")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -57,7 +59,8 @@ def choose_machine(device: str, precision: str) -> Machine:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Of several processes on a machine, each has a GPU of its own.
+        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else CPU
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extract import ranks
 from extract.inputs import Inputs, padded_length
 from extract.model import JointModel
 from features.progress import progress
@@ -29,6 +30,7 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
     """Write `image`, `text` and, if the model has a fusion head, `joint_logit` of every row.
 
     `write` takes rows in any order; `read` gives back embeddings already written.
+    Of several ranks, which must all call this, the first one's `write` is what counts.
     """
     model.eval()
     with progress("embed", 2 * len(inputs), "embeddings") as advance:
@@ -36,7 +38,7 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
             for rows, values in parts:
                 write(name, rows, values)
                 advance(len(rows))
-    if model.fusion is not None:
+    if model.fusion is not None and ranks.first():
         _fuse(model, len(inputs), write, read)
 
 
@@ -53,23 +55,45 @@ def _fuse(model: JointModel, count: int, write: Write, read: Read) -> None:
 def _images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     pictures = inputs.pictures
     rows_of = _rows_by_item(pictures.index, len(pictures.pixels))
-    for items in _batches(np.arange(len(pictures.pixels))):
-        pixels = torch.from_numpy(pictures.pixels[_fill(items)])
-        yield _spread(model.embed_image(pixels), items, rows_of)
+
+    def work(items: np.ndarray) -> Tensor:
+        return model.embed_image(inputs.bytes_of(_fill(items)))
+
+    batches = _batches(np.arange(len(pictures.pixels)))
+    return _shared_out(batches, work, model.image.dim, model.machine.device, rows_of)
 
 
 def _texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     captions = inputs.captions
     rows_of = _rows_by_item(captions.index, len(captions.tokens))
     shapes = np.array([padded_length(length) for length in captions.lengths()])
-    for shape in np.unique(shapes):
-        for items in _batches(np.flatnonzero(shapes == shape)):
-            yield _spread(model.embed_text(*captions.padded(_fill(items))), items, rows_of)
+
+    def work(items: np.ndarray) -> Tensor:
+        return model.embed_text(*captions.padded(_fill(items)))
+
+    batches = [b for s in np.unique(shapes) for b in _batches(np.flatnonzero(shapes == s))]
+    return _shared_out(batches, work, model.text.dim, model.machine.device, rows_of)
 
 
-def _batches(items: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+def _shared_out(
+    batches: list[np.ndarray],
+    work: Callable[[np.ndarray], Tensor],
+    dim: int,
+    device: torch.device,
+    rows_of: list[np.ndarray],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and embeddings of every batch; each rank works on one batch in so many as there are."""
+    for start in range(0, len(batches), ranks.world()):
+        own = start + ranks.rank()
+        idle = own >= len(batches)
+        embedded = torch.zeros(BATCH, dim, device=device) if idle else work(batches[own])
+        together = batches[start : start + ranks.world()]
+        for items, values in zip(together, ranks.gathered(embedded), strict=False):
+            yield _spread(values, items, rows_of)
+
+
+def _batches(items: np.ndarray) -> list[np.ndarray]:
+    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
 
 
 def _fill(items: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Captions tokenised once, and batches in which captions of like length meet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -50,13 +51,31 @@ class Inputs:
 
     pictures: Pictures
     captions: Captions
+    resident: Tensor | None = None
+    """All distinct pictures, uint8 (P, 3, S, S), on a GPU."""
 
     def __len__(self) -> int:
         return len(self.pictures.index)
 
     def pixels(self, rows: np.ndarray) -> Tensor:
         """uint8 (B, 3, S, S) of the given rows."""
-        return torch.from_numpy(self.pictures.pixels[self.pictures.index[rows]])
+        return self.bytes_of(self.pictures.index[rows])
+
+    def bytes_of(self, places: np.ndarray) -> Tensor:
+        """uint8 (B, 3, S, S) of distinct pictures, on the GPU that holds them all, if one does."""
+        if self.resident is None:
+            return torch.from_numpy(self.pictures.pixels[places])
+        return self.resident[torch.from_numpy(places).to(self.resident.device)]
+
+    def moved(self, device: torch.device) -> Self:
+        """These inputs with all pictures on a GPU, if they leave it half of its free memory."""
+        if device.type != "cuda":
+            return self
+        free, _ = torch.cuda.mem_get_info(device)
+        pixels = self.pictures.pixels
+        if pixels.nbytes > free / 2:
+            return self
+        return replace(self, resident=torch.from_numpy(pixels).to(device))
 
     def tokens(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Ids and mask, int64 (B, L), of the given rows."""
@@ -81,12 +100,16 @@ def padded_length(length: int) -> int:
 
 
 def training_batches(
-    rows: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+    rows: np.ndarray,
+    lengths: np.ndarray,
+    batch_size: int,
+    rng: np.random.Generator,
+    least: int = 2,
 ) -> list[np.ndarray]:
     """Shuffle `rows` and cut them into batches of like caption length, in random order.
 
-    `lengths` (N,) is indexed by row. A last batch of one row, which batch normalisation cannot
-    take, joins the batch before it.
+    `lengths` (N,) is indexed by row. A last batch of fewer than `least` rows joins the batch before
+    it: batch normalisation cannot take one row, nor can a rank take none.
     """
     shuffled = rng.permutation(rows)
     bucket = batch_size * BUCKET_BATCHES
@@ -95,7 +118,7 @@ def training_batches(
         part = shuffled[start : start + bucket]
         part = part[np.argsort(lengths[part], kind="stable")]
         batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if len(batches) > 1 and len(batches[-1]) < least:
         last = batches.pop()
         batches[-1] = np.concatenate([batches[-1], last])
     return [batches[place] for place in rng.permutation(len(batches))]

@@ -55,6 +55,7 @@ def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
         config.weights, config.image_weights, config.text_weights, config.text_pooling
     )
     prepared = _prepare(config, run, backbones)
+    prepared = replace(prepared, inputs=prepared.inputs.moved(machine.device))
     made_from = {
         "config": {**to_dict(config), "data": None},
         "fingerprint": prepared.fingerprint(),

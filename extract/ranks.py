@@ -45,6 +45,8 @@ def joined(device: torch.device) -> Iterator[None]:
     if world() == 1:
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield

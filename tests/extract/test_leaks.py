@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from extract import job
+from extract import job, spaces
 from extract.stage import extract
 from features.store import read_features
 
@@ -53,9 +53,11 @@ def planted(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def memoriser(tiny_config, planted):
+@pytest.fixture
+def memoriser(tiny_config, planted, monkeypatch):
     """Settings with which the captions are known by heart."""
+    # The tiny tower's words are random: they have to be learnt.
+    monkeypatch.setattr(spaces, "freeze_words", lambda text: None)
     learning = {"epochs": 3, "batch_size": 16, "lr_text": 3e-3, "precision": "fp32"}
     return replace(tiny_config, data=str(planted), **learning)
 

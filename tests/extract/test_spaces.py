@@ -13,6 +13,7 @@ from extract.backbones import load_backbones
 from extract.columns import RECOGNISE
 from extract.device import choose_machine
 from extract.embed import embed
+from extract.encoders import load_text_encoder
 from extract.groups import plan_space
 from extract.lexical import fit_lexical
 from extract.memes import read_memes
@@ -50,6 +51,13 @@ def splits_a_group(group, parts):
 
 
 # Fine-tuned
+
+
+def test_word_embeddings_stay_as_they_came_and_the_rest_is_trained(backbones, tiny_run):
+    tuned = load_text_encoder(tiny_run / "backbones/space_0/text", "mean").state_dict()
+    for name, before in backbones.text.state_dict().items():
+        if before.ndim > 1:
+            assert torch.equal(tuned[name], before) is ("word_embeddings" in name), name
 
 
 def test_fine_tuned_spaces_come_first_then_those_without_labels(features, tiny_run):
