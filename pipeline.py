@@ -166,6 +166,8 @@ def predict(
     ] = "auto",
 ) -> None:
     """Score new memes with what a run saved; writes id,probability,label."""
+    import numpy as np
+
     from extract.scoring import embed_memes, read_many, read_one
     from heads.scoring import score_memes
     from heads.submission import predictions_csv, write_predictions
@@ -176,8 +178,9 @@ def predict(
     folder = _folder(run)
     backbones = folder / "backbones"
     reading = read_one(image, text) if one else read_many(Path(data), backbones)
-    table = embed_memes(reading, backbones, device, on_bad_rows)
-    scored = table.rows.id, *score_memes(table, folder)
+    tables = embed_memes(reading, backbones, device, on_bad_rows)
+    parts = [(table.rows.id, *score_memes(table, folder)) for table in tables]
+    scored = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     if out:
         print(write_predictions(out, *scored))
     else:

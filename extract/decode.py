@@ -2,7 +2,10 @@
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +20,10 @@ from features.progress import progress
 
 PART = 16
 """Pictures that a thread is given at a time."""
+UNDER_WAY = 64
+"""Parts that are decoded ahead."""
+MOST_BYTES = 4 * 2**30
+"""Pixels held in memory; more are held in a file."""
 GREY = 127
 """Pixel value of the picture that stands in for one that could not be read."""
 
@@ -52,18 +59,35 @@ def decode_pictures(
     a problem known already and gives the grey picture.
     """
     paths = table.rows["image"].tolist()
-    decoded = _decode_files(list(dict.fromkeys(paths)), size, interpolation)
-    distinct = {picture.digest: picture for picture in decoded.values()}
-    place = {digest: position for position, digest in enumerate(distinct)}
-    index = np.array([place[decoded[path].digest] for path in paths], dtype=np.int64)
+    distinct = list(dict.fromkeys(paths))
+    pixels = _room(len(distinct), size)
+    place: dict[str, int] = {}
+    hashes: list[int] = []
+    known: dict[str, tuple[int, str]] = {}
+    for path, picture in zip(distinct, _decode_files(distinct, size, interpolation), strict=True):
+        if picture.digest not in place:
+            place[picture.digest] = len(place)
+            pixels[place[picture.digest]] = picture.pixels
+            hashes.append(picture.hash)
+        known[path] = place[picture.digest], picture.fault
     pictures = Pictures(
-        np.stack([picture.pixels for picture in distinct.values()]),
-        np.array([picture.hash for picture in distinct.values()], dtype=np.uint64),
-        list(distinct),
-        index,
+        pixels[: len(place)],
+        np.array(hashes, dtype=np.uint64),
+        list(place),
+        np.array([known[path][0] for path in paths], dtype=np.int64),
     )
-    faulty = [(row, decoded[path].fault) for row, path in enumerate(paths) if decoded[path].fault]
+    faulty = [(row, known[path][1]) for row, path in enumerate(paths) if known[path][1]]
     return pictures, [_unreadable(table, row, fault) for row, fault in faulty]
+
+
+def _room(count: int, size: int) -> np.ndarray:
+    """uint8 (count, 3, size, size): in memory, or if that is too much, in a file without a name in
+    the folder for temporary files, of which the system keeps in memory what it has room for."""
+    shape = (count, 3, size, size)
+    if count * 3 * size**2 <= MOST_BYTES:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def open_picture(source: Path | BytesIO) -> Image.Image:
@@ -99,23 +123,27 @@ def perceptual_hash(picture: Image.Image) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _decode_files(paths: list[str], size: int, interpolation: str) -> dict[str, _Decoded]:
+def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[_Decoded]:
     """In threads: large pictures decode side by side. Small ones come many at a time, as handing
     each to a thread would take longer than to decode it."""
 
     def decode_all(part: list[str]) -> list[_Decoded]:
         return [_decode(path, size, interpolation) for path in part]
 
-    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
-    decoded: list[_Decoded] = []
+    # A few parts for each thread are under way, and the pictures of no more are held.
+    waiting = deque[Future[list[_Decoded]]]()
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress("decode", len(paths), "pictures") as advance,
     ):
-        for results in pool.map(decode_all, parts):
-            decoded += results
-            advance(len(results))
-    return dict(zip(paths, decoded, strict=True))
+        for start in range(0, len(paths), PART):
+            waiting.append(pool.submit(decode_all, paths[start : start + PART]))
+            if len(waiting) > UNDER_WAY:
+                results = waiting.popleft().result()
+                yield from results
+                advance(len(results))
+        for part in waiting:
+            yield from part.result()
 
 
 def _decode(path: str, size: int, interpolation: str) -> _Decoded:

@@ -67,6 +67,20 @@ class Inputs:
             return torch.from_numpy(self.pictures.pixels[places])
         return self.resident[torch.from_numpy(places).to(self.resident.device)]
 
+    def part(self, rows: slice) -> Self:
+        """The inputs of some rows, with the pictures and captions of no others."""
+        pictures, captions = self.pictures, self.captions
+        shown, places = np.unique(pictures.index[rows], return_inverse=True)
+        said, words = np.unique(captions.index[rows], return_inverse=True)
+        digests = [pictures.digests[place] for place in shown]
+        tokens = [captions.tokens[place] for place in said]
+        return replace(
+            self,
+            pictures=Pictures(pictures.pixels[shown], pictures.hashes[shown], digests, places),
+            captions=replace(captions, tokens=tokens, index=words),
+            resident=None,
+        )
+
     def moved(self, device: torch.device) -> Self:
         """These inputs with all pictures on a GPU, if they leave it half of its free memory."""
         if device.type != "cuda":

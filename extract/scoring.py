@@ -1,5 +1,6 @@
 """New memes -> embeddings in every space of a run, without the training data."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from extract.columns import Columns
 from extract.device import Machine, choose_machine
 from extract.embed import embed
 from extract.encoders import load_image_encoder, load_text_encoder
-from extract.lexical import load_lexical
+from extract.inputs import Inputs
+from extract.lexical import Lexical, load_lexical
 from extract.memes import Reading, read_unlabelled
 from extract.model import JointModel
 from extract.prepare import Prepared, prepare
@@ -20,6 +22,9 @@ from extract.table import MemeTable, Problem
 from features.errors import UserError
 from features.progress import say
 from features.table import FeatureTable, Rows, Space
+
+AT_ONCE = 8192
+"""Memes embedded before they are scored."""
 
 
 def read_one(image: Path, caption: str) -> Reading:
@@ -48,26 +53,40 @@ def read_many(data: Path, backbones: Path) -> Reading:
     return read_unlabelled(data, Columns(**columns))
 
 
-def embed_memes(reading: Reading, backbones: Path, device: str, on_bad_rows: str) -> FeatureTable:
+def embed_memes(
+    reading: Reading, backbones: Path, device: str, on_bad_rows: str
+) -> Iterator[FeatureTable]:
     """Embed what was read in each space of the folder `backbones`, as `extract` embedded its rows.
 
-    Raises UserError for bad rows (unless blanked), missing backbones or a device that is not there.
+    Yields AT_ONCE rows after another, so that memory does not grow with their number. Raises
+    UserError for bad rows (unless blanked), missing backbones or a device that is not there.
     """
     folders = _spaces(backbones)
     checkpoint = read_checkpoint(folders[0])
     machine = _machine(device, checkpoint.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
     prepared = _prepare(reading, folders[0], checkpoint, on_bad_rows)
-    spaces: dict[str, Space] = {}
-    for folder in folders:
-        if folder.name == LEXICAL:
-            text = load_lexical(folder).embed(prepared.captions())
-            arrays = {"image": spaces[PRETRAINED].image, "text": text}
-        else:
-            model = load_model(folder, read_checkpoint(folder), machine)
-            arrays = _embed(model, prepared)
-        spaces[folder.name] = _space(folder.name, arrays)
-    return FeatureTable(_rows(prepared), list(spaces.values()), {"stamp": checkpoint.stamp})
+    loaded = [_load(folder, machine) for folder in folders]
+    rows, captions = _rows(prepared), prepared.captions()
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, min(start + AT_ONCE, len(rows)))
+        inputs = prepared.inputs.part(part).moved(machine.device)
+        spaces: dict[str, Space] = {}
+        for folder, model in zip(folders, loaded, strict=True):
+            if isinstance(model, Lexical):
+                image = spaces[PRETRAINED].image
+                arrays = {"image": image, "text": model.embed(captions[part])}
+            else:
+                arrays = _embed(model, inputs)
+            spaces[folder.name] = _space(folder.name, arrays)
+        some = Rows(**{name: values[part] for name, values in vars(rows).items()})
+        yield FeatureTable(some, list(spaces.values()), {"stamp": checkpoint.stamp})
+
+
+def _load(folder: Path, machine: Machine) -> JointModel | Lexical:
+    if folder.name == LEXICAL:
+        return load_lexical(folder)
+    return load_model(folder, read_checkpoint(folder), machine)
 
 
 def _spaces(backbones: Path) -> list[Path]:
@@ -93,8 +112,8 @@ def _prepare(reading: Reading, folder: Path, checkpoint: Checkpoint, on_bad_rows
     return prepare(reading, size, image.interpolation, limit, text, on_bad_rows)
 
 
-def _embed(model: JointModel, prepared: Prepared) -> dict[str, np.ndarray]:
-    count = len(prepared.table)
+def _embed(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
+    count = len(inputs)
     arrays = {
         "image": np.empty((count, model.image.dim), np.float32),
         "text": np.empty((count, model.text.dim), np.float32),
@@ -105,7 +124,7 @@ def _embed(model: JointModel, prepared: Prepared) -> dict[str, np.ndarray]:
     def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
         arrays[name][rows] = values
 
-    embed(model, prepared.inputs, write, lambda name, rows: arrays[name][rows])
+    embed(model, inputs, write, lambda name, rows: arrays[name][rows])
     return arrays
 
 

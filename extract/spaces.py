@@ -29,7 +29,7 @@ from extract.model import JointModel
 from features.errors import UserError
 from features.files import replacing_folder
 from features.progress import say
-from features.store import read_image, writing_space
+from features.store import copy_image, read_image_width, writing_space
 
 PRETRAINED, LEXICAL = "pretrained", "lexical"
 PRETRAINED_SIZE = 192
@@ -137,13 +137,12 @@ def _lexical(job: Job, lexical: Lexical, folder: Path | None) -> None:
     """What the captions' letters say, beside the pretrained image embedding."""
     if folder is None:
         return
-    image = read_image(job.folder / PRETRAINED / EMBEDDINGS)
+    source = job.folder / PRETRAINED / EMBEDDINGS
     about = {"image": job.backbones.image_origin, "text": {"name": "character n-grams"}}
-    dims = image.shape[1], lexical.dim
+    dims = read_image_width(source), lexical.dim
     with writing_space(folder / EMBEDDINGS, len(job.rows), *dims, joint=False) as space:
-        every = np.arange(len(job.rows))
-        space.write("image", every, image)
-        space.write("text", every, lexical.embed(job.prepared.captions()))
+        copy_image(source, space)
+        space.write("text", np.arange(len(job.rows)), lexical.embed(job.prepared.captions()))
         space.describe(about)
     save_lexical(lexical, folder)
 

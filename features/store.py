@@ -64,10 +64,19 @@ def writing_space(
         yield SpaceWriter(file)
 
 
-def read_image(path: Path) -> np.ndarray:
-    """The image embeddings of a file that `writing_space` wrote: float32 (N, image dim)."""
+def copy_image(path: Path, space: SpaceWriter) -> None:
+    """Give a space the image embeddings of a file that `writing_space` wrote, block by block."""
     with h5py.File(path, "r") as file:
-        return file["image"][:]
+        count = len(file["image"])
+        for start in range(0, count, BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, count))
+            space.write("image", np.arange(rows.start, rows.stop), file["image"][rows])
+
+
+def read_image_width(path: Path) -> int:
+    """Columns of the image embeddings of a file that `writing_space` wrote."""
+    with h5py.File(path, "r") as file:
+        return file["image"].shape[1]
 
 
 def join_spaces(

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
+from extract import decode
 from extract.decode import GREY, decode_pictures, open_picture, perceptual_hash, to_pixels
 from extract.encoders import ImageEncoder
 
@@ -207,3 +208,27 @@ def test_pictures_that_look_alike_differ_in_few_bits_and_others_in_many():
     one, same, other = (perceptual_hash(p) for p in (noise(1), noise(1, size=97), noise(2)))
     assert (one ^ same).bit_count() <= 4
     assert (one ^ other).bit_count() >= 16
+
+
+def test_pictures_too_many_for_memory_lie_in_a_file_and_are_the_same(
+    make_table, tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(60)]
+    for number, path in enumerate(paths):
+        colours = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        # Every third is a copy of the first.
+        (Image.new("RGB", (8, 8)) if number % 3 == 0 else Image.fromarray(colours)).save(path)
+    table = make_table([*paths, paths[1]])
+    held, _ = decode_pictures(table, 32, "bicubic")
+    monkeypatch.setattr(decode, "MOST_BYTES", 1000)
+    monkeypatch.setattr(decode, "UNDER_WAY", 1)
+    filed, problems = decode_pictures(table, 32, "bicubic")
+    assert isinstance(filed.pixels, np.memmap)
+    assert not isinstance(held.pixels, np.memmap)
+    assert problems == []
+    assert len(filed.pixels) == len(filed.digests) == len(filed.hashes) == 41
+    np.testing.assert_array_equal(filed.pixels, held.pixels)
+    np.testing.assert_array_equal(filed.index, held.index)
+    assert filed.digests == held.digests
+    assert filed.index[60] == filed.index[1]

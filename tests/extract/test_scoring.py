@@ -21,7 +21,8 @@ def stored(tiny_run):
 
 
 def score(run, reading, on_bad_rows="stop"):
-    return embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
+    [table] = embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
+    return table
 
 
 def same_bits(scored, stored, rows):
@@ -42,6 +43,18 @@ def test_the_test_table_gives_the_rows_of_features_h5_bit_for_bit(tiny_run, tiny
     test = stored.rows.split == "test"
     assert scored.rows.id.tolist() == stored.rows.id[test].tolist()
     same_bits(scored, stored, test)
+
+
+def test_a_table_that_comes_in_parts_has_the_same_bits(tiny_run, tiny_sample, stored, monkeypatch):
+    monkeypatch.setattr("extract.scoring.AT_ONCE", 20)
+    reading = read_unlabelled(tiny_sample / "test.csv")
+    tables = list(embed_memes(reading, tiny_run / "backbones", "cpu", "stop"))
+    assert [len(table) for table in tables] == [20, 20, 8]
+    first = np.flatnonzero(stored.rows.split == "test")[0]
+    for start, table in zip((0, 20, 40), tables, strict=True):
+        rows = np.arange(len(table)) + first + start
+        assert table.rows.id.tolist() == stored.rows.id[rows].tolist()
+        same_bits(table, stored, rows)
 
 
 def test_one_meme_alone_has_the_same_bits_too(tiny_run, tiny_sample, stored):

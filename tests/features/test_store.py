@@ -6,11 +6,12 @@ import pytest
 
 from features.errors import UserError
 from features.store import (
+    copy_image,
     join_spaces,
     read_attributes,
     read_blocks,
     read_features,
-    read_image,
+    read_image_width,
     read_space_names,
     writing_space,
 )
@@ -153,10 +154,15 @@ def test_a_space_can_be_read_block_by_block_without_the_others(path, monkeypatch
         list(read_blocks(path, "space_0"))
 
 
-def test_the_pictures_of_a_space_can_be_read_before_it_is_joined(path):
-    found = read_image(fill_space(path))
-    np.testing.assert_array_equal(found, make_values((3, 2))["image"])
-    assert found.dtype == np.float32
+def test_a_space_can_take_the_pictures_of_another(path, tmp_path, monkeypatch):
+    monkeypatch.setattr("features.store.BLOCK_ROWS", 5)
+    source, target = fill_space(path), tmp_path / "other.h5"
+    assert read_image_width(source) == 3
+    with writing_space(target, COUNT, 3, 1, joint=False) as space:
+        copy_image(source, space)
+        np.testing.assert_array_equal(
+            space.read("image", slice(0, COUNT)), make_values((3, 2))["image"]
+        )
 
 
 @pytest.mark.parametrize("name", ["image", "text", "joint_logit"])
