@@ -13,6 +13,7 @@ import typer
 from extract.config import ExtractConfig
 from features.errors import UserError
 from features.flags import with_settings
+from features.lock import locked
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
@@ -49,10 +50,11 @@ def extract(
     force: Force = False,
 ) -> None:
     """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
-    folder = _folder(run)
+    name = _folder(run)
     from extract.stage import extract as run_stage
 
-    _print_once(run_stage(config, folder, force, only_folds))
+    with locked(name) as folder:
+        _print_once(run_stage(config, folder, force, only_folds))
 
 
 @app.command()
@@ -71,7 +73,8 @@ def merge(
     """Join the folds that extract --only-folds made in other runs to runs/NAME/features.h5."""
     from extract.merge import merge as run_merge
 
-    print(run_merge(_folder(run), [_folder(part) for part in parts], data, force))
+    with locked(_folder(run)) as folder:
+        print(run_merge(folder, [_folder(part) for part in parts], data, force))
 
 
 @app.command()
@@ -80,7 +83,8 @@ def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
     """Stage two: fit fusion heads on features.h5 and tune each one's threshold."""
     from heads.stage import fit_heads as run_stage
 
-    print(run_stage(config, _folder(run)))
+    with locked(_folder(run)) as folder:
+        print(run_stage(config, folder))
 
 
 @app.command()
@@ -90,8 +94,9 @@ def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
     from heads.report.build import write_report
     from heads.stage import submit as run_stage
 
-    print(run_stage(config, _folder(run)))
-    print(write_report(_folder(run)))
+    with locked(_folder(run)) as folder:
+        print(run_stage(config, folder))
+        print(write_report(folder))
 
 
 @app.command()
@@ -110,10 +115,11 @@ def run(
     from heads.stage import fit_heads as run_fit
     from heads.stage import submit as run_submit
 
-    print(run_extract(extraction, _folder(run), force))
-    print(run_fit(fit, _folder(run), show=False))
-    print(run_submit(submission, _folder(run)))
-    print(write_report(_folder(run)))
+    with locked(_folder(run)) as folder:
+        print(run_extract(extraction, folder, force))
+        print(run_fit(fit, folder, show=False))
+        print(run_submit(submission, folder))
+        print(write_report(folder))
 
 
 @app.command()
@@ -121,7 +127,8 @@ def report(*, run: RunName = "default") -> None:
     """Write runs/NAME/report.html and report.md anew, from what the run has now."""
     from heads.report.build import write_report
 
-    print(write_report(_folder(run)))
+    with locked(_folder(run)) as folder:
+        print(write_report(folder))
 
 
 @app.command()
@@ -135,8 +142,9 @@ def check(
     """Look for leaks, unused modalities, a submission gone wrong; exit code 1 if a check fails."""
     from heads.check.stage import check_run
 
-    if not check_run(_folder(run), solution):
-        raise typer.Exit(1)
+    with locked(_folder(run)) as folder:
+        if not check_run(folder, solution):
+            raise typer.Exit(1)
 
 
 @app.command()

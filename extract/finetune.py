@@ -46,15 +46,13 @@ def finetune(
     Returns one dict an epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or 1).
     """
     targets = torch.from_numpy(label.astype(np.float32)).to(model.machine.device)
-    optimizer = AdamW(
-        _parameter_groups(model, config), weight_decay=config.weight_decay, fused=True
-    )
+    optimizer = AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
     scaler = torch.amp.GradScaler(
         model.machine.device.type, enabled=model.machine.scales_gradients()
     )
     plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0)
     trained = _on_all_ranks(model)
-    average = AveragedModel(model, multi_avg_fn=_moving_average, use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True)
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     for epoch, batches in enumerate(_epochs(inputs, plan, config, seed), start=1):
@@ -124,13 +122,13 @@ def _epochs(
         yield training_batches(rows, lengths, config.batch_size, rng, max(2, ranks.world()))
 
 
-def _moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+def moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
     """Exponential moving average whose window grows with the steps made, up to AVERAGE_DECAY's."""
     decay = min(AVERAGE_DECAY, (1 + steps.item()) / (10 + steps.item()))
     get_ema_multi_avg_fn(decay)(average, current, steps)
 
 
-def _parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
+def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
     """A learning rate for each part; no weight decay on biases and normalisation weights."""
     groups = []
     for part, rate in (

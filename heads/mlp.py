@@ -15,6 +15,8 @@ from heads.base import Head
 
 HIDDEN = 64
 BATCH = 128
+MOST_STEPS = 64
+"""Steps of an epoch; of many rows, each step takes more."""
 RATE = 3e-3
 
 
@@ -61,14 +63,15 @@ class MlpHead(Head):
         return head
 
     def _train(self, X: Tensor, y: Tensor, generator: torch.Generator) -> None:
-        steps = self.epochs * -(-len(X) // BATCH)
+        batch = max(BATCH, -(-len(X) // MOST_STEPS))
+        steps = self.epochs * -(-len(X) // batch)
         parameters = self.module_.parameters()
         optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.1, fused=True)
         self.module_.train()
         step = 0
         for _ in range(self.epochs):
             order = torch.randperm(len(X), generator=generator)
-            for rows, labels in zip(X[order].split(BATCH), y[order].split(BATCH), strict=True):
+            for rows, labels in zip(X[order].split(batch), y[order].split(batch), strict=True):
                 optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
                 loss = binary_cross_entropy_with_logits(self.module_(rows)[:, 0], labels)
                 optimizer.zero_grad(set_to_none=True)

@@ -126,7 +126,7 @@ def test_training_stops_after_patience_epochs_without_a_better_one(train, mislea
 def test_the_average_begins_at_the_first_steps_and_widens_to_its_window():
     values = np.random.default_rng(0).normal(size=600)
     layer = nn.Linear(1, 1, bias=False)
-    average = AveragedModel(layer, multi_avg_fn=module._moving_average)
+    average = AveragedModel(layer, multi_avg_fn=module.moving_average)
     for value in values:
         nn.init.constant_(layer.weight, value)
         average.update_parameters(layer)
@@ -173,7 +173,7 @@ def test_every_part_has_its_own_learning_rate(train, toy_model, part):
 
 
 def test_weight_decay_spares_biases_and_normalisation(toy_model):
-    groups = module._parameter_groups(toy_model, CONFIG)
+    groups = module.parameter_groups(toy_model, CONFIG)
     owned = [value for group in groups for value in group["params"]]
     assert {id(value) for value in owned} == {id(value) for value in toy_model.parameters()}
     assert len(owned) == len(list(toy_model.parameters()))

@@ -1,0 +1,57 @@
+"""One command at a time on a run."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from features.errors import UserError
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[Path]:
+    """Hold the run's lock, and yield its folder.
+
+    Raises UserError, which names the holder, if another process has it.
+
+    The lock is the system's and ends with its process, however that ends. It lies beside the run's
+    folder, which need not exist. Of processes that torchrun started, the first holds it for all.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield run
+        return
+    run.parent.mkdir(parents=True, exist_ok=True)
+    path = run.with_name(f".{run.name}.lock")
+    holder = path.with_suffix(".holder")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"{run} is in use by {_read(holder)}. Wait until it has ended, or name another --run."
+        ) from error
+    try:
+        holder.write_text(json.dumps(_describe()), encoding="utf-8")
+        yield run
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _describe() -> dict[str, str | int]:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return {"process": os.getpid(), "command": command, "since": time.strftime("%F %T")}
+
+
+def _read(holder: Path) -> str:
+    """What the holder wrote of itself; it may not have got to it yet."""
+    try:
+        about = json.loads(holder.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "another process, which has only just begun"
+    return f'process {about["process"]} ("{about["command"]}", since {about["since"]})'
