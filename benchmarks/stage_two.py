@@ -100,6 +100,8 @@ def write_run(run: Path, count: int, folds: int) -> None:
             space.describe({"name": name})
     attributes = {"stamp": "x", "config": {"seed": 0}, "id_column": "id", "label_column": "label"}
     join_spaces(run / "features.h5", rows, attributes, spaces)
+    for path in spaces.values():
+        path.unlink()
 
 
 def reading(run: Path, rounds: int = 5) -> float:

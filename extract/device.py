@@ -18,7 +18,10 @@ class Machine:
 
     device: torch.device
     image_dtype: torch.dtype
+    """While gradients are computed."""
     text_dtype: torch.dtype
+    embedding_dtype: torch.dtype
+    """Of the image tower, while none are."""
 
     def scales_gradients(self) -> bool:
         """float16 gradients underflow without a GradScaler; bfloat16 ones do not."""
@@ -28,14 +31,16 @@ class Machine:
         """One line for the log."""
         names = {dtype: name for name, dtype in DTYPES.items()}
         image, text = names[self.image_dtype], names[self.text_dtype]
+        if self.embedding_dtype != self.image_dtype:
+            image += f" (embedding {names[self.embedding_dtype]})"
         return f"{self.device}, image tower {image}, text tower {text}"
 
 
 def choose_machine(device: str, precision: str) -> Machine:
     """Resolve `auto`. Raises UserError for a device that is not there or a precision it lacks.
 
-    On a CPU, bf16 pays for the text tower where the chip has bf16 dot products, and does not for
-    the image tower, whose convolution backward is slower in bf16 than in fp32.
+    On a CPU, bf16 pays where the chip has bf16 dot products, but for training the image tower,
+    whose convolution backward is slower in bf16 than in fp32.
     """
     chosen = _device(device)
     if chosen.type == "cuda":
@@ -44,17 +49,17 @@ def choose_machine(device: str, precision: str) -> Machine:
     if precision != "auto":
         if precision == "fp16" and chosen.type == "cpu":
             raise UserError("--precision fp16 needs a GPU. On a CPU, allowed: auto, fp32, bf16")
-        return Machine(chosen, DTYPES[precision], DTYPES[precision])
+        return Machine(chosen, *[DTYPES[precision]] * 3)
     if chosen.type == "cuda":
         dtype = (
             torch.bfloat16
             if torch.cuda.is_bf16_supported(including_emulation=False)
             else torch.float16
         )
-        return Machine(chosen, dtype, dtype)
+        return Machine(chosen, dtype, dtype, dtype)
     if chosen.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return Machine(chosen, torch.float32, torch.bfloat16)
-    return Machine(chosen, torch.float32, torch.float32)
+        return Machine(chosen, torch.float32, torch.bfloat16, torch.bfloat16)
+    return Machine(chosen, *[torch.float32] * 3)
 
 
 def _device(name: str) -> torch.device:

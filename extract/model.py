@@ -23,7 +23,9 @@ class JointModel(nn.Module):
 
     def embed_image(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, S, S) -> float32 (B, image.dim)."""
-        with self._autocast(self.machine.image_dtype):
+        machine = self.machine
+        dtype = machine.image_dtype if torch.is_grad_enabled() else machine.embedding_dtype
+        with self._autocast(dtype):
             return self.image(pixels.to(self.machine.device, non_blocking=True)).float()
 
     def embed_text(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from extract.inputs import Captions, Inputs
 from extract.model import JointModel
 from extract.table import MemeTable
 
-FP32 = Machine(torch.device("cpu"), torch.float32, torch.float32)
+FP32 = Machine(torch.device("cpu"), *[torch.float32] * 3)
 
 
 class ToyImage(nn.Module):

@@ -42,18 +42,18 @@ def test_fp16_on_a_cpu_is_refused_with_what_is_allowed():
 @pytest.mark.parametrize(("chip", "text"), [(True, BF16), (False, FP32)])
 def test_auto_on_a_cpu_gives_bf16_to_the_text_tower_alone(monkeypatch, chip, text):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: chip)
-    assert choose_machine("cpu", "auto") == Machine(CPU, FP32, text)
+    assert choose_machine("cpu", "auto") == Machine(CPU, FP32, text, text)
 
 
 @pytest.mark.parametrize(("chip", "dtype"), [(True, BF16), (False, FP16)])
 def test_auto_takes_the_gpu_and_what_it_can(gpu, monkeypatch, chip, dtype):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: chip)
-    assert choose_machine("auto", "auto") == Machine(CUDA, dtype, dtype)
+    assert choose_machine("auto", "auto") == Machine(CUDA, dtype, dtype, dtype)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", FP32), ("bf16", BF16)])
 def test_a_precision_asked_for_holds_for_both_towers(precision, dtype):
-    assert choose_machine("cpu", precision) == Machine(CPU, dtype, dtype)
+    assert choose_machine("cpu", precision) == Machine(CPU, dtype, dtype, dtype)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,10 @@ def test_a_precision_asked_for_holds_for_both_towers(precision, dtype):
     [(FP32, FP32, False), (BF16, BF16, False), (FP16, FP16, True), (FP32, FP16, True)],
 )
 def test_only_fp16_gradients_are_scaled(image, text, scales):
-    assert Machine(CPU, image, text).scales_gradients() is scales
+    assert Machine(CPU, image, text, image).scales_gradients() is scales
 
 
 def test_the_log_line_names_both_towers():
-    assert Machine(CPU, FP32, BF16).describe() == "cpu, image tower fp32, text tower bf16"
+    assert Machine(CPU, FP32, BF16, FP32).describe() == "cpu, image tower fp32, text tower bf16"
+    mixed = "cpu, image tower fp32 (embedding bf16), text tower bf16"
+    assert Machine(CPU, FP32, BF16, BF16).describe() == mixed

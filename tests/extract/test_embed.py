@@ -39,7 +39,9 @@ def model(request, make_image_encoder, make_text_encoder):
         if kind == "tiny"
         else (load_bundled_image(), load_bundled_text("mean"))
     )
-    dtypes = {"fp32": (FP32, FP32), "bf16": (BF16, BF16), "auto": (FP32, BF16)}[precision]
+    dtypes = {"fp32": (FP32, FP32, FP32), "bf16": (BF16, BF16, BF16), "auto": (FP32, BF16, BF16)}[
+        precision
+    ]
     fusion = FUSIONS["interaction"](image.dim, text.dim)
     return JointModel(image, text, fusion, Machine(torch.device("cpu"), *dtypes))
 

@@ -216,7 +216,7 @@ def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
         toy_model.image,
         toy_model.text,
         toy_model.fusion,
-        Machine(torch.device("cpu"), dtype, dtype),
+        Machine(torch.device("cpu"), dtype, dtype, dtype),
     )
     history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG, seed=0)
     assert made[0].is_enabled() is enabled

@@ -15,7 +15,7 @@ def make_model(make_image_encoder, make_text_encoder):
     def make(image_dtype=torch.float32, text_dtype=torch.float32):
         torch.manual_seed(0)
         image, text = make_image_encoder(), make_text_encoder()
-        machine = Machine(CPU, image_dtype, text_dtype)
+        machine = Machine(CPU, image_dtype, text_dtype, image_dtype)
         return JointModel(image, text, FUSIONS["interaction"](image.dim, text.dim), machine)
 
     return make
@@ -43,6 +43,20 @@ def test_each_tower_computes_in_its_own_precision(make_model, memes):
     pixels, ids, mask = memes
     assert torch.equal(mixed.embed_image(pixels), exact.embed_image(pixels))
     assert not torch.equal(mixed.embed_text(ids, mask), exact.embed_text(ids, mask))
+
+
+def test_without_gradients_the_image_tower_has_a_precision_of_its_own(make_model, memes):
+    mixed, exact = make_model(), make_model()
+    mixed.machine = Machine(CPU, torch.float32, torch.float32, torch.bfloat16)
+    found = []
+    for model in (mixed.eval(), exact.eval()):
+        with torch.inference_mode():
+            embedded = model.embed_image(memes[0])
+        found.append((model.embed_image(memes[0]), embedded))
+    (trained, embedded), (expected, _) = found
+    assert torch.equal(trained, expected)
+    assert not torch.equal(embedded, expected)
+    assert torch.allclose(embedded, expected, atol=0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -152,7 +152,7 @@ def test_the_pretrained_image_tower_looks_at_enlarged_pictures(features, backbon
         wanted = image.backbone(interpolate(normal, size=48, mode="bicubic", antialias=True))
         small = image.backbone(normal)
     found = named(features, "pretrained").image[rows]
-    assert np.abs(found - wanted.numpy()).max() < 0.01 * np.abs(found).max()
+    assert np.abs(found - wanted.numpy()).max() < 0.03 * np.abs(found).max()
     assert np.abs(found - small.numpy()).max() > 0.1 * np.abs(found).max()
 
 
