@@ -53,7 +53,7 @@ def extract(
     name = _folder(run)
     from extract.stage import extract as run_stage
 
-    with locked(name) as folder:
+    with locked(name, ranks=True) as folder:
         _print_once(run_stage(config, folder, force, only_folds))
 
 

@@ -14,14 +14,17 @@ from features.errors import UserError
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[Path]:
+def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
     """Hold the run's lock, and yield its folder.
 
-    Raises UserError, which names the holder, if another process has it.
+    Raises UserError, which names the holder, if another process has it; also if torchrun started
+    several processes of a command that does not share out its work over `ranks`.
 
     The lock is the system's and ends with its process, however that ends. It lies beside the run's
     folder, which need not exist. Of processes that torchrun started, the first holds it for all.
     """
+    if not ranks and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("torchrun: of all commands, only extract works in several processes")
     if os.environ.get("RANK", "0") != "0":
         yield run
         return

@@ -72,6 +72,13 @@ def test_the_lock_is_given_back_after_an_error_and_the_run_is_not_touched(tmp_pa
 
 def test_other_ranks_of_one_command_need_no_lock(hold, tmp_path, monkeypatch):
     hold()
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    with locked(tmp_path / "runs/r") as folder:
+    with locked(tmp_path / "runs/r", ranks=True) as folder:
         assert folder == tmp_path / "runs/r"
+
+
+def test_a_command_for_one_process_refuses_to_be_started_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="only extract works"), locked(tmp_path / "runs/r"):
+        pytest.fail("two processes would write one file")
