@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,15 @@ class Job:
     backbones: Backbones
     """As downloaded: only copies of them are trained."""
     prepared: Prepared
-    rows: Rows
     made_from: dict[str, Any]
     """Settings, fingerprint of the data, revisions of the weights: equal ones, equal features."""
     run: Path
+
+    @cached_property
+    def rows(self) -> Rows:
+        """What is known of each meme. Near-duplicates are looked for when this is first asked for:
+        of a large table, that takes minutes, which a run that is up to date need not spend."""
+        return _rows(self.prepared, self.config)
 
     @property
     def stamp(self) -> str:
@@ -47,9 +53,9 @@ class Job:
 
 
 def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
-    """Load the weights, read the data and group it; nothing is written but the sample.
+    """Load the weights and read the data; nothing is written but the sample.
 
-    Raises UserError for bad data or settings, also for folds that cannot be left out.
+    Raises UserError for bad data or settings.
     """
     backbones = load_backbones(
         config.weights, config.image_weights, config.text_weights, config.text_pooling
@@ -61,7 +67,7 @@ def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
         "fingerprint": prepared.fingerprint(),
         "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
     }
-    return Job(config, machine, backbones, prepared, _rows(prepared, config), made_from, run)
+    return Job(config, machine, backbones, prepared, made_from, run)
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
