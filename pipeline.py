@@ -3,7 +3,6 @@
 Each command imports what it needs when it runs, so that --help is instant.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from extract.config import ExtractConfig
 from features.errors import UserError
 from features.flags import with_settings
 from features.lock import locked
+from features.processes import first
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
@@ -54,7 +54,9 @@ def extract(
     from extract.stage import extract as run_stage
 
     with locked(name, ranks=True) as folder:
-        _print_once(run_stage(config, folder, force, only_folds))
+        made = run_stage(config, folder, force, only_folds)
+    if first():
+        print(made)
 
 
 @app.command()
@@ -212,12 +214,6 @@ def _folder(name: str) -> Path:
     if Path(name).name != name or name in ("", ".", ".."):
         raise UserError(f'--run: found "{name}", allowed: a name; the run\'s folder is runs/NAME')
     return RUNS / name
-
-
-def _print_once(result: Path) -> None:
-    """Of processes that torchrun started, the first one speaks for all."""
-    if os.environ.get("RANK", "0") == "0":
-        print(result)
 
 
 def main() -> int:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from extract.ranks import local_rank
 from features.errors import UserError
+from features.processes import local_rank
 
 CPU = torch.device("cpu")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

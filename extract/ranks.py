@@ -3,7 +3,6 @@
 Every rank reads the same data and holds the same weights. The first one writes all files.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,30 +12,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from features.processes import first, rank, world
+
+__all__ = ["agreed", "first", "gathered", "joined", "rank", "summed", "wait", "world"]
+
 Value = TypeVar("Value")
 
 PATIENCE = timedelta(hours=2)
 """How long a rank waits for the others: one may write gigabytes meanwhile."""
-
-
-def rank() -> int:
-    """Number of this process, from 0."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def world() -> int:
-    """How many processes there are."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def local_rank() -> int:
-    """Number of this process on its machine, which is also that of its GPU."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
-def first() -> bool:
-    """Whether this is the process that writes."""
-    return rank() == 0
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from features.errors import UserError
+from features.processes import first, world
 
 
 @contextmanager
@@ -23,9 +24,9 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
     The lock is the system's and ends with its process, however that ends. It lies beside the run's
     folder, which need not exist. Of processes that torchrun started, the first holds it for all.
     """
-    if not ranks and os.environ.get("WORLD_SIZE", "1") != "1":
+    if not ranks and world() > 1:
         raise UserError("torchrun: of all commands, only extract works in several processes")
-    if os.environ.get("RANK", "0") != "0":
+    if not first():
         yield run
         return
     run.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Progress of long work, on stderr: a bar on a terminal, plain lines when piped."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +8,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from features.processes import first
+
 PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines."""
 
 
 def say(message: str) -> None:
     """One line on stderr. Of processes that torchrun started, the first one speaks for all."""
-    if os.environ.get("RANK", "0") == "0":
+    if first():
         print(message, file=sys.stderr, flush=True)
 
 

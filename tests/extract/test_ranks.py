@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from extract.encoders import load_text_encoder, save_text_encoder
 from extract.stage import extract
 from extract.sync_norm import share_statistics
 from features.store import read_features
@@ -33,14 +34,12 @@ run = Path({run!r})
 
 
 @pytest.fixture(scope="module")
-def config(tiny_config, tmp_path_factory, make_text_encoder):
+def config(tiny_config, tmp_path_factory):
     """Without dropout, whose masks are each rank's own.
 
     The picture tower hardly learns: some of its biases have no gradient but rounding errors, which
     AdamW would take for steps of full length. That all gradients agree is tested by themselves.
     """
-    from extract.encoders import load_text_encoder, save_text_encoder
-
     text = load_text_encoder(Path(tiny_config.text_weights), "mean")
     for name in ("dropout", "attention_dropout"):
         setattr(text.backbone.config, name, 0.0)
