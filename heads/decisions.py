@@ -44,17 +44,22 @@ def count_decisions(y: np.ndarray, decision: np.ndarray, weights: np.ndarray) ->
 
 
 def count_above(
-    y: np.ndarray, probability: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
-) -> Counts:
-    """Counts of deciding for what exceeds each of `thresholds` (T,): (R, T).
+    y: np.ndarray, probability: np.ndarray, thresholds: np.ndarray
+) -> Callable[[np.ndarray], Counts]:
+    """Counts of deciding for what exceeds each of `thresholds` (T,): of weights (R, N), (R, T).
 
-    Labels and probabilities are (N,), weights (R, N). One cumulative sum serves all thresholds.
+    Labels and probabilities are (N,), and sorted once for all weights; one cumulative sum serves
+    all thresholds.
     """
     order = np.argsort(probability, kind="stable")
     below = np.searchsorted(probability[order], thresholds, side="right")
-    ordered = np.pad(weights[:, order], [(0, 0), (1, 0)])
     positive = np.r_[0.0, y[order]]
-    passed = [(ordered * of_class).cumsum(axis=1) for of_class in (positive, 1 - positive)]
-    fn, tn = (sums[:, below] for sums in passed)
-    tp, fp = (sums[:, -1:] - left for sums, left in zip(passed, (fn, tn), strict=True))
-    return tp, fp, fn, tn
+
+    def count(weights: np.ndarray) -> Counts:
+        ordered = np.pad(weights[:, order], [(0, 0), (1, 0)])
+        passed = [(ordered * of_class).cumsum(axis=1) for of_class in (positive, 1 - positive)]
+        fn, tn = (sums[:, below] for sums in passed)
+        tp, fp = (sums[:, -1:] - left for sums, left in zip(passed, (fn, tn), strict=True))
+        return tp, fp, fn, tn
+
+    return count

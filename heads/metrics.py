@@ -1,13 +1,12 @@
 """Figures with their intervals, resampled by group of near-duplicates."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 
 from heads.decisions import METRICS, Counts, count_decisions
 from heads.losses import losses
-from heads.ranking import auroc, average_precision
+from heads.ranking import Figure, auroc, average_precision
 
 RESAMPLES = 200
 LEVEL = 0.95
@@ -16,7 +15,6 @@ BLOCK = 2**22
 """Weights held at once: 32 MiB."""
 
 RANKING = {"auroc": auroc, "average_precision": average_precision}
-Figure = Callable[[np.ndarray], np.ndarray]
 
 
 def resampling_blocks(group: np.ndarray, seed: int) -> Iterator[np.ndarray]:
@@ -84,7 +82,7 @@ def _figures(y: np.ndarray, probability: np.ndarray, threshold: np.ndarray) -> d
 
     figures: dict[str, Figure] = {}
     if len(np.unique(y)) == 2:
-        figures |= {name: partial(rank, y, probability) for name, rank in RANKING.items()}
+        figures |= {name: rank(y, probability) for name, rank in RANKING.items()}
     figures["brier"] = mean((probability - y) ** 2)
     figures["log_loss"] = mean(losses(y, probability))
     for suffix, decision in (("default", probability > 0.5), ("tuned", probability > threshold)):

@@ -42,8 +42,10 @@ def tune_threshold(
     candidates = candidate_thresholds(probability)
     half = int(np.flatnonzero(candidates == DEFAULT)[0])
 
+    count = count_above(y, probability, candidates)
+
     def scores(weights: np.ndarray) -> np.ndarray:
-        return METRICS[metric](count_above(y, probability, candidates, weights))
+        return METRICS[metric](count(weights))
 
     gains = []
     for drawn in resampling_blocks(group, seed):

@@ -62,7 +62,7 @@ def fusion_gain(table: FeatureTable, ensemble: np.ndarray, heads: Path, seed: in
     best = max(single, key=single.get)
     fused = float(roc_auc_score(y, ensemble[reported]))
     weights = resampling_weights(rows.group[reported], seed)
-    low, high = interval(auroc(y, ensemble[reported], weights) - auroc(y, alone[best], weights))
+    low, high = interval(auroc(y, ensemble[reported])(weights) - auroc(y, alone[best])(weights))
     gain = fused - single[best]
     verdict = (
         "Fusion pays."

@@ -102,8 +102,10 @@ def draw_thresholds(run: FinishedRun) -> Plot:
     y, probability = run.table.rows.label[places], run.contenders[ENSEMBLE].held_out[places]
     weight = run.weight[places]
 
+    count = count_above(y, probability, THRESHOLDS)
+
     def scores(weights: np.ndarray) -> np.ndarray:
-        return METRICS[metric](count_above(y, probability, THRESHOLDS, weights))
+        return METRICS[metric](count(weights))
 
     once = scores(weight[None, :])[0]
     low, high = np.quantile(scores(run.resamples(places) * weight), [0.025, 0.975], axis=0)

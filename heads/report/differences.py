@@ -31,7 +31,7 @@ def difference(
         return None
     # The rows as they are, then every resample.
     weights = np.vstack([np.ones(len(y)), resamples])
-    gaps = auroc(y, one, weights) - auroc(y, other, weights)
+    gaps = auroc(y, one)(weights) - auroc(y, other)(weights)
     return Difference(float(gaps[0]), interval(gaps[1:]))
 
 

@@ -95,7 +95,7 @@ def _gains(run: FinishedRun) -> dict[str, tuple[float, list[float]]]:
     def areas(weights: np.ndarray) -> np.ndarray:
         shares = weights / weights.sum()
         score = combine(run.ensemble.kind, held_out, shares, held_out, thresholds)
-        return auroc(y, score, np.vstack([np.ones(len(y)), resamples]))
+        return auroc(y, score)(np.vstack([np.ones(len(y)), resamples]))
 
     gains = {}
     for place, one in enumerate(offered):

@@ -47,7 +47,7 @@ def test_counts_above_many_thresholds_are_those_above_each(rng, y, probability):
     # In any order, some of them probabilities themselves, some beyond all.
     thresholds = np.array([0.5, -1.0, *probability[:4], 0.123, 2.0])
     weights = rng.integers(0, 4, (5, COUNT)).astype(float)
-    found = np.array(count_above(y, probability, thresholds, weights))
+    found = np.array(count_above(y, probability, thresholds)(weights))
     assert found.shape == (4, 5, len(thresholds))
     for place, threshold in enumerate(thresholds):
         expected = count_decisions(y, probability > threshold, weights)

@@ -21,17 +21,17 @@ def rows(request):
 def test_each_weighting_gives_what_scikit_learn_gives(rows, ours, theirs):
     y, score, weights = rows
     expected = [theirs(y, score, sample_weight=weight) for weight in weights]
-    np.testing.assert_allclose(ours(y, score, weights), expected, atol=1e-12)
+    np.testing.assert_allclose(ours(y, score)(weights), expected, atol=1e-12)
 
 
 def test_a_weighting_of_one_class_has_no_figure():
     y, score = np.array([0, 1, 1]), np.array([0.1, 0.9, 0.5])
     weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    assert np.isnan(auroc(y, score, weights)).tolist() == [False, True]
-    assert np.isnan(average_precision(y, score, weights)).tolist() == [False, True]
+    assert np.isnan(auroc(y, score)(weights)).tolist() == [False, True]
+    assert np.isnan(average_precision(y, score)(weights)).tolist() == [False, True]
 
 
 def test_a_highest_score_without_weight_does_not_count():
     y, score = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7])
-    found = average_precision(y, score, np.array([[0.0, 1.0, 1.0]]))
+    found = average_precision(y, score)(np.array([[0.0, 1.0, 1.0]]))
     assert found == pytest.approx([0.5])
