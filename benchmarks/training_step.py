@@ -20,10 +20,11 @@ from extract.augment import augment
 from extract.backbones import load_backbones
 from extract.config import ExtractConfig
 from extract.device import choose_machine
-from extract.finetune import MAX_GRADIENT_NORM, moving_average, parameter_groups
+from extract.finetune import moving_average, parameter_groups
 from extract.fusion import FUSIONS
 from extract.model import JointModel
 from extract.spaces import freeze_words
+from extract.step import MAX_GRADIENT_NORM
 
 WARM_UP = 4
 

@@ -1,7 +1,7 @@
 """The AMP loop: both towers and the fusion head, fine-tuned jointly."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,16 +13,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from extract import ranks
-from extract.augment import augment
 from extract.config import ExtractConfig
 from extract.groups import Plan
 from extract.inputs import Inputs, training_batches
 from extract.model import JointModel
+from extract.step import Step, train_epoch
 from extract.sync_norm import share_statistics
+from extract.training import Keeper, Training, load_training
 from features.errors import UserError
-from features.progress import progress, say
+from features.progress import say
 
-MAX_GRADIENT_NORM = 1.0
 PLATEAU_FACTOR = 0.3
 AVERAGE_DECAY = 0.98
 """The model kept is a moving average of the weights, over about 50 steps."""
@@ -36,59 +36,70 @@ def finetune(
     plan: Plan,
     config: ExtractConfig,
     seed: int,
+    state: Path | None = None,
 ) -> list[dict[str, float]]:
     """Fit `model` in place on the plan's fitted rows and leave it at its best epoch.
 
     The loss on the monitored rows lowers the learning rates (ReduceLROnPlateau), stops the
     training and names the best epoch. `label` is int (N,), 0 or 1 on the plan's rows; `seed` fixes
-    the order of the rows.
+    the order of the rows. Between epochs all is written to the file `state`, and a training that
+    was broken off goes on from what lies there. A batch that the device has no memory for goes
+    through in parts, with the same gradient but for batch statistics, which are each part's own.
 
     Returns one dict an epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or 1).
     """
     targets = torch.from_numpy(label.astype(np.float32)).to(model.machine.device)
-    optimizer = AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
-    scaler = torch.amp.GradScaler(
-        model.machine.device.type, enabled=model.machine.scales_gradients()
-    )
-    plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0)
-    trained = _on_all_ranks(model)
-    average = AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True)
-    history: list[dict[str, float]] = []
-    best: dict[str, Tensor] = {}
-    for epoch, batches in enumerate(_epochs(inputs, plan, config, seed), start=1):
-        views = _seed_epoch(seed, epoch)
-        step = _Step(trained, model, average, optimizer, scaler, views)
-        loss = _train_epoch(step, inputs, targets, batches, epoch)
+    training = _begin(model, config)
+    load_training(training, state)
+    trained, keeper = _on_all_ranks(model), Keeper(state)
+    for epoch, batches in _epochs(inputs, plan, config, seed):
+        if epoch <= len(training.history):
+            continue
+        if _is_over(training.history, config.patience):
+            break
+        step = Step(trained, training, _seed_epoch(seed, epoch))
+        loss = train_epoch(step, inputs, targets, batches, epoch)
         rows = np.flatnonzero(plan.monitored)
         # Ranks must agree on what comes next, to the last bit.
-        monitored = ranks.agreed(_evaluate(average.module, inputs, targets, rows))
-        if not np.isfinite(monitored["monitored_loss"]):
-            raise UserError(
-                f"epoch {epoch}: the monitored loss is {monitored['monitored_loss']}: training "
-                "diverged. Lower --lr-image, --lr-text or --lr-fusion."
-            )
-        plateau.step(monitored["monitored_loss"])
-        history.append({"epoch": epoch, "train_loss": loss, **monitored, "best": 0})
-        if _best_epoch(history) == epoch:
-            best = {name: value.clone() for name, value in average.module.state_dict().items()}
-        _announce(history[-1])
-        if epoch - _best_epoch(history) >= config.patience:
-            break
-    model.load_state_dict(best)
-    history[_best_epoch(history) - 1]["best"] = 1
-    return history
+        monitored = ranks.agreed(_evaluate(training.average.module, inputs, targets, rows))
+        _end_epoch(training, epoch, loss, monitored)
+        keeper.keep(training)
+    model.load_state_dict(training.best)
+    training.history[_best_epoch(training.history) - 1]["best"] = 1
+    return training.history
 
 
-class _Step(NamedTuple):
-    """What a training step changes, and what it draws its views from."""
+def _begin(model: JointModel, config: ExtractConfig) -> Training:
+    optimizer = AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
+    device = model.machine.device.type
+    return Training(
+        model,
+        AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True),
+        optimizer,
+        torch.amp.GradScaler(device, enabled=model.machine.scales_gradients()),
+        ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0),
+    )
 
-    trained: nn.Module
-    """`model`, or what makes its gradients those of all ranks."""
-    model: JointModel
-    average: AveragedModel
-    optimizer: AdamW
-    scaler: torch.amp.GradScaler
-    views: torch.Generator
+
+def moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+    """Exponential moving average whose window grows with the steps made, up to AVERAGE_DECAY's."""
+    decay = min(AVERAGE_DECAY, (1 + steps.item()) / (10 + steps.item()))
+    get_ema_multi_avg_fn(decay)(average, current, steps)
+
+
+def _end_epoch(training: Training, epoch: int, loss: float, monitored: dict[str, float]) -> None:
+    """Note how the epoch went, keep the weights if it was the best, lower the learning rates."""
+    if not np.isfinite(monitored["monitored_loss"]):
+        raise UserError(
+            f"epoch {epoch}: the monitored loss is {monitored['monitored_loss']}: training "
+            "diverged. Lower --lr-image, --lr-text or --lr-fusion."
+        )
+    training.plateau.step(monitored["monitored_loss"])
+    training.history.append({"epoch": epoch, "train_loss": loss, **monitored, "best": 0})
+    if _best_epoch(training.history) == epoch:
+        weights = training.average.module.state_dict()
+        training.best = {name: value.clone() for name, value in weights.items()}
+    _announce(training.history[-1])
 
 
 def _on_all_ranks(model: JointModel) -> nn.Module:
@@ -114,18 +125,14 @@ def _seed_epoch(seed: int, epoch: int) -> torch.Generator:
 
 def _epochs(
     inputs: Inputs, plan: Plan, config: ExtractConfig, seed: int
-) -> Iterator[list[np.ndarray]]:
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Number, from 1, and batches of each epoch."""
     lengths = inputs.captions.lengths()[inputs.captions.index]
     rows = np.flatnonzero(plan.fitted)
     for epoch in range(config.epochs):
         rng = np.random.default_rng([seed, epoch])
-        yield training_batches(rows, lengths, config.batch_size, rng, max(2, ranks.world()))
-
-
-def moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-    """Exponential moving average whose window grows with the steps made, up to AVERAGE_DECAY's."""
-    decay = min(AVERAGE_DECAY, (1 + steps.item()) / (10 + steps.item()))
-    get_ema_multi_avg_fn(decay)(average, current, steps)
+        fewest = max(2, ranks.world())
+        yield epoch + 1, training_batches(rows, lengths, config.batch_size, rng, fewest)
 
 
 def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
@@ -144,37 +151,6 @@ def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
     return [group for group in groups if group["params"]]
 
 
-def _train_epoch(
-    step: _Step, inputs: Inputs, targets: Tensor, batches: list[np.ndarray], epoch: int
-) -> float:
-    """One pass over the batches; returns the mean loss a meme."""
-    step.model.train()
-    total, count = torch.zeros((), device=targets.device), sum(map(len, batches))
-    with progress(f"epoch {epoch}", count, "memes") as advance:
-        for rows in batches:
-            total += _train_batch(step, inputs, targets, rows)
-            advance(len(rows))
-    return ranks.summed(total).item() / count
-
-
-def _train_batch(step: _Step, inputs: Inputs, targets: Tensor, rows: np.ndarray) -> Tensor:
-    """One step on the batch of which this rank takes its share; returns the share's summed loss."""
-    own = slice(ranks.rank(), None, ranks.world())
-    # All ranks draw all views, so that a picture's does not depend on how many ranks there are.
-    views = augment(inputs.pixels(rows), step.views)[own]
-    logits = step.trained(views, *inputs.tokens(rows[own]))
-    loss = binary_cross_entropy_with_logits(logits, targets[rows[own]], reduction="sum")
-    step.optimizer.zero_grad(set_to_none=True)
-    # Gradients are averaged over ranks, and must be those of the whole batch's mean.
-    step.scaler.scale(loss * (ranks.world() / len(rows))).backward()
-    step.scaler.unscale_(step.optimizer)
-    nn.utils.clip_grad_norm_(step.model.parameters(), MAX_GRADIENT_NORM)
-    step.scaler.step(step.optimizer)
-    step.scaler.update()
-    step.average.update_parameters(step.model)
-    return loss.detach()
-
-
 @torch.inference_mode()
 def _evaluate(
     model: JointModel, inputs: Inputs, targets: Tensor, rows: np.ndarray
@@ -189,6 +165,10 @@ def _evaluate(
         "monitored_loss": binary_cross_entropy_with_logits(logits, truth).item(),
         "monitored_accuracy": ((logits > 0) == truth.bool()).float().mean().item(),
     }
+
+
+def _is_over(history: list[dict[str, float]], patience: int) -> bool:
+    return bool(history) and len(history) - _best_epoch(history) >= patience
 
 
 def _best_epoch(history: list[dict[str, float]]) -> int:

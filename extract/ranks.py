@@ -14,7 +14,7 @@ from torch import Tensor
 
 from features.processes import first, rank, world
 
-__all__ = ["agreed", "first", "gathered", "joined", "rank", "summed", "wait", "world"]
+__all__ = ["agreed", "copied", "first", "gathered", "joined", "rank", "summed", "wait", "world"]
 
 Value = TypeVar("Value")
 
@@ -50,6 +50,17 @@ def agreed(value: Value) -> Value:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def copied(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The first rank's tensors by name, on the device of every rank."""
+    here: dict[str, Tensor] = {}
+    for name, (shape, dtype) in agreed({n: (v.shape, v.dtype) for n, v in tensors.items()}).items():
+        here[name] = tensors[name].to(device) if first() else torch.empty(shape, dtype=dtype)
+        if world() > 1:
+            here[name] = here[name].to(device)
+            dist.broadcast(here[name], src=0)
+    return here
 
 
 def gathered(value: Tensor) -> list[Tensor]:

@@ -36,6 +36,8 @@ PRETRAINED_SIZE = 192
 """Side in pixels to which smaller pictures are enlarged for the pretrained image tower, which
 knows pictures of 224."""
 EMBEDDINGS = "embeddings.h5"
+STATE = ".training.safetensors"
+"""Beside the folder of a space that is being trained: how far it has come."""
 
 
 def names_of(config: ExtractConfig, only_folds: str | None = None) -> list[str]:
@@ -91,6 +93,7 @@ def _make(job: Job, name: str, maker: Callable[[Path | None], None]) -> None:
         with replacing_folder(job.folder / name) as folder:
             maker(folder)
             save_checkpoint(_checkpoint(job, name, time.perf_counter() - start), folder)
+        (job.folder / f"{name}{STATE}").unlink(missing_ok=True)
     else:
         maker(None)
     ranks.wait()
@@ -111,7 +114,8 @@ def _fine_tuned(job: Job, fold: int, folder: Path | None) -> None:
     image, text = copy.deepcopy(backbones.image), copy.deepcopy(backbones.text)
     freeze_words(text)
     model = JointModel(image, text, fusion, job.machine)
-    history = finetune(model, job.prepared.inputs, rows.label, plan, config, seed)
+    state = job.folder / f"space_{fold}{STATE}"
+    history = finetune(model, job.prepared.inputs, rows.label, plan, config, seed, state)
     about = {**_about(job), "fusion": config.fusion, "history": history}
     _dump(job, model, {"seen": plan.fitted, "monitored": plan.monitored}, about, folder)
 

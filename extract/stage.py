@@ -14,7 +14,7 @@ from extract.facts import data_facts, near_duplicates
 from extract.job import Job, check_folds, open_job, resolve, stamp
 from extract.spaces import EMBEDDINGS, make_spaces, names_of
 from features.errors import UserError
-from features.files import replacing_folder, write_json, write_text
+from features.files import remove_folder, replacing_folder, write_json, write_text
 from features.progress import say
 from features.settings import flag, to_dict
 from features.store import join_spaces, read_attributes, read_space_names
@@ -115,7 +115,7 @@ def _begin(job: Job) -> None:
     if ranks.first():
         for other in job.folder.parent.glob("*"):
             if other != job.folder:
-                shutil.rmtree(other)
+                remove_folder(other)
         write_json(job.folder / CONFIG, to_dict(job.config))
     ranks.wait()
 
@@ -128,7 +128,7 @@ def finish(job: Job, facts: dict[str, Any], names: list[str]) -> Path:
             link_folder(job.folder / name, partial / name, EMBEDDINGS)
     write_json(job.run / "config.json", to_dict(job.config))
     # Heads fitted on other embeddings must not outlive them.
-    shutil.rmtree(job.run / "heads", ignore_errors=True)
+    remove_folder(job.run / "heads")
     identity = {
         **job.made_from,
         "stamp": job.stamp,
@@ -137,7 +137,7 @@ def finish(job: Job, facts: dict[str, Any], names: list[str]) -> Path:
     }
     features, spaces = job.run / "features.h5", {n: job.folder / n / EMBEDDINGS for n in names}
     join_spaces(features, job.rows, identity, spaces)
-    shutil.rmtree(job.run / "unfinished")
+    remove_folder(job.run / "unfinished")
     return features
 
 

@@ -1,4 +1,4 @@
-"""Write beside, flush, rename: a file under its final name is always whole."""
+"""Write beside, flush, rename: a file under its final name is whole, also after a power cut."""
 
 import json
 import os
@@ -13,17 +13,54 @@ from features.errors import UserError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it into place if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        _flush(partial)
         partial.replace(path)
+        _flush(path.parent)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        remove_folder(partial)
+        partial.mkdir(parents=True)
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            _flush(path)
+        remove_folder(folder)
+        partial.rename(folder)
+        _flush(folder.parent)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error}") from error
+    finally:
+        remove_folder(partial)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete `folder`, if there is one; broken off half-way, nothing is left under its name."""
+    doomed = folder.with_name(f"{folder.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if folder.exists():
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _flush(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -51,17 +88,3 @@ def read_json(path: Path, made_by: str) -> dict:
         raise UserError(
             f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}"
         ) from error
-
-
-@contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,5 @@
 """Stage two from end to end: features.h5 in, heads with their thresholds, then solution.csv out."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from features.files import read_json, write_json
+from features.files import read_json, remove_folder, write_json
 from features.progress import progress, say
 from features.store import read_features
 from features.table import FeatureTable
@@ -134,7 +133,7 @@ def _drop_others(folder: Path, stamp: str, metric: str) -> None:
             record = read_record(folder / name)
             if (record.stamp, record.metric) != (stamp, metric):
                 say(f"dropping {name}: fitted earlier, on other features or for another metric")
-                shutil.rmtree(folder / name)
+                remove_folder(folder / name)
 
 
 def _ensemble(

@@ -122,7 +122,7 @@ def trained(monkeypatch):
     where a true training would only take time."""
     begun = []
 
-    def spoil(model, inputs, label, plan, config, seed):
+    def spoil(model, inputs, label, plan, config, seed, state):
         begun.append(({k: v.clone() for k, v in model.state_dict().items()}, seed))
         with torch.no_grad():
             for value in model.parameters():

@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel
 
 from extract import finetune as module
+from extract import training
 from extract.config import ExtractConfig
 from extract.device import Machine
 from extract.finetune import finetune
@@ -31,11 +32,11 @@ def train(toy_model, make_inputs):
     """f(label, inputs, seed, **settings) -> history, always from the same weights."""
     start = {name: value.clone() for name, value in toy_model.state_dict().items()}
 
-    def run(label=LABEL, inputs=None, seed=0, **settings):
+    def run(label=LABEL, inputs=None, seed=0, state=None, **settings):
         toy_model.load_state_dict(start)
         torch.manual_seed(0)
         inputs = inputs or make_inputs(LABEL)
-        return finetune(toy_model, inputs, label, PLAN, replace(CONFIG, **settings), seed)
+        return finetune(toy_model, inputs, label, PLAN, replace(CONFIG, **settings), seed, state)
 
     return run
 
@@ -221,3 +222,89 @@ def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
     history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG, seed=0)
     assert made[0].is_enabled() is enabled
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+
+
+# A training that is broken off
+
+
+class Unplugged(BaseException):
+    """No handler is meant for it."""
+
+
+@pytest.mark.parametrize("finished", [1, 2, 4])
+def test_a_training_broken_off_goes_on_to_the_very_same_weights(
+    train, toy_model, misleading, tmp_path, monkeypatch, finished
+):
+    # The loss rises, so that rates have fallen and the best epoch lies behind.
+    monkeypatch.setattr(training, "SHARE", 1e9)
+    undisturbed = train(misleading)
+    expected = {name: value.clone() for name, value in toy_model.state_dict().items()}
+    announce, state = module._announce, tmp_path / "state"
+
+    def unplug(epoch):
+        announce(epoch)
+        if epoch["epoch"] == finished + 1:
+            raise Unplugged
+
+    with monkeypatch.context() as patch, pytest.raises(Unplugged):
+        patch.setattr(module, "_announce", unplug)
+        train(misleading, state=state)
+    assert len(undisturbed) == 5
+    assert train(misleading, state=state) == undisturbed
+    for name, value in toy_model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_damaged_state_is_named(train, tmp_path):
+    (tmp_path / "state").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"state, which holds .* is damaged"):
+        train(state=tmp_path / "state")
+
+
+def test_a_state_is_not_written_when_that_takes_too_much_of_the_time(train, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(training, "save_training", lambda *args: written.append(args))
+    monkeypatch.setattr(training, "SHARE", 0.0)
+    train(state=tmp_path / "state")
+    assert len(written) == 1
+
+
+# A device with little memory
+
+
+@pytest.fixture
+def small_device(toy_model, monkeypatch):
+    """f(most): a batch of more memes than this does not fit. Returns the sizes that did."""
+    fitted, forward = [], JointModel.forward
+
+    def allow(most):
+        def guarded(model, pixels, ids, mask):
+            if torch.is_grad_enabled() and len(pixels) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            fitted.append(len(pixels))
+            return forward(model, pixels, ids, mask)
+
+        monkeypatch.setattr(JointModel, "forward", guarded)
+        return fitted
+
+    return allow
+
+
+def test_a_batch_without_room_goes_through_in_parts_with_the_same_gradient(
+    train, small_device, capsys, monkeypatch
+):
+    # Batch statistics are each part's own, and would tell.
+    monkeypatch.setattr(nn.BatchNorm1d, "forward", lambda self, values: values)
+    whole = train(epochs=2)
+    fitted = small_device(5)
+    parts = train(epochs=2)
+    assert max(size for size in fitted if size < 20) == 4
+    for one, other in zip(whole, parts, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    assert capsys.readouterr().err.count("each goes through in 4 parts") == 1
+
+
+def test_memory_for_less_than_two_memes_is_a_user_error(train, small_device):
+    small_device(1)
+    with pytest.raises(UserError, match="--batch-size"):
+        train()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from extract import spaces, stage
+from extract import finetune, spaces, stage, training
 from extract.stage import extract
 
 
@@ -37,6 +37,7 @@ def break_off(monkeypatch, module, name, calls):
 
 
 BREAKS = {
+    "after an epoch of the second fold": (finetune, "_end_epoch", 3, ["space_0"], 1),
     "training the second fold": (spaces, "finetune", 1, ["space_0"], 1),
     "writing the second fold's towers": (spaces, "save_model", 1, ["space_0"], 1),
     "the pretrained space": (spaces, "embed", 2, ["space_0", "space_1"], 0),
@@ -44,12 +45,19 @@ BREAKS = {
 }
 
 
+EPOCH_FOUND = {
+    "after an epoch of the second fold": "space_1.training: goes on after epoch 1,",
+    "writing the second fold's towers": "space_1.training: goes on after epoch 2,",
+}
+
+
 @pytest.mark.parametrize("where", BREAKS)
 def test_finished_spaces_are_kept_and_the_rest_gives_the_same_bytes(
-    where, tiny_config, tiny_run, tmp_path, monkeypatch, counted
+    where, tiny_config, tiny_run, tmp_path, monkeypatch, counted, capsys
 ):
     run = tmp_path / "run"
     module, name, calls, finished, missing = BREAKS[where]
+    monkeypatch.setattr(training, "SHARE", 1e9)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         break_off(patch, module, name, calls)
         extract(tiny_config, run)
@@ -58,6 +66,7 @@ def test_finished_spaces_are_kept_and_the_rest_gives_the_same_bytes(
     before = len(counted)
     features = extract(tiny_config, run)
     assert len(counted) - before == missing
+    assert EPOCH_FOUND.get(where, "") in capsys.readouterr().err
     assert features.read_bytes() == (tiny_run / "features.h5").read_bytes()
     assert not (run / "unfinished").exists()
     assert not list(run.rglob("*.partial"))
