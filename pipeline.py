@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs, so that --help is instant.
 """
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,8 @@ from features.processes import first
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
+OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors that a user can mend: no room, no permission."""
 RUN_HELP = "Name of the run, whose folder is runs/NAME."
 
 app = typer.Typer(
@@ -228,7 +231,16 @@ def main() -> int:
         hint = f"{error.message}. Did you mean {' or '.join(near or [])}?"
         message = hint if near else error.format_message()
     except typer.Abort:
+        print(
+            "interrupted: no file is left half-written. The same command goes on from what is "
+            "finished, which python pipeline.py status shows.",
+            file=sys.stderr,
+        )
         return 130
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            raise
+        message = f"{error.filename or 'the disk'}: {error.strerror}"
     print(f"error: {message}", file=sys.stderr)
     return 2
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from extract.groups import assign_folds, group_memes, plan_space
 from extract.memes import read_memes
 from extract.prepare import Prepared, prepare
 from extract.sample import write_sample
+from features.files import remove_folder
 from features.progress import say
 from features.settings import to_dict
 from features.table import Rows
@@ -113,7 +113,7 @@ def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared
 def _sample(folder: Path, config: ExtractConfig) -> Path:
     """Draw the sample anew: it takes seconds, and a half-drawn or edited one is never trusted."""
     if ranks.first():
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         say(f"drawing {config.sample_memes} sample memes into {folder}")
         write_sample(folder, config.sample_memes, config.seed)
     ranks.wait()

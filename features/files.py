@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from features.errors import UserError
 
 
@@ -20,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(partial)
         partial.replace(path)
         _flush(path.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
@@ -39,10 +41,19 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         remove_folder(folder)
         partial.rename(folder)
         _flush(folder.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be written: {error}") from error
     finally:
         remove_folder(partial)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written or half-deleted anywhere in `folder`."""
+    for path in [*folder.rglob("*.partial"), *folder.rglob("*.removed")]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def remove_folder(folder: Path) -> None:

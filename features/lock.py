@@ -11,12 +11,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from features.errors import UserError
+from features.files import remove_leftovers
 from features.processes import first, world
 
 
 @contextmanager
 def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
-    """Hold the run's lock, and yield its folder.
+    """Hold the run's lock, and yield its folder, free of what a killed command left half-made.
 
     Raises UserError, which names the holder, if another process has it; also if torchrun started
     several processes of a command that does not share out its work over `ranks`.
@@ -41,6 +42,7 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
         ) from error
     try:
         holder.write_text(json.dumps(_describe()), encoding="utf-8")
+        remove_leftovers(run)
         yield run
     finally:
         holder.unlink(missing_ok=True)

@@ -2,6 +2,9 @@
 
 Each space is written to a file of its own, so that a run can be taken up where it stopped; the
 spaces of a run are then joined, with what is known of the rows, to features.h5.
+
+Every dataset carries a checksum (xxh3, as hexadecimal digits), which every reader verifies; those
+of what describes the datasets are HDF5's own, which has them since its format of version 1.10.
 """
 
 import json
@@ -15,13 +18,14 @@ import numpy as np
 
 from features.errors import UserError
 from features.files import replacing
+from features.sealed import again, blocks, dataset, member, read_whole, seal, verify
 from features.table import FeatureTable, Rows, Space
 
-SCHEMA = 2
-BLOCK_ROWS = 1024
-"""Rows of embeddings read or copied at once."""
+SCHEMA = 3
 ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
 PER_ROW = {"joint_logit": "f4", "seen": "?", "monitored": "?"}
+EMBEDDED = ("image", "text")
+FORMAT = ("v110", "v110")
 
 
 class SpaceWriter:
@@ -42,7 +46,7 @@ class SpaceWriter:
 
     def describe(self, attributes: dict[str, Any]) -> None:
         """Set the space's attributes, as one JSON text."""
-        self._group.attrs["attributes"] = json.dumps(attributes)
+        self._group.attrs["attributes"] = _packed(attributes)
 
 
 @contextmanager
@@ -53,24 +57,24 @@ def writing_space(
 
     `joint` says whether there is a fusion head, and so a dataset for its logits.
     """
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
+    with replacing(path) as partial, h5py.File(partial, "w", libver=FORMAT) as file:
         # Contiguous, not chunked: reads as fast as a plain file.
         for name, width in (("image", image_dim), ("text", text_dim)):
             file.create_dataset(name, (count, width), "f4", fillvalue=np.nan)
         for name, dtype in PER_ROW.items():
             if name != "joint_logit" or joint:
                 fill = np.nan if dtype == "f4" else False
-                file.create_dataset(name, (count,), dtype, fillvalue=fill)
+                file.create_dataset(name, data=np.full(count, fill, dtype))
         yield SpaceWriter(file)
+        for stored in file.values():
+            seal(stored)
 
 
 def copy_image(path: Path, space: SpaceWriter) -> None:
     """Give a space the image embeddings of a file that `writing_space` wrote, block by block."""
-    with h5py.File(path, "r") as file:
-        count = len(file["image"])
-        for start in range(0, count, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, count))
-            space.write("image", np.arange(rows.start, rows.stop), file["image"][rows])
+    with h5py.File(path, "r") as file, _damage_named(path):
+        for rows, block in blocks(file["image"], path):
+            space.write("image", np.arange(rows.start, rows.stop), block)
 
 
 def read_image_width(path: Path) -> int:
@@ -83,21 +87,26 @@ def join_spaces(
     path: Path, rows: Rows, attributes: dict[str, Any], spaces: dict[str, Path]
 ) -> None:
     """Write features.h5 beside `path` out of finished spaces, and rename it when whole."""
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
+    with replacing(path) as partial, h5py.File(partial, "w", libver=FORMAT) as file:
         file.attrs["schema"] = SCHEMA
-        file.attrs["spaces"] = json.dumps(list(spaces))
-        file.attrs["attributes"] = json.dumps(attributes)
+        file.attrs["spaces"] = _packed(list(spaces))
+        file.attrs["attributes"] = _packed(attributes)
         for name, dtype in ROWS.items():
-            kind = h5py.string_dtype() if dtype is object else dtype
-            file.create_dataset(f"rows/{name}", data=getattr(rows, name), dtype=kind)
+            values = getattr(rows, name)
+            packed = _texts(values) if dtype is object else values.astype(dtype)
+            seal(file.create_dataset(f"rows/{name}", data=packed))
         for name, source in spaces.items():
-            with h5py.File(source, "r") as space:
-                group = file.create_group(name)
-                group.attrs["attributes"] = space.attrs["attributes"]
-                for dataset in space:
-                    space.copy(dataset, group)
+            _join(source, file.create_group(name))
         file.flush()
         file.attrs["finished"] = True
+
+
+def _join(source: Path, group: h5py.Group) -> None:
+    with _damage_named(source), h5py.File(source, "r") as space:
+        for stored in space.values():
+            verify(stored, source)
+            space.copy(stored, group)
+        group.attrs["attributes"] = space.attrs["attributes"]
 
 
 def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
@@ -106,22 +115,27 @@ def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
     Raises UserError if the file is absent, unfinished, damaged or of another schema.
     """
     with _open(path) as file, _damage_named(path):
-        rows = Rows(**{name: _column(file["rows"], name) for name in ROWS})
+        group = member(file, "rows", path)
+        count = len(member(group, "id", path))
+        rows = Rows(**{name: _column(group, name, count, path) for name in ROWS})
         names = json.loads(file.attrs["spaces"])
-        spaces = [_space(file[name], name, len(rows), path, embeddings) for name in names]
+        spaces = [_space(member(file, name, path), count, path, embeddings) for name in names]
         return FeatureTable(rows, spaces, json.loads(file.attrs["attributes"]))
 
 
 def read_blocks(path: Path, name: str) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Image and text embeddings of one space, BLOCK_ROWS rows at a time.
 
-    Yields the rows as a slice and float32 (rows, width) twice. So a space need not fit in memory.
+    Yields the rows as a slice and float32 (rows, width) twice, which the next rows overwrite. So a
+    space need not fit in memory. Damage is known, and raised, when the last rows have been read.
     """
     with _open(path) as file, _damage_named(path):
-        group, count = file[name], len(file["rows/id"])
-        for start in range(0, count, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, count))
-            yield rows, *(_embeddings(group, key, rows, count, path) for key in ("image", "text"))
+        count = len(member(member(file, "rows", path), "id", path))
+        group = member(file, name, path)
+        stored = [dataset(group, key, "f4", (count, None), path) for key in EMBEDDED]
+        parts = [blocks(one, path) for one in stored]
+        for (rows, image), (_, text) in zip(*parts, strict=True):
+            yield rows, image, text
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -136,13 +150,25 @@ def read_space_names(path: Path) -> list[str]:
         return json.loads(file.attrs["spaces"])
 
 
+def _texts(values: np.ndarray) -> np.ndarray:
+    """UTF-8 of one length, for the reason that `_packed` gives."""
+    encoded = np.char.encode(values.astype(str), "utf-8")
+    return encoded.astype(h5py.string_dtype("utf-8", encoded.itemsize))
+
+
+def _packed(content: object) -> np.bytes_:
+    """JSON as a text of fixed length. HDF5 keeps those of variable length where it has no checksums
+    of its own, and can search them for ever when they are damaged."""
+    return np.bytes_(json.dumps(content))
+
+
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
     """Turn what h5py raises for a file damaged inside into a UserError."""
     try:
         yield
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}). {_again(path)}") from error
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). {again(path)}") from error
 
 
 @contextmanager
@@ -151,63 +177,31 @@ def _open(path: Path) -> Iterator[h5py.File]:
         raise UserError(f"{path} is missing. Run first: python pipeline.py extract")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path} is not a whole HDF5 file ({error}). {_again(path)}") from error
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path} is not a whole HDF5 file ({error}). {again(path)}") from error
     with file:
-        if not file.attrs.get("finished", False):
-            raise UserError(f"{path} was never finished. {_again(path)}")
-        if file.attrs["schema"] != SCHEMA:
+        with _damage_named(path):
+            finished, schema = file.attrs.get("finished", False), file.attrs.get("schema")
+        if not finished:
+            raise UserError(f"{path} was never finished. {again(path)}")
+        if schema != SCHEMA:
             raise UserError(
-                f"{path} has schema {file.attrs['schema']}, this version reads {SCHEMA}. "
-                f"{_again(path)}"
+                f"{path} has schema {schema}, this version reads {SCHEMA}. {again(path)}"
             )
         yield file
 
 
-def _again(path: Path) -> str:
-    return f"Delete it and run: python pipeline.py extract --run {path.parent.name}"
+def _column(group: h5py.Group, name: str, count: int, path: Path) -> np.ndarray:
+    return read_whole(dataset(group, name, ROWS[name], (count,), path), path)
 
 
-def _column(group: h5py.Group, name: str) -> np.ndarray:
-    dataset = group[name]
-    return dataset.asstr()[:] if ROWS[name] is object else dataset[:]
-
-
-def _space(group: h5py.Group, name: str, count: int, path: Path, embeddings: bool) -> Space:
-    every = slice(0, count)
+def _space(group: h5py.Group, count: int, path: Path, embeddings: bool) -> Space:
     arrays: dict[str, np.ndarray | None] = {"joint_logit": None}
-    for key in ("image", "text"):
-        if embeddings:
-            arrays[key] = _embeddings(group, key, every, count, path)
-        else:
-            arrays[key] = np.empty((len(_whole(group, key, count, path)), 0), np.float32)
-    for key in PER_ROW:
+    for key in EMBEDDED:
+        stored = dataset(group, key, "f4", (count, None), path)
+        arrays[key] = read_whole(stored, path) if embeddings else np.empty((count, 0), np.float32)
+    for key, dtype in PER_ROW.items():
         if key in group or key != "joint_logit":
-            arrays[key] = _whole(group, key, count, path)[:]
-    _check_finite(group, "joint_logit", arrays["joint_logit"], path)
+            arrays[key] = read_whole(dataset(group, key, dtype, (count,), path), path)
+    name = group.name.removeprefix("/")
     return Space(name=name, attributes=json.loads(group.attrs["attributes"]), **arrays)
-
-
-def _embeddings(group: h5py.Group, key: str, rows: slice, count: int, path: Path) -> np.ndarray:
-    dataset = _whole(group, key, count, path)
-    values = np.empty((rows.stop - rows.start, dataset.shape[1]), np.float32)
-    for start in range(rows.start, rows.stop, BLOCK_ROWS):
-        part = slice(start, min(start + BLOCK_ROWS, rows.stop))
-        block = values[part.start - rows.start : part.stop - rows.start]
-        dataset.read_direct(block, part)
-        _check_finite(group, key, block, path)
-    return values
-
-
-def _whole(group: h5py.Group, key: str, count: int, path: Path) -> h5py.Dataset:
-    dataset = group[key]
-    if len(dataset) != count:
-        where = group.name.removeprefix("/")
-        raise UserError(f"{path}: {where}/{key} has {len(dataset)} rows, rows/id has {count}")
-    return dataset
-
-
-def _check_finite(group: h5py.Group, key: str, values: np.ndarray | None, path: Path) -> None:
-    if values is not None and not np.isfinite(values).all():
-        where = group.name.removeprefix("/")
-        raise UserError(f"{path}: {where}/{key} holds values that are not finite")

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from features.errors import UserError
 from features.files import read_json, remove_folder, write_json
 from features.progress import progress, say
 from features.store import read_features
 from features.table import FeatureTable
 from heads import ENTRIES, REFERENCES, STAGE_ONE
 from heads.check.guard import guard_scores
-from heads.columns import project
+from heads.columns import Projected, project
 from heads.combination import BEST, ENSEMBLES
 from heads.config import FitConfig, SubmitConfig
 from heads.crossfit import MOST_ROWS
@@ -44,6 +45,8 @@ from heads.submission import (
 )
 from heads.tables import print_tables
 
+BEGUN = "begun.json"
+
 
 def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     """Fit the heads asked for, and what the run still lacks of the reference heads.
@@ -61,12 +64,7 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     (heads / "ensemble.json").unlink(missing_ok=True)
     (run / "check.json").unlink(missing_ok=True)
     _drop_others(heads, stamp, config.metric)
-    lacking = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
-    names = [name for name in ENTRIES if name in (*config.names(), *lacking)]
-    with progress("fit heads", len(names), "heads") as advance:
-        for name in names:
-            fit_head(name, table, projected, bench, heads)
-            advance(1)
+    _fit_all(config, table, projected, bench, heads)
     metrics = {
         "stamp": stamp,
         "metric": config.metric,
@@ -79,6 +77,39 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     return write_json(run / "metrics.json", metrics)
 
 
+def _fit_all(
+    config: FitConfig,
+    table: FeatureTable,
+    projected: dict[str, Projected],
+    bench: Bench,
+    heads: Path,
+) -> None:
+    """Fit the heads asked for and those lacking, but none that a killed call for the same fitted.
+
+    While heads/begun.json is there, it says how far this has come.
+    """
+    asked, begun = config.names(), heads / BEGUN
+    request = {"stamp": table.attributes["stamp"], "metric": bench.metric, "names": asked}
+    known = read_json(begun, "fit-heads") if begun.is_file() else {}
+    fitted = known.pop("fitted", []) if known.items() >= request.items() else []
+    if fitted:
+        say(f"fitted before this was broken off, and kept: {', '.join(fitted)}")
+    lacking = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
+    names = [name for name in ENTRIES if name in {*asked, *lacking} - {*fitted}]
+    try:
+        with progress("fit heads", len(names), "heads") as advance:
+            for name in names:
+                write_json(begun, {**request, "fitted": fitted})
+                fit_head(name, table, projected, bench, heads)
+                fitted.append(name)
+                advance(1)
+    except Exception:
+        # A fault in a head is mended before the next call, and then none is taken as fitted.
+        begun.unlink(missing_ok=True)
+        raise
+    begun.unlink(missing_ok=True)
+
+
 def submit(config: SubmitConfig, run: Path) -> Path:
     """Ensemble the run's heads, tune its threshold, write predictions.csv and solution.csv.
 
@@ -88,6 +119,8 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     table = read_features(run / "features.h5", embeddings=False)
     rows, attributes = table.rows, table.attributes
     metrics = read_json(run / "metrics.json", "fit-heads")
+    if (run / "heads" / BEGUN).is_file():
+        raise UserError(f"{run}: fit-heads was broken off. Run it again, and it goes on.")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
     ensemble, said = _ensemble(config, offered, table, run / "heads")

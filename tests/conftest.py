@@ -20,6 +20,11 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", type=int, default=1, help="so many times the cases of bad input")
+    parser.addoption("--kills", type=int, default=8, help="how often each command is killed")
+
+
 def seed():
     random.seed(0)
     np.random.seed(0)

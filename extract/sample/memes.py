@@ -16,7 +16,7 @@ import numpy as np
 from extract.sample.captions import write
 from extract.sample.pictures import SUBJECTS, draw
 from features.errors import UserError
-from features.files import write_text
+from features.files import replacing_folder, write_text
 
 FEWEST = 120
 _TOPICS = tuple(SUBJECTS)
@@ -59,16 +59,19 @@ def compose(memes: int = 2000, seed: int = 0) -> list[Meme]:
 
 
 def write_sample(folder: Path, memes: int = 2000, seed: int = 0) -> Path:
-    """Write CSVs and `img/` into a new or empty `folder`; the same seed gives the same bytes.
-
-    `sample_submission.csv` comes last: where it exists, the sample is whole.
-    """
+    """Write CSVs and `img/` into a new or empty `folder`; the same seed gives the same bytes."""
     composed = compose(memes, seed)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(
             f"{folder} is not an empty folder. Delete it, or name a new one for the sample."
         )
-    _write_images(folder / "img", composed, seed)
+    with replacing_folder(folder) as partial:
+        _write_images(partial / "img", composed, seed)
+        _write_tables(partial, composed, seed)
+    return folder
+
+
+def _write_tables(folder: Path, composed: list[Meme], seed: int) -> None:
     for split in ("train", "val", "test"):
         rows = [
             (meme.id, f"img/{meme.id}.png", meme.text, meme.label)
@@ -80,7 +83,6 @@ def write_sample(folder: Path, memes: int = 2000, seed: int = 0) -> Path:
     # A contest need not ask for the ids in the order of test.csv.
     np.random.default_rng(seed).shuffle(asked)
     write_text(folder / "sample_submission.csv", _csv(("id", "label"), asked))
-    return folder
 
 
 def _write_images(folder: Path, memes: list[Meme], seed: int) -> None:
