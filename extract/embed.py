@@ -7,6 +7,7 @@ same numbers, bit for bit, on the same machine.
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 from extract import ranks
 from extract.inputs import Inputs, padded_length
 from extract.model import JointModel
-from features.progress import progress
+from features.errors import UserError
+from features.progress import progress, say
 
 BATCH = 64
 """Memes in a batch of embeddings."""
@@ -57,7 +59,7 @@ def _images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.
     rows_of = _rows_by_item(pictures.index, len(pictures.pixels))
 
     def work(items: np.ndarray) -> Tensor:
-        return model.embed_image(inputs.bytes_of(_fill(items)))
+        return model.embed_image(inputs.bytes_of(items))
 
     batches = _batches(np.arange(len(pictures.pixels)))
     return _shared_out(batches, work, model.image.dim, model.machine.device, rows_of)
@@ -69,7 +71,7 @@ def _texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.n
     shapes = np.array([padded_length(length) for length in captions.lengths()])
 
     def work(items: np.ndarray) -> Tensor:
-        return model.embed_text(*captions.padded(_fill(items)))
+        return model.embed_text(*captions.padded(items))
 
     batches = [b for s in np.unique(shapes) for b in _batches(np.flatnonzero(shapes == s))]
     return _shared_out(batches, work, model.text.dim, model.machine.device, rows_of)
@@ -86,10 +88,32 @@ def _shared_out(
     for start in range(0, len(batches), ranks.world()):
         own = start + ranks.rank()
         idle = own >= len(batches)
-        embedded = torch.zeros(BATCH, dim, device=device) if idle else work(batches[own])
+        embedded = _empty(dim, device) if idle else _embed_batch(work, _fill(batches[own]))
         together = batches[start : start + ranks.world()]
         for items, values in zip(together, ranks.gathered(embedded), strict=False):
             yield _spread(values, items, rows_of)
+
+
+def _empty(dim: int, device: torch.device) -> Tensor:
+    return torch.zeros(BATCH, dim, device=device)
+
+
+def _embed_batch(work: Callable[[np.ndarray], Tensor], items: np.ndarray) -> Tensor:
+    """In halves, and halves of those, where the device has no memory for more at once."""
+    try:
+        return work(items)
+    except torch.OutOfMemoryError as error:
+        fault = str(error)
+    if len(items) == 1:
+        raise UserError(f"the device has no memory to embed one meme ({fault}). Name another.")
+    half = len(items) // 2
+    _say_halved()
+    return torch.cat([_embed_batch(work, items[:half]), _embed_batch(work, items[half:])])
+
+
+@cache
+def _say_halved() -> None:
+    say("no memory for a whole batch: memes are embedded in halves of it")
 
 
 def _batches(items: np.ndarray) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 Reads one JSON object a line: `cwd`, `words` of the command line, and what ends the child with
 SIGKILL: before its file operation number `operation`, or after so many `seconds` (null: nothing).
+With `room`, no file can grow beyond so many bytes, as on a disk that is full.
 Answers with one: exit `status` (-9 if killed) and the `operations` counted.
 
 File operations are what Python's audit hooks tell of: opening for writing, making, renaming,
@@ -10,6 +11,7 @@ linking and deleting. Clocks stand still in the children, so that no file differ
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -64,6 +66,8 @@ def _live(task: dict, write: int) -> None:
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    if task["room"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (task["room"],) * 2)
     spaces.PRETRAINED_SIZE = 48
     time.perf_counter = lambda: 0.0
     sys.argv = ["pipeline.py", *task["words"]]

@@ -23,7 +23,7 @@ TRANSIENT = {"log.txt", ".r.lock", ".r.holder"}
 
 @pytest.fixture(scope="module")
 def nursery():
-    """f(cwd, words, operation, seconds) -> exit status and number of file operations."""
+    """f(cwd, words, operation, seconds, room) -> exit status and number of file operations."""
     # Threads do not survive a fork.
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -34,8 +34,9 @@ def nursery():
         env=alone,
     )
 
-    def run(cwd, words, operation=None, seconds=None):
-        task = {"cwd": str(cwd), "words": words, "operation": operation, "seconds": seconds}
+    def run(cwd, words, operation=None, seconds=None, room=None):
+        limits = {"operation": operation, "seconds": seconds, "room": room}
+        task = {"cwd": str(cwd), "words": words, **limits}
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
@@ -54,7 +55,7 @@ def commands(tmp_path_factory, tiny_weights):
     settings = ["--image-size=32", "--max-tokens=32", "--folds=2", "--epochs=2", "--device=cpu"]
     return {
         "extract": ["extract", "--run=r", f"--data={data}", *weights, *settings],
-        "fit-heads": ["fit-heads", "--run=r", "--heads=linear,mlp,lightgbm"],
+        "fit-heads": ["fit-heads", "--run=r", "--heads=linear,lightgbm"],
         "submit": ["submit", "--run=r"],
         "check": ["check", "--run=r"],
         "report": ["report", "--run=r"],
@@ -82,6 +83,30 @@ def content(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in TRANSIENT
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "room"),
+    [
+        *(("extract", room) for room in (100, 30_000, 400_000)),
+        *(("fit-heads", 5_000), ("submit", 2_000), ("check", 100), ("report", 5_000)),
+        *(("predict", 400), ("sample", 1_000)),
+    ],
+)
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    name, room, nursery, commands, undisturbed, tmp_path
+):
+    before, expected, _ = undisturbed[name]
+    folder = shutil.copytree(before, tmp_path / "full")
+    log = folder / "log.txt"
+    log.unlink(missing_ok=True)
+    status, _ = nursery(folder, commands[name], room=room)
+    assert status == 2, log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert nursery(folder, commands[name])[0] in (0, 1)
+    found = content(folder)
+    assert [path for path in expected if found.get(path) != expected[path]] == []
+    assert list(found) == list(expected)
 
 
 @pytest.mark.parametrize(

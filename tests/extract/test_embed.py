@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from extract import embed as module
 from extract.bundled import load_bundled_image, load_bundled_text
 from extract.decode import Pictures
 from extract.device import Machine
@@ -11,6 +12,7 @@ from extract.embed import BATCH, embed
 from extract.fusion import FUSIONS
 from extract.inputs import Captions, Inputs
 from extract.model import JointModel
+from features.errors import UserError
 from features.store import join_spaces, read_features, writing_space
 from features.table import Rows
 
@@ -171,3 +173,30 @@ def test_pictures_that_no_row_shows_any_more_are_no_stumbling_block(tiny, inputs
     found = read_features(tmp_path / "features.h5").spaces[0]
     assert np.array_equal(found.image, whole["image"][kept])
     assert np.array_equal(found.text, whole["text"][kept])
+
+
+def test_a_device_without_room_for_a_batch_is_given_halves(tiny, inputs, monkeypatch, capsys):
+    whole, forward, sizes = dumped(tiny, inputs), JointModel.embed_image, []
+
+    def guarded(model, pixels):
+        sizes.append(len(pixels))
+        if len(pixels) > BATCH / 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(model, pixels)
+
+    monkeypatch.setattr(JointModel, "embed_image", guarded)
+    module._say_halved.cache_clear()
+    parts = dumped(tiny, inputs)
+    assert min(sizes) == BATCH / 4
+    for name, values in whole.items():
+        np.testing.assert_allclose(parts[name], values, atol=1e-5)
+    assert capsys.readouterr().err.count("no memory for a whole batch") == 1
+
+
+def test_a_device_without_room_for_one_meme_is_a_user_error(tiny, inputs, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(JointModel, "embed_text", full)
+    with pytest.raises(UserError, match="no memory to embed one meme"):
+        dumped(tiny, inputs)

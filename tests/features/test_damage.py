@@ -80,7 +80,7 @@ def test_damaged_bytes_are_refused_or_of_no_account(whole, tmp_path, pytestconfi
 
 
 def test_a_file_cut_anywhere_is_refused(whole, tmp_path):
-    path, sound = whole
+    _, sound = whole
     for length in range(0, len(sound), 40):
         cut = tmp_path / "features.h5"
         cut.write_bytes(sound[:length])
