@@ -128,7 +128,9 @@ def _check_room(
     freeze_words(backbones.text)
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
     model = JointModel(backbones.image, backbones.text, fusion, machine)
-    load = Load(len(table), count, config.image_size, config.folds, config.batch_size)
+    load = Load(
+        len(table), count, config.image_size, config.folds, min(config.batch_size, len(table))
+    )
     few = made_up(captions, longest(captions, 4), config.image_size)
     memory = check_memory(model, few, load)
     findings = [check_disk(run, model, load), memory]

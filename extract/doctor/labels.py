@@ -31,7 +31,8 @@ def check_balance(rows: Rows) -> Finding:
     said = "\n".join(_share(split, count) for split, count in counts.items() if count["rows"])
     rare = [split for split in ("train", "val") if _rarer_share(counts[split]) < LEAST_SHARE]
     if rare:
-        advice = "a constant answer is right nearly always: fit-heads --metric balanced_accuracy"
+        advice = "are the labels right? If so, accuracy says little: fit-heads --metric f1 or "
+        advice += "balanced_accuracy"
         return Finding(WARNING, "classes", said, advice)
     return Finding(OK, "classes", said)
 
@@ -44,12 +45,12 @@ def check_shift(rows: Rows) -> Finding:
         return Finding(OK, "class shift", "no val, or one class alone: nothing to compare")
     p = chi2_contingency(table).pvalue
     train, val = (part["positive"] / part["rows"] for part in (counts["train"], counts["val"]))
-    said = f"{train:.1%} positive in train, {val:.1%} in val (chance would do that: p = {p:.2g})"
+    said = f"{train:.1%} positive in train, {val:.1%} in val:"
     if p < CHANCE:
         advice = "submit moves the scores of val and test by what val shows; if you know the share "
         advice += "of test, pass it --prior"
-        return Finding(WARNING, "class shift", said, advice)
-    return Finding(OK, "class shift", said)
+        return Finding(WARNING, "class shift", f"{said} more than chance (p = {p:.1g})", advice)
+    return Finding(OK, "class shift", f"{said} no more than chance (p = {p:.2f})")
 
 
 def check_contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> Finding:
@@ -70,8 +71,8 @@ def check_near_duplicates(rows: Rows) -> Finding:
     near = facts["test_rows_near_labelled"]
     if not near:
         return Finding(OK, "near-duplicates", f"{said}; none joins test to train or val")
-    found = f"{said}; {near:,} test rows ({near / np.sum(~rows.labelled):.0%}) are nearly in train "
-    found += "or val: test figures will flatter"
+    found = f"{said}; test rows nearly in train or val: {near:,} "
+    found += f"({near / np.sum(~rows.labelled):.0%}), so test figures will flatter"
     advice = "trust the held-out figures: a group is never split between folds"
     return Finding(WARNING, "near-duplicates", found, advice)
 

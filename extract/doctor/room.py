@@ -52,8 +52,8 @@ def check_disk(run: Path, model: JointModel, load: Load) -> Finding:
     needs = Counter({existing(run): embeddings + checkpoints})
     if load.pixels > MOST_BYTES:
         needs[Path(tempfile.gettempdir())] += load.pixels
-    parts = f"{decimal(embeddings)} of embeddings, twice while joined; {decimal(checkpoints)} of "
-    parts += "checkpoints"
+    parts = f"{decimal(embeddings)} of embeddings, which lie there twice while they are joined; "
+    parts += f"{decimal(checkpoints)} of checkpoints"
     if load.pixels > MOST_BYTES:
         parts += f"; {decimal(load.pixels)} of pixels in {tempfile.gettempdir()}"
     state, places = OK, []

@@ -229,7 +229,7 @@ def test_near_duplicates_of_test_rows_are_warned_of():
     apart = np.array([0, 0, 1, 2])
     assert check_near_duplicates(make_rows([0, 1], [], [1, 1], apart)).state == OK
     found = check_near_duplicates(make_rows([0, 1], [], [1, 1], np.array([0, 1, 1, 2])))
-    assert found.state == WARNING and "1 test rows (50%)" in found.found
+    assert found.state == WARNING and "nearly in train or val: 1 (50%)" in found.found
 
 
 def test_a_large_table_is_told_how_long_near_duplicates_will_take(
