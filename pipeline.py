@@ -201,6 +201,16 @@ def predict(
 
 
 @app.command()
+@with_settings(ExtractConfig)
+def doctor(config: ExtractConfig, *, run: RunName = "default") -> None:
+    """Find what would stop extract before it starts; exit code 1 if there is such a thing."""
+    from extract.doctor.stage import doctor as examine
+
+    if not examine(config, _folder(run)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def sample(
     *,
     out: Annotated[Path, typer.Option(help="New folder for the sample.")],

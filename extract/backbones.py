@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from extract.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
@@ -32,30 +32,36 @@ def load_backbones(
 
     Raises UserError when something asked for cannot be loaded. There is no fallback.
     """
-    image, image_origin = _image(weights, image_folder)
-    text, text_origin = _text(weights, text_folder, pooling)
+    image, image_origin = load_image(weights, image_folder)
+    text, text_origin = load_text(weights, text_folder, pooling)
     return Backbones(image, text, image_origin, text_origin)
 
 
-def _image(weights: str, folder: str | None) -> tuple[ImageEncoder, dict[str, str]]:
+def load_image(
+    weights: str, folder: str | None, cached_only: bool = False
+) -> tuple[ImageEncoder, dict[str, str]]:
+    """The image encoder and its origin; with `cached_only`, nothing is downloaded."""
     if folder:
         return load_image_encoder(Path(folder)), _local_origin(folder)
     if weights == "bundled":
         from extract import bundled
 
         return bundled.load_bundled_image(), bundled.IMAGE_ORIGIN
-    snapshot = _snapshot(HUB_IMAGE)
+    snapshot = _snapshot(HUB_IMAGE, cached_only)
     return load_image_encoder(snapshot), {"name": HUB_IMAGE, "revision": snapshot.name}
 
 
-def _text(weights: str, folder: str | None, pooling: str) -> tuple[TextEncoder, dict[str, str]]:
+def load_text(
+    weights: str, folder: str | None, pooling: str, cached_only: bool = False
+) -> tuple[TextEncoder, dict[str, str]]:
+    """The text encoder and its origin; with `cached_only`, nothing is downloaded."""
     if folder:
         return load_text_encoder(Path(folder), pooling), _local_origin(folder)
     if weights == "bundled":
         from extract import bundled
 
         return bundled.load_bundled_text(pooling), bundled.TEXT_ORIGIN
-    snapshot = _snapshot(HUB_TEXT)
+    snapshot = _snapshot(HUB_TEXT, cached_only)
     return load_text_encoder(snapshot, pooling), {"name": HUB_TEXT, "revision": snapshot.name}
 
 
@@ -65,10 +71,19 @@ def _local_origin(folder: str) -> dict[str, str]:
     return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest}"}
 
 
-def _snapshot(repository: str) -> Path:
+def is_cached(repository: str) -> bool:
+    """Whether the cache of hub downloads has a repository's weights."""
+    files = ("config.json", "model.safetensors")
+    return all(isinstance(try_to_load_from_cache(repository, name), str) for name in files)
+
+
+def _snapshot(repository: str, cached_only: bool) -> Path:
     """The folder of a hub repository's newest revision in the cache, downloaded if need be."""
     try:
-        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
+        found = snapshot_download(
+            repository, allow_patterns=HUB_FILES, local_files_only=cached_only
+        )
+        return Path(found)
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"{repository} is neither in the cache nor to be downloaded "

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from extract.decode import Pictures
 from extract.groups import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
 from extract.prepare import Prepared
+from extract.table import MemeTable
 from features.table import SPLITS, Rows
 
 
@@ -15,16 +17,21 @@ def data_facts(prepared: Prepared, rows: Rows) -> dict[str, Any]:
     pictures, captions = prepared.inputs.pictures, prepared.inputs.captions
     tokens = captions.lengths()[captions.index]
     return {
-        "splits": {split: _split(rows, rows.split == split) for split in SPLITS},
+        "splits": class_counts(rows),
         "pictures": len(pictures.digests),
         "captions": len(captions.tokens),
         "caption_tokens": {
             f"p{q}": int(np.percentile(tokens, q, method="higher")) for q in (5, 50, 95, 100)
         },
         "near_duplicates": near_duplicate_facts(rows),
-        "contradictions": contradictions(prepared, rows),
+        "contradictions": contradictions(prepared.table, pictures, rows),
         "remarks": prepared.remarks,
     }
+
+
+def class_counts(rows: Rows) -> dict[str, dict[str, int]]:
+    """Rows, positive and negative ones of each split."""
+    return {split: _split(rows, rows.split == split) for split in SPLITS}
 
 
 def near_duplicate_facts(rows: Rows) -> dict[str, int]:
@@ -50,13 +57,12 @@ def near_duplicates(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def contradictions(prepared: Prepared, rows: Rows) -> list[list[str]]:
+def contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> list[list[str]]:
     """Ids of train and val rows with one picture file and one caption, but both labels."""
-    table = prepared.table.rows
     same = pd.DataFrame(
         {
-            "picture": prepared.inputs.pictures.index,
-            "caption": [normalise_caption(caption) for caption in table["caption"]],
+            "picture": pictures.index,
+            "caption": [normalise_caption(caption) for caption in table.rows["caption"]],
             "id": rows.id,
             "label": rows.label,
         }

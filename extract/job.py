@@ -62,17 +62,21 @@ def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
     )
     prepared = _prepare(config, run, backbones)
     prepared = replace(prepared, inputs=prepared.inputs.moved(machine.device))
-    made_from = {
-        "config": {**to_dict(config), "data": None},
-        "fingerprint": prepared.fingerprint(),
-        "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
-    }
-    return Job(config, machine, backbones, prepared, made_from, run)
+    return Job(config, machine, backbones, prepared, identify(config, backbones, prepared), run)
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
     """Fill in the default that depends on the data: bundled weights for the sample, else hub."""
     return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
+
+
+def identify(config: ExtractConfig, backbones: Backbones, prepared: Prepared) -> dict[str, Any]:
+    """What an extraction is made from: equal settings, data and weights give equal features."""
+    return {
+        "config": {**to_dict(config), "data": None},
+        "fingerprint": prepared.fingerprint(),
+        "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
+    }
 
 
 def stamp(made_from: dict[str, Any]) -> str:

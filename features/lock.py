@@ -25,15 +25,14 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
     The lock is the system's and ends with its process, however that ends. It lies beside the run's
     folder, which need not exist. Of processes that torchrun started, the first holds it for all.
     """
-    if not ranks and world() > 1:
-        raise UserError("torchrun: of all commands, only extract works in several processes")
+    if not ranks:
+        refuse_ranks()
     if not first():
         yield run
         return
     run.parent.mkdir(parents=True, exist_ok=True)
-    path = run.with_name(f".{run.name}.lock")
-    holder = path.with_suffix(".holder")
-    lock = FileLock(path, timeout=0)
+    holder = _holder(run)
+    lock = FileLock(_path(run), timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
@@ -47,6 +46,31 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def held_by(run: Path) -> str | None:
+    """The process that holds the run's lock, if one does. Writes nothing."""
+    if not _path(run).exists():
+        return None
+    try:
+        with FileLock(_path(run), timeout=0):
+            return None
+    except Timeout:
+        return _read(_holder(run))
+
+
+def refuse_ranks() -> None:
+    """Raise UserError if torchrun started several processes."""
+    if world() > 1:
+        raise UserError("torchrun: of all commands, only extract works in several processes")
+
+
+def _path(run: Path) -> Path:
+    return run.with_name(f".{run.name}.lock")
+
+
+def _holder(run: Path) -> Path:
+    return _path(run).with_suffix(".holder")
 
 
 def _describe() -> dict[str, str | int]:

@@ -31,15 +31,18 @@ def flag(name: str) -> str:
 
 
 def check(settings: object) -> None:
-    """Raise UserError for a value outside a field's choices or below its minimum."""
+    """Raise UserError that names every value outside its field's choices or below its minimum."""
+    faults = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         choices, minimum = field.metadata["choices"], field.metadata["minimum"]
         if choices and value is not None and value not in choices:
-            raise UserError(f'{flag(field.name)}: found "{value}", allowed: {", ".join(choices)}')
+            faults.append(f'{flag(field.name)}: found "{value}", allowed: {", ".join(choices)}')
         # "not >=" rather than "<", so that NaN is refused too.
         if minimum is not None and value is not None and not value >= minimum:
-            raise UserError(f"{flag(field.name)}: found {value}, allowed: {minimum} or more")
+            faults.append(f"{flag(field.name)}: found {value}, allowed: {minimum} or more")
+    if faults:
+        raise UserError("\n".join(faults))
 
 
 def to_dict(settings: object) -> dict[str, Any]:

@@ -86,9 +86,9 @@ def test_near_duplicates_are_listed_group_by_group(rows):
 
 def test_a_contradiction_is_one_picture_and_one_caption_with_both_labels(prepared, rows):
     # c has another caption, h another picture, and g is a test row.
-    assert contradictions(prepared, rows) == [["a", "b"]]
+    assert contradictions(prepared.table, prepared.inputs.pictures, rows) == [["a", "b"]]
 
 
 def test_equal_labels_and_labels_of_test_rows_contradict_nothing(prepared, rows):
     rows.label[[0, 6]] = [1, 0]
-    assert contradictions(prepared, rows) == []
+    assert contradictions(prepared.table, prepared.inputs.pictures, rows) == []

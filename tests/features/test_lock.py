@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import UserError
-from features.lock import locked
+from features.lock import held_by, locked
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -82,3 +82,16 @@ def test_a_command_for_one_process_refuses_to_be_started_twice(tmp_path, monkeyp
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="only extract works"), locked(tmp_path / "runs/r"):
         pytest.fail("two processes would write one file")
+
+
+def test_a_glance_names_the_holder_and_holds_and_writes_nothing(hold, tmp_path):
+    run = tmp_path / "runs/r"
+    assert held_by(run) is None
+    assert not run.parent.exists()
+    process = hold()
+    assert f"process {process.pid} " in held_by(run)
+    process.kill()
+    process.wait()
+    assert held_by(run) is None
+    with locked(run):
+        pass

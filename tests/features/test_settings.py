@@ -52,3 +52,8 @@ def test_the_minimum_itself_and_none_are_allowed():
 
 def test_flags_are_spelt_with_dashes():
     assert flag("batch_size") == "--batch-size"
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    said = refusal(heat_mode="left", minutes=0)
+    assert "--heat-mode" in said and "--minutes" in said
