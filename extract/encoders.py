@@ -3,11 +3,11 @@
 import contextlib
 import copy
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import timm
 import torch
-from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -73,39 +73,35 @@ class TextEncoder(nn.Module):
 def load_image_encoder(folder: Path) -> ImageEncoder:
     """Load a timm model from a folder with config.json and model.safetensors."""
     require_files(folder, "--image-weights", ("config.json", "model.safetensors"))
-    try:
+    with _failure_named(folder, "timm cannot load config.json with model.safetensors"):
         # With its classifier, the weights are loaded strictly: none is left at random.
         backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
-        raise UserError(f"{folder}: timm cannot load this image model: {error}") from error
-    backbone.reset_classifier(0)
-    return ImageEncoder(backbone)
+        backbone.reset_classifier(0)
+        return ImageEncoder(backbone)
 
 
 def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     """Load a transformers encoder from a folder with config.json, weights and tokenizer.json."""
     require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
-    try:
+    with _failure_named(folder, "transformers cannot load config.json with model.safetensors"):
         with contextlib.redirect_stdout(io.StringIO()):
             backbone, loading = AutoModel.from_pretrained(
                 folder,
                 local_files_only=True,
+                # Not False, it asks on the terminal whether to run code that config.json names.
+                trust_remote_code=False,
                 use_safetensors=True,
                 attn_implementation="sdpa",
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise UserError(f"{folder}: transformers cannot load this text model: {error}") from error
-    # A pooler is not used, and masked language models come without one.
-    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise UserError(
-            f"{folder}: transformers cannot load this text model: model.safetensors lacks "
-            f"{', '.join(missing)}"
-        )
-    return TextEncoder(backbone, tokenizer, pooling)
+        # A pooler is not used, and masked language models come without one.
+        missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+        if missing:
+            raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
+        with _failure_named(folder, "tokenizers cannot load tokenizer.json"):
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return TextEncoder(backbone, tokenizer, pooling)
 
 
 def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
@@ -119,6 +115,20 @@ def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
     """Write a folder that `load_text_encoder` reads."""
     encoder.backbone.save_pretrained(folder, safe_serialization=True)
     encoder.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@contextlib.contextmanager
+def _failure_named(folder: Path, failure: str) -> Iterator[None]:
+    """Turn whatever a library raises over the files of `folder` into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
+        raise UserError(
+            f"{folder}: {failure}: {error}. Download or save that folder again; of a run: "
+            "python pipeline.py extract --force"
+        ) from error
 
 
 def require_files(folder: Path, flag: str, names: tuple[str, ...]) -> None:

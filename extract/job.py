@@ -58,7 +58,12 @@ def open_job(config: ExtractConfig, machine: Machine, run: Path) -> Job:
     Raises UserError for bad data or settings.
     """
     backbones = load_backbones(
-        config.weights, config.image_weights, config.text_weights, config.text_pooling
+        config.weights,
+        config.image_weights,
+        config.text_weights,
+        config.text_pooling,
+        config.image_revision,
+        config.text_revision,
     )
     prepared = _prepare(config, run, backbones)
     prepared = replace(prepared, inputs=prepared.inputs.moved(machine.device))

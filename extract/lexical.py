@@ -11,7 +11,9 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from extract.checkpoint import REMAKE
 from features.files import read_json, write_json
+from features.loading import damage_named, read_arrays
 
 DIM = 128
 NGRAMS = (2, 5)
@@ -61,10 +63,12 @@ def save_lexical(lexical: Lexical, folder: Path) -> None:
 
 def load_lexical(folder: Path) -> Lexical:
     """Read what `save_lexical` wrote."""
-    vectorizer = _vectorizer(vocabulary=read_json(folder / "ngrams.json", "extract")["ngrams"])
-    with np.load(folder / "axes.npz", allow_pickle=False) as arrays:
+    ngrams, axes = folder / "ngrams.json", folder / "axes.npz"
+    arrays = read_arrays(axes, ("idf", "axes"), REMAKE)
+    with damage_named(ngrams, REMAKE):
+        vectorizer = _vectorizer(vocabulary=read_json(ngrams, "extract --force")["ngrams"])
         vectorizer.idf_ = arrays["idf"]
-        return Lexical(vectorizer, arrays["axes"])
+    return Lexical(vectorizer, arrays["axes"])
 
 
 def _vectorizer(**settings: object) -> TfidfVectorizer:

@@ -5,6 +5,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from features.loading import read_arrays
+
+REFIT = "Delete the head's folder and run: python pipeline.py fit-heads"
+"""What to do about a saved head that is damaged."""
+
 
 class Head(ClassifierMixin, BaseEstimator):
     """A binary classifier with `predict_proba`; its tuned threshold lives outside it."""
@@ -19,8 +24,7 @@ def save_arrays(head: Head, path: Path, names: tuple[str, ...]) -> None:
     np.savez(path, **{name: getattr(head, name) for name in names})
 
 
-def load_arrays(head: Head, path: Path) -> None:
-    """Give a head the attributes that `save_arrays` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays:
-            setattr(head, name, arrays[name])
+def load_arrays(head: Head, path: Path, names: tuple[str, ...]) -> None:
+    """Give a head the attributes that `save_arrays` wrote. Raises UserError for a damaged file."""
+    for name, value in read_arrays(path, names, REFIT).items():
+        setattr(head, name, value)

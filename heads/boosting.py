@@ -6,8 +6,11 @@ from typing import ClassVar, Self
 import lightgbm
 import numpy as np
 
-from heads.base import Head, load_arrays, save_arrays
+from features.loading import damage_named
+from heads.base import REFIT, Head, load_arrays, save_arrays
 from heads.products import leading, products
+
+LEARNED = "classes_", "shape_", "trees_"
 
 
 class LightgbmHead(Head):
@@ -48,6 +51,8 @@ class LightgbmHead(Head):
             verbosity=-1,
         )
         self.booster_ = model.fit(self._columns(X), y).booster_
+        text = self.booster_.model_to_string()
+        self.trees_ = np.frombuffer(text.encode(), np.uint8)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -56,17 +61,19 @@ class LightgbmHead(Head):
         return np.stack([1 - positive, positive], axis=1)
 
     def save(self, folder: Path) -> None:
-        """Write trees.txt, LightGBM's own format, and shape.npz."""
-        (folder / "trees.txt").write_text(self.booster_.model_to_string(), encoding="utf-8")
-        save_arrays(self, folder / "shape.npz", ("classes_", "shape_"))
+        """Write trees.npz, the trees in LightGBM's own text format.
+
+        An npz has checksums, and LightGBM ends the process over a text that was cut off.
+        """
+        save_arrays(self, folder / "trees.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
-        head = cls()
-        text = (folder / "trees.txt").read_text(encoding="utf-8")
-        head.booster_ = lightgbm.Booster(model_str=text)
-        load_arrays(head, folder / "shape.npz")
+        head, path = cls(), folder / "trees.npz"
+        load_arrays(head, path, LEARNED)
+        with damage_named(path, REFIT):
+            head.booster_ = lightgbm.Booster(model_str=head.trees_.tobytes().decode())
         return head
 
     def _columns(self, X: np.ndarray) -> np.ndarray:

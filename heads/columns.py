@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from features.files import read_json, replacing, write_json
+from features.loading import read_array
 from features.progress import progress
 from features.store import read_blocks
 from features.table import FeatureTable, Space
 from heads import Entry
 from heads.nested import to_logit
-from heads.projection import Projection, fit_projection
+from heads.projection import REPROJECT, Projection, fit_projection
 
 LOGITS = "logits"
 """The kind of space that holds the logits of other heads."""
@@ -47,7 +48,7 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
     """
     folder, stamp = run / "heads" / "projections", table.attributes["stamp"]
     mark = folder / "stamp.json"
-    if not (mark.is_file() and read_json(mark, "fit-heads")["stamp"] == stamp):
+    if not (mark.is_file() and read_json(mark, "fit-heads").get("stamp") == stamp):
         folder.mkdir(parents=True, exist_ok=True)
         # Until the last space is written, what is there belongs to no features.
         mark.unlink(missing_ok=True)
@@ -58,7 +59,7 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
         write_json(mark, {"stamp": stamp})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
     return {
-        name: Projected(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), width)
+        name: Projected(read_array(folder / f"{name}.npy", REPROJECT), width)
         for name, width in widths.items()
     }
 

@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from heads.base import Head, load_arrays, save_arrays
 from heads.products import products
 
+LEARNED = "classes_", "shape_", "coef_", "product_coef_", "intercept_"
+
 
 class InteractionHead(Head):
     """Bilinear fusion: logistic regression on [a, b, a x b], a and b projected to a low rank.
@@ -62,12 +64,11 @@ class InteractionHead(Head):
 
     def save(self, folder: Path) -> None:
         """Write weights.npz."""
-        names = ("classes_", "shape_", "coef_", "product_coef_", "intercept_")
-        save_arrays(self, folder / "weights.npz", names)
+        save_arrays(self, folder / "weights.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head = cls()
-        load_arrays(head, folder / "weights.npz")
+        load_arrays(head, folder / "weights.npz", LEARNED)
         return head

@@ -17,6 +17,8 @@ PSEUDO_COUNT = 1.0
 MOST_MEMES = 20_000
 """Memes kept, of however many: the time to score a meme grows with them."""
 
+LEARNED = "classes_", "settings_", "memes_", "labels_"
+
 
 class KnnHead(Head):
     """Share of positives among the k nearest memes, nearer ones counting more.
@@ -56,14 +58,13 @@ class KnnHead(Head):
 
     def save(self, folder: Path) -> None:
         """Write memes.npz: the memes are the model."""
-        names = ("classes_", "settings_", "memes_", "labels_")
-        save_arrays(self, folder / "memes.npz", names)
+        save_arrays(self, folder / "memes.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head = cls()
-        load_arrays(head, folder / "memes.npz")
+        load_arrays(head, folder / "memes.npz", LEARNED)
         head._index()
         return head
 

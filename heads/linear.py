@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 
 from heads.base import Head, load_arrays, save_arrays
 
+LEARNED = "classes_", "coef_", "intercept_"
+
 
 class LinearHead(Head):
     """L2-regularised logistic regression; small C is strong regularisation.
@@ -45,12 +47,11 @@ class LinearHead(Head):
 
     def save(self, folder: Path) -> None:
         """Write weights.npz."""
-        names = ("classes_", "coef_", "intercept_")
-        save_arrays(self, folder / "weights.npz", names)
+        save_arrays(self, folder / "weights.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head = cls()
-        load_arrays(head, folder / "weights.npz")
+        load_arrays(head, folder / "weights.npz", LEARNED)
         return head

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils import skip_init
 
-from heads.base import Head
+from features.loading import damage_named
+from heads.base import REFIT, Head
 
 HIDDEN = 64
 BATCH = 128
@@ -55,10 +56,12 @@ class MlpHead(Head):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
-        weights = load_file(folder / "weights.safetensors")
-        head = cls()
-        head.module_ = _module(weights["1.weight"].shape[1], 1.0, torch.Generator()).double().eval()
-        head.module_.load_state_dict(weights)
+        head, path = cls(), folder / "weights.safetensors"
+        with damage_named(path, REFIT):
+            weights = load_file(path)
+            columns = weights["1.weight"].shape[1]
+            head.module_ = _module(columns, 1.0, torch.Generator()).double().eval()
+            head.module_.load_state_dict(weights)
         head.classes_ = np.array([0, 1])
         return head
 

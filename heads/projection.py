@@ -12,8 +12,11 @@ from typing import Self
 import numpy as np
 
 from features.files import replacing
+from features.loading import read_arrays
 
 COMPONENTS = 64
+REPROJECT = "Delete that folder and run: python pipeline.py fit-heads"
+"""What to do about a file of heads/projections that is damaged."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class Projection:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
+        return cls(**read_arrays(path, tuple(cls.__annotations__), REPROJECT))
 
 
 def fit_projection(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Projection:

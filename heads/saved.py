@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from features import loading
 from features.errors import UserError
-from features.files import read_json, replacing, replacing_folder, write_json
-from features.settings import from_dict
+from features.files import replacing, replacing_folder, write_json
 from heads import ENTRIES
+from heads.base import REFIT
 from heads.crossfit import Fitted
+from heads.ensemble import Ensemble
+
+RESUBMIT = "Run first: python pipeline.py submit"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def load_models(folder: Path, record: HeadRecord, kind: str) -> dict[str, list[A
 
 def read_record(folder: Path) -> HeadRecord:
     """head.json of one head."""
-    return from_dict(HeadRecord, read_json(folder / "head.json", "fit-heads"))
+    return loading.read_record(HeadRecord, folder / "head.json", REFIT)
 
 
 def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
@@ -106,6 +110,11 @@ class Ensembled:
     row_threshold: np.ndarray
 
 
+def read_ensemble(heads: Path) -> Ensemble:
+    """ensemble.json in the folder of the heads. Raises UserError if there is none."""
+    return loading.read_record(Ensemble, heads / "ensemble.json", RESUBMIT)
+
+
 def save_ensembled(heads: Path, said: Ensembled) -> None:
     """Write ensemble.npz into the folder of the heads."""
     with replacing(heads / "ensemble.npz") as partial, partial.open("wb") as file:
@@ -114,17 +123,14 @@ def save_ensembled(heads: Path, said: Ensembled) -> None:
 
 def read_ensembled(heads: Path) -> Ensembled:
     """Read what `save_ensembled` wrote. Raises UserError if there is none."""
-    path = heads / "ensemble.npz"
-    if not path.is_file():
-        raise UserError(f"{path} is missing. Run first: python pipeline.py submit")
-    with np.load(path, allow_pickle=False) as arrays:
-        return Ensembled(**arrays)
+    names = tuple(Ensembled.__annotations__)
+    return Ensembled(**loading.read_arrays(heads / "ensemble.npz", names, RESUBMIT))
 
 
 def read_probabilities(folder: Path) -> Probabilities:
     """The probabilities that `save_head` wrote."""
-    with np.load(folder / "probabilities.npz", allow_pickle=False) as arrays:
-        return Probabilities(**arrays)
+    names = tuple(Probabilities.__annotations__)
+    return Probabilities(**loading.read_arrays(folder / "probabilities.npz", names, REFIT))
 
 
 def save_parts(heads: Path, stamp: str, part: np.ndarray) -> None:
@@ -138,5 +144,6 @@ def read_parts(heads: Path, stamp: str) -> np.ndarray | None:
     path = heads / "parts.npz"
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays["part"] if arrays["stamp"] == stamp else None
+    remedy = "Delete it and run: python pipeline.py fit-heads"
+    found = loading.read_arrays(path, ("stamp", "part"), remedy)
+    return found["part"] if found["stamp"] == stamp else None

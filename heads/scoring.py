@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import UserError
-from features.files import read_json
-from features.settings import from_dict
 from features.table import FeatureTable
 from heads import ENTRIES
 from heads.blend import apply_blend
@@ -15,8 +13,8 @@ from heads.calibration import Calibration
 from heads.columns import LOGITS, Projected, columns_of, logit_columns, read_projections
 from heads.combination import combine
 from heads.crossfit import mean_of_fits
-from heads.ensemble import Ensemble, finish
-from heads.saved import HeadRecord, load_models, read_probabilities, read_records
+from heads.ensemble import finish
+from heads.saved import HeadRecord, load_models, read_ensemble, read_probabilities, read_records
 
 
 def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +25,7 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
     """
     heads, stamp = run / "heads", table.attributes["stamp"]
     records = {record.name: record for record in read_records(heads, stamp)}
-    ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
+    ensemble = read_ensemble(heads)
     kept = [name for name, weight in ensemble.weights.items() if weight > 0]
     needed = {one for name in kept for one in (name, *ENTRIES[name].parents)}
     if ensemble.stamp != stamp or not records.keys() >= needed:

@@ -1,6 +1,7 @@
 """The architecture as it can be read from the source: who imports whom, what is never used."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,20 @@ SOURCES = [
     for folder in ("extract", "heads", "features")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ] + [ROOT / "pipeline.py"]
+ALL = SOURCES + sorted((ROOT / "benchmarks").rglob("*.py"))
+
+UNPICKLING = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal", "yaml"}
+"""Modules that make objects of what they read. (multiprocessing pickles between processes of one
+run, and would be fine.)"""
+RUNS_TEXT = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+UNPICKLES = {"read_pickle", "load_state_dict_from_url"}
+ONLY_WITH = [
+    ("torch.load", ("weights_only", "True")),
+    ("np.load", ("allow_pickle", "False")),
+    ("from_pretrained", ("trust_remote_code", "False")),
+    ("from_pretrained", ("use_safetensors", "True")),
+    ("from_pretrained", ("local_files_only", "True")),
+]
 
 
 def imported(path: Path) -> set[str]:
@@ -45,17 +60,36 @@ def test_only_the_store_opens_hdf5():
     assert users == ["features/sealed.py", "features/store.py"]
 
 
-def test_nothing_is_pickled():
-    suspects = {"pickle", "joblib", "dill", "cloudpickle", "shelve"}
-    assert not [p for p in SOURCES if suspects & imported(p)]
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-                keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
-                assert keywords.get("weights_only") == "True", path
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
-                keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
-                assert keywords.get("allow_pickle") == "False", path
+def calls(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """Every call in a file: its name as written, and its keyword arguments."""
+    return [
+        (ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords})
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    ]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_is_unpickled_and_no_text_is_run(path):
+    assert not imported(path) & UNPICKLING
+    for name, keywords in calls(path):
+        last = name.split(".")[-1]
+        assert name not in RUNS_TEXT and last not in UNPICKLES, name
+        assert "shell" not in keywords, name
+        for call, (keyword, value) in ONLY_WITH:
+            if call in (name, last):
+                assert keywords.get(keyword) == value, f"{name} without {keyword}={value}"
+
+
+def test_what_goes_into_a_page_is_escaped():
+    templates = sorted((ROOT / "heads").rglob("*.jinja"))
+    assert templates
+    for path in templates:
+        assert not re.search(r"\|\s*safe\b|autoescape", path.read_text()), path
+    escaping = [k.get("autoescape") for p in ALL for n, k in calls(p) if n == "Environment"]
+    assert escaping == ["html"]
+    marked = {p.name for p in ALL for name, _ in calls(p) if name == "Markup"}
+    assert marked == {"build.py", "drawing.py", "pictures.py"}, "who else says that text is HTML?"
 
 
 def test_files_stay_small():

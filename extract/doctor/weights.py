@@ -21,26 +21,27 @@ WAYS_OUT = (
 
 def check_weights(config: ExtractConfig) -> tuple[Backbones | None, list[Finding]]:
     """Load both encoders, if they can be; what was found of each."""
-    weights, cached_only = config.weights, True
+    weights, pooling = config.weights, config.text_pooling
+    pictures, words = config.image_revision, config.text_revision
     image, found_image = _check(
         "image weights",
-        HUB_IMAGE if weights == "hub" and not config.image_weights else None,
-        lambda: load_image(weights, config.image_weights, cached_only),
+        (HUB_IMAGE, pictures) if weights == "hub" and not config.image_weights else None,
+        lambda: load_image(weights, config.image_weights, pictures, cached_only=True),
     )
     text, found_text = _check(
         "text weights",
-        HUB_TEXT if weights == "hub" and not config.text_weights else None,
-        lambda: load_text(weights, config.text_weights, config.text_pooling, cached_only),
+        (HUB_TEXT, words) if weights == "hub" and not config.text_weights else None,
+        lambda: load_text(weights, config.text_weights, pooling, words, cached_only=True),
     )
     both = Backbones(image[0], text[0], image[1], text[1]) if image and text else None
     return both, [found_image, found_text]
 
 
 def _check(
-    name: str, repository: str | None, load: Callable[[], tuple[Any, dict[str, str]]]
+    name: str, source: tuple[str, str] | None, load: Callable[[], tuple[Any, dict[str, str]]]
 ) -> tuple[tuple[Any, dict[str, str]] | None, Finding]:
-    if repository and not is_cached(repository):
-        return None, _on_the_hub(name, repository)
+    if source and not is_cached(*source):
+        return None, _on_the_hub(name, *source)
     try:
         loaded = load()
     except UserError as error:
@@ -51,9 +52,9 @@ def _check(
     return loaded, Finding(OK, name, f"{origin['name']}, {encoder.dim}-d")
 
 
-def _on_the_hub(name: str, repository: str) -> Finding:
+def _on_the_hub(name: str, repository: str, revision: str) -> Finding:
     try:
-        url = hf_hub_url(repository, "model.safetensors")
+        url = hf_hub_url(repository, "model.safetensors", revision=revision)
         size = get_hf_file_metadata(url, timeout=PATIENCE).size
     except Exception as error:  # the hub's client passes on what its HTTP library raises
         reason = f"{type(error).__name__}"

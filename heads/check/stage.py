@@ -5,17 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from features.files import read_json, write_json
+from features.files import write_json
 from features.progress import progress
-from features.settings import from_dict
 from features.store import read_features
 from heads.check.guard import guard_file, guard_scores
 from heads.check.leaks import seen_against_unseen, shuffled_labels
 from heads.check.modalities import fusion_gain, modality_use
 from heads.check.result import Check
 from heads.columns import project
-from heads.ensemble import Ensemble
-from heads.saved import read_ensembled, read_records
+from heads.saved import read_ensemble, read_ensembled, read_records
 from heads.stage import open_bench
 from heads.submission import rows_asked_for
 
@@ -29,7 +27,7 @@ def check_run(run: Path, solution: Path) -> bool:
     table = read_features(run / "features.h5", embeddings=False)
     heads = run / "heads"
     records = read_records(heads, table.attributes["stamp"])
-    ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
+    ensemble = read_ensemble(heads)
     said = read_ensembled(heads)
     bench = open_bench(table, records[0].metric, heads)
     projected = project(table, run)

