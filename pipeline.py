@@ -3,7 +3,6 @@
 Each command imports what it needs when it runs, so that --help is instant.
 """
 
-import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,16 +10,17 @@ from typing import Annotated
 import typer
 
 from extract.config import ExtractConfig
-from features.errors import UserError
-from features.flags import with_settings
+from features.errors import UserError, explain
+from features.flags import Force, RunName, with_settings
 from features.lock import locked
 from features.processes import first
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
-OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors that a user can mend: no room, no permission."""
-RUN_HELP = "Name of the run, whose folder is runs/NAME."
+INTERRUPTED = (
+    "interrupted: no file is left half-written. The same command goes on from what is finished, "
+    "which python pipeline.py status shows."
+)
 
 app = typer.Typer(
     help="Is a meme hateful? Fine-tune two backbones once, then fit fusion heads many times.",
@@ -28,13 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-RunName = Annotated[str, typer.Option(help=RUN_HELP, rich_help_panel="Run")]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Make features.h5 anew even if the run has one.", rich_help_panel="Run"
-    ),
-]
 
 
 @app.command()
@@ -153,6 +146,17 @@ def check(
 
 
 @app.command()
+def status(*, run: RunName = "default") -> None:
+    """Show how far a run has come, step by step, and what must run again, and why."""
+    from extract.status import steps_of_stage_one
+    from features.steps import print_steps
+    from heads.status import steps_of_stage_two
+
+    folder = _folder(run)
+    print_steps([*steps_of_stage_one(folder), *steps_of_stage_two(folder)])
+
+
+@app.command()
 def predict(
     *,
     data: Annotated[
@@ -234,25 +238,12 @@ def main() -> int:
     try:
         # Not standalone: typer would word and exit by itself.
         return app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
-    except UserError as error:
-        message = str(error)
-    except typer.TyperException as error:
-        near = getattr(error, "possibilities", None)
-        hint = f"{error.message}. Did you mean {' or '.join(near or [])}?"
-        message = hint if near else error.format_message()
     except typer.Abort:
-        print(
-            "interrupted: no file is left half-written. The same command goes on from what is "
-            "finished, which python pipeline.py status shows.",
-            file=sys.stderr,
-        )
+        print(INTERRUPTED, file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.errno not in OF_THE_DISK:
-            raise
-        message = f"{error.filename or 'the disk'}: {error.strerror}"
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+    except (UserError, OSError, typer.TyperException) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

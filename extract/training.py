@@ -106,6 +106,11 @@ def load_training(training: Training, path: Path | None) -> None:
     say(f"{path.stem}: goes on after epoch {len(training.history)}, where it was broken off")
 
 
+def epochs_done(path: Path) -> int:
+    """How many epochs lie behind the state in `path`."""
+    return len(_read(path)[1]["history"])
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:

@@ -1,4 +1,9 @@
-"""The one error that is the user's to mend."""
+"""Errors that are the user's to mend, and their words."""
+
+import errno
+
+OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""No permission, no room."""
 
 
 class UserError(Exception):
@@ -6,3 +11,17 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def explain(error: Exception) -> str:
+    """What the command line says of a UserError, of typer's errors and of the disk's.
+
+    Raises any other OSError again: that one is ours to mend.
+    """
+    if isinstance(error, OSError):
+        if error.errno not in OF_THE_DISK:
+            raise error
+        return f"{error.filename or 'the disk'}: {error.strerror}"
+    if near := getattr(error, "possibilities", None):
+        return f"{error.message}. Did you mean {' or '.join(near)}?"
+    return error.format_message() if hasattr(error, "format_message") else str(error)

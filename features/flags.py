@@ -10,6 +10,16 @@ import typer
 
 from features.settings import flag
 
+RunName = Annotated[
+    str, typer.Option(help="Name of the run, whose folder is runs/NAME.", rich_help_panel="Run")
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Make features.h5 anew even if the run has one.", rich_help_panel="Run"
+    ),
+]
+
 
 def with_settings(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one flag for each field of the settings classes, and it the settings."""

@@ -1,5 +1,6 @@
 """Stage two from end to end: features.h5 in, heads with their thresholds, then solution.csv out."""
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,10 @@ from heads.submission import (
 )
 from heads.tables import print_tables
 
-BEGUN = "begun.json"
+PROGRESS = "begun.json"
+"""In the folder of the heads, while they are fitted: which ones, and which of them are."""
+SOLUTION = "solution.json"
+"""In the run's folder: where the solution was written, its hash, and what it is of."""
 
 
 def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
@@ -88,7 +92,7 @@ def _fit_all(
 
     While heads/begun.json is there, it says how far this has come.
     """
-    asked, begun = config.names(), heads / BEGUN
+    asked, begun = config.names(), heads / PROGRESS
     request = {"stamp": table.attributes["stamp"], "metric": bench.metric, "names": asked}
     known = read_json(begun, "fit-heads") if begun.is_file() else {}
     fitted = known.pop("fitted", []) if known.items() >= request.items() else []
@@ -119,7 +123,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     table = read_features(run / "features.h5", embeddings=False)
     rows, attributes = table.rows, table.attributes
     metrics = read_json(run / "metrics.json", "fit-heads")
-    if (run / "heads" / BEGUN).is_file():
+    if (run / "heads" / PROGRESS).is_file():
         raise UserError(f"{run}: fit-heads was broken off. Run it again, and it goes on.")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
@@ -137,6 +141,9 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     values = probability[asked] if config.proba else decision[asked].astype(int)
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
+    digest = hashlib.sha256(solution.read_bytes()).hexdigest()
+    about = {"path": str(solution), "sha256": digest, "stamp": attributes["stamp"]}
+    write_json(run / SOLUTION, about)
     print_tables(metrics)
     if ensemble.offset:
         say(

@@ -1,0 +1,100 @@
+"""What stage one has made of a run, and whether its data are still as they were."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from extract.checkpoint import holds_checkpoint
+from extract.config import ExtractConfig
+from extract.decode import decode_pictures
+from extract.doctor.data import THUMBNAIL
+from extract.inputs import Captions, Inputs
+from extract.job import columns_named
+from extract.memes import read_memes
+from extract.prepare import Prepared
+from extract.spaces import STATE, names_of
+from extract.stage import CONFIG
+from extract.table import settle
+from extract.training import epochs_done
+from features.errors import UserError
+from features.files import read_json
+from features.lock import held_by
+from features.settings import flag, from_dict, to_dict
+from features.steps import BEGUN, DONE, MISSING, STALE, Step
+from features.store import read_attributes, read_space_names
+
+
+def steps_of_stage_one(run: Path) -> Iterator[Step]:
+    """Yield who is at work, spaces under way, data, backbones, features.h5: those there are."""
+    features = run / "features.h5"
+    if holder := held_by(run):
+        yield Step("at work", BEGUN, holder)
+    for folder in sorted(run.glob(f"unfinished/*/{CONFIG}")):
+        yield from _spaces(folder.parent)
+    if not features.is_file():
+        yield Step("features.h5", MISSING, f"python pipeline.py extract --run {run.name}")
+        return
+    try:
+        attributes, names = read_attributes(features), read_space_names(features)
+        config = from_dict(ExtractConfig, {**attributes["config"], **_where(run)})
+    except UserError as error:
+        yield Step("features.h5", STALE, str(error))
+        return
+    yield _data(config, attributes["fingerprint"], run)
+    yield _backbones(run, names, attributes["stamp"])
+    yield Step("features.h5", DONE, f"spaces {', '.join(names)}; {_changed(config)}")
+
+
+def _where(run: Path) -> dict[str, str | None]:
+    """Where the data were: features.h5 does not say, as it does not depend on it."""
+    return {"data": read_json(run / "config.json", "extract")["data"]}
+
+
+def _changed(config: ExtractConfig) -> str:
+    plain = to_dict(ExtractConfig())
+    changed = {k: v for k, v in to_dict(config).items() if v != plain[k]}
+    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or "all by default"
+
+
+def _data(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
+    data = Path(config.data) if config.data else run / "sample"
+    try:
+        now = _fingerprint(config, data)
+    except UserError as error:
+        return Step("data", STALE, f"can no longer be read: {error}")
+    if now == fingerprint:
+        return Step("data", DONE, f"{data} is as it was when it was extracted")
+    said = f"{data} has other rows, captions, labels or pictures than were extracted"
+    return Step("data", STALE, f"{said}: extract --force makes features.h5 and heads anew")
+
+
+def _fingerprint(config: ExtractConfig, data: Path) -> str:
+    """Of the data as they are now; pictures are decoded small, which it does not depend on."""
+    table, problems, _ = read_memes(data, columns_named(config))
+    pictures, undecodable = decode_pictures(table, THUMBNAIL, "bilinear")
+    table, kept = settle(table, problems + undecodable, config.on_bad_rows)
+    index = pictures.index[kept]
+    inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, cut=0))
+    return Prepared(table, inputs, []).fingerprint()
+
+
+def _backbones(run: Path, names: list[str], stamp: str) -> Step:
+    folders = {name: run / "backbones" / name for name in names}
+    lost = [name for name, folder in folders.items() if not holds_checkpoint(folder, stamp)]
+    if lost:
+        return Step("backbones", STALE, f"{', '.join(lost)}: not those of features.h5; extract")
+    return Step("backbones", DONE, "those that features.h5 was made with")
+
+
+def _spaces(folder: Path) -> Iterator[Step]:
+    """The spaces of an extraction that was broken off, or is under way."""
+    config = from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
+    for name in names_of(config):
+        state = folder / f"{name}{STATE}"
+        if holds_checkpoint(folder / name, folder.name):
+            yield Step(name, DONE, "waits for the others; the same extract goes on")
+        elif state.is_file():
+            done = epochs_done(state)
+            yield Step(name, BEGUN, f"trained for {done} of up to {config.epochs} epochs")
+        else:
+            yield Step(name, MISSING, "extract makes it")

@@ -1,0 +1,56 @@
+"""`status` says of each step of stage two whether it stands, and why not."""
+
+import json
+import shutil
+
+from heads.status import steps_of_stage_two
+
+
+def states(run):
+    return {step.name: step.state for step in steps_of_stage_two(run)}
+
+
+def test_a_submitted_run_stands_but_for_what_was_not_asked_for(run):
+    expected = {"heads": "done", "ensemble": "done", "check": "missing", "report": "done"}
+    assert states(run).items() >= expected.items()
+
+
+def test_a_solution_that_somebody_edited_is_stale(run, tmp_path):
+    about, solution = run / "solution.json", tmp_path / "solution.csv"
+    known = json.loads(about.read_text())
+    shutil.copyfile(known["path"], solution)
+    about.write_text(json.dumps({**known, "path": str(solution)}))
+    assert states(run)["solution"] == "done"
+    solution.write_text(solution.read_text().replace("1\n", "0\n"))
+    assert states(run)["solution"] == "stale"
+    solution.unlink()
+    assert states(run)["solution"] == "missing"
+
+
+def test_heads_that_were_fitted_anew_leave_the_rest_stale(run):
+    (run / "heads" / "ensemble.json").unlink()
+    found = states(run)
+    assert (found["ensemble"], found["report"]) == ("missing", "stale")
+    assert found["solution"] in ("stale", "missing")
+
+
+def test_heads_of_other_features_are_stale(run):
+    path = run / "heads" / "linear" / "head.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "stamp": "another"}))
+    said = [step for step in steps_of_stage_two(run) if step.state == "stale"]
+    assert said[0].about == "linear: fitted on other features; fit-heads"
+
+
+def test_a_fit_that_was_broken_off_says_where(run):
+    (run / "heads" / "begun.json").write_text(json.dumps({"fitted": ["linear"]}))
+    step = next(step for step in steps_of_stage_two(run) if step.name == "heads")
+    assert (step.state, step.about) == (
+        "begun",
+        "fit-heads was broken off and goes on after linear",
+    )
+
+
+def test_without_heads_it_says_what_to_run(run):
+    shutil.rmtree(run / "heads")
+    found = states(run)
+    assert (found["heads"], found["ensemble"]) == ("missing", "missing")
