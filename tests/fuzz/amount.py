@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, settings
 
 FUZZ = int(os.environ.get("FUZZ", "1"))
 CASES = {
-    "mutated csv": 2400,
-    "mutated jsonl": 1600,
+    "mutated csv": 2000,
+    "mutated jsonl": 1400,
     "mutated submission": 400,
-    "random bytes": 600,
+    "random bytes": 800,
     "written csv": 400,
     "written jsonl": 400,
-    "odd json": 400,
+    "odd json": 600,
     "odd paths": 400,
     "truncated pictures": 1200,
     "mutated pictures": 1600,
