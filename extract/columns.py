@@ -25,6 +25,7 @@ SPLIT_WORDS = {
 
 LABELS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 UNKNOWN = ("", "-1", "-1.0")
+MOST_LISTED = 30
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,10 @@ def shown(text: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names in quotes with commas between them."""
-    return ", ".join(map(shown, names))
+    """Return names in quotes with commas between them; of very many, the first."""
+    names = list(names)
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(map(shown, names[:MOST_LISTED])) + more
 
 
 def unreadable(text: str) -> str | None:
@@ -129,8 +132,9 @@ def unreadable(text: str) -> str | None:
     if not bad:
         return None
     # surrogateescape reads the byte 0xE9 as U+DCE9; other surrogates come from JSON escapes
-    codes = " ".join(f"{c - 0xDC00:02x}" if 0xDC80 <= c <= 0xDCFF else f"\\u{c:04x}" for c in bad)
-    return f"not UTF-8, found the bytes {codes}"
+    some = bad[:MOST_LISTED]
+    codes = [f"{c - 0xDC00:02x}" if 0xDC80 <= c <= 0xDCFF else f"\\u{c:04x}" for c in some]
+    return f"not UTF-8, found the bytes {' '.join(codes)}{' ...' * (len(bad) > len(some))}"
 
 
 def read_id(text: str) -> tuple[str, str | None]:
@@ -138,6 +142,8 @@ def read_id(text: str) -> tuple[str, str | None]:
     if not text.strip():
         return text, "found nothing, allowed any text"
     fault = unreadable(text)
+    if "\n" in text or "\r" in text:
+        fault = f"found {shown(text)}, allowed any text in one line"
     return (repr(text), fault) if fault else (text, None)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,18 @@ MOST_BYTES = 4 * 2**30
 """Pixels held in memory; more are held in a file."""
 GREY = 127
 """Pixel value of the picture that stands in for one that could not be read."""
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+"""What memes come in. Of Pillow's other readers, one starts Ghostscript, and others can hide a
+large picture behind a small header."""
+MOST_PIXELS = 50_000_000
+"""A picture of more is refused before any pixel is decoded."""
+MOST_FILE_BYTES = 2**29
+"""A picture file of more is not read."""
+
+# Pillow looks at the size wherever a file says one: it warns from its limit on, and from twice that
+# it refuses.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
@@ -93,9 +106,10 @@ def _room(count: int, size: int) -> np.ndarray:
 def open_picture(source: Path | BytesIO) -> Image.Image:
     """Open a picture as RGB: upright as its EXIF says, the first frame, transparency over white.
 
-    Raises OSError, ValueError or DecompressionBombError for what Pillow cannot decode.
+    Raises DecompressionBombError for a picture of more than MOST_PIXELS, and for what Pillow cannot
+    decode UnidentifiedImageError or whatever its readers stumble over.
     """
-    with Image.open(source) as picture:
+    with Image.open(source, formats=FORMATS) as picture:
         upright = _eight_bits(ImageOps.exif_transpose(picture))
         if upright.has_transparency_data:
             layer = upright.convert("RGBA")
@@ -105,6 +119,8 @@ def open_picture(source: Path | BytesIO) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit grey, which Pillow would clip to white, to 8 bits."""
+    if picture.mode in ("I", "F"):
+        raise ValueError("found 32 bits a pixel and one channel, allowed are 8 or 16 bits")
     if not picture.mode.startswith("I;16"):
         return picture
     grey = np.asarray(picture).astype(np.uint16) // 257
@@ -151,22 +167,21 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
     if not path:
         return _Decoded("", grey, 0, "")
     try:
-        data = Path(path).read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
+        data = _read(Path(path))
         picture = open_picture(BytesIO(data))
-        pixels = to_pixels(picture, size, interpolation)
-        return _Decoded(digest, pixels, perceptual_hash(picture), "")
     except UnidentifiedImageError:
-        return _Decoded("", grey, 0, "not a picture in a format that Pillow reads")
-    # Pillow's readers raise all of these for broken files.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        RuntimeError,
-        Image.DecompressionBombError,
-    ) as error:
-        return _Decoded("", grey, 0, str(error))
+        return _Decoded("", grey, 0, f"not a picture in one of the formats {', '.join(FORMATS)}")
+    # Pillow's readers raise whatever a broken file makes them raise.
+    except Exception as error:
+        return _Decoded("", grey, 0, str(error) or type(error).__name__)
+    digest = hashlib.sha256(data).hexdigest()
+    return _Decoded(digest, to_pixels(picture, size, interpolation), perceptual_hash(picture), "")
+
+
+def _read(path: Path) -> bytes:
+    if (size := path.stat().st_size) > MOST_FILE_BYTES:
+        raise ValueError(f"the file has {size} bytes, allowed are {MOST_FILE_BYTES}")
+    return path.read_bytes()
 
 
 def _unreadable(table: MemeTable, row: int, fault: str) -> Problem:

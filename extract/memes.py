@@ -16,10 +16,10 @@ from extract.columns import (
     read_id,
     read_label,
     shown,
-    unreadable,
 )
+from extract.parse import Table, read_table
 from extract.rows import Row, read_rows
-from extract.sources import Sources, Table, find_image, find_sources, read_table
+from extract.sources import Sources, find_image, find_sources
 from extract.table import MemeTable, Problem
 from features.errors import UserError
 
@@ -67,6 +67,7 @@ def read_unlabelled(data: Path, columns: Columns = RECOGNISE) -> Reading:
     unread = found.unread + [path for path, split in found.tables if split in ("train", "val")]
     sources = replace(found, tables=tables, unread=unread)
     rows, problems, notes = read_rows(sources, replace(columns, split=None))
+    _require("test", rows, problems, sources)
     frame, faults = _checked(rows, found.root, "label")
     table = MemeTable(frame, rows[0].columns.id, rows[0].columns.label or "label")
     return table, _sorted(problems + faults), notes
@@ -148,10 +149,10 @@ def _require_two_classes(rows: list[Row], frame: pd.DataFrame) -> None:
 
 def _in_order_of(asked: Table, table: MemeTable) -> tuple[MemeTable, list[Problem], list[str]]:
     """Let the sample submission fix which ids are asked for, their order and the column names."""
-    if len(asked.header) != 2 or any(map(unreadable, asked.header)):
+    if len(asked.header) != 2 or any(read_id(name or "unnamed")[1] for name in asked.header):
         raise UserError(
             f"{asked.file}: found the columns {listed(asked.header)}; allowed are two, in UTF-8: "
-            "first the id, then the label."
+            "first the id, then the label, in one line each."
         )
     id_column, label_column = asked.header
     test = table.rows["id"][table.rows["split"] == "test"]
@@ -172,7 +173,7 @@ def _places(asked: Table, id_column: str, test: set[str]) -> tuple[dict[str, int
     """Return the place of every id asked for, and the ids that are unknown or repeated."""
     order, problems = {}, list(asked.problems)
     for line, fields in asked.records:
-        key = fields.get(id_column, "")
+        key = str(fields.get(id_column, ""))
         if key in test and key not in order:
             order[key] = len(order)
             continue

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from extract.columns import SPLIT_WORDS, Columns, listed, recognised, resolve_columns, shown
-from extract.sources import Sources, Table, read_table
+from extract.parse import Table, read_table
+from extract.sources import Sources
 from extract.table import Problem
 from features.table import SPLITS
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from extract.checkpoint import Checkpoint, load_model, read_checkpoint
-from extract.columns import Columns
+from extract.columns import Columns, read_caption, shown, unreadable
 from extract.device import Machine, choose_machine
 from extract.embed import embed
 from extract.encoders import load_image_encoder, load_text_encoder
@@ -17,6 +17,7 @@ from extract.lexical import Lexical, load_lexical
 from extract.memes import Reading, read_unlabelled
 from extract.model import JointModel
 from extract.prepare import Prepared, prepare
+from extract.sources import is_file
 from extract.spaces import LEXICAL, PRETRAINED
 from extract.table import MemeTable, Problem
 from features.errors import UserError
@@ -29,11 +30,14 @@ AT_ONCE = 8192
 
 def read_one(image: Path, caption: str) -> Reading:
     """A table of one meme, whose id is the name of its picture file."""
+    words, unsaid = read_caption(caption.strip())
+    if fault := unreadable(str(image)):
+        raise UserError(f"--image {shown(str(image))}: {fault}. Rename it.")
     row = {
         "id": image.stem,
         "split": "test",
-        "image": str(image) if image.is_file() else "",
-        "caption": caption.strip(),
+        "image": str(image) if is_file(image) else "",
+        "caption": words,
         "label": np.int8(-1),
         "order": np.int32(0),
         "file": "--image",
@@ -42,8 +46,8 @@ def read_one(image: Path, caption: str) -> Reading:
     problems = []
     if not row["image"]:
         problems.append(Problem("--image", 1, f"{image} is not a file", 0, "image"))
-    if not row["caption"]:
-        problems.append(Problem("--text", 1, "the caption is empty", 0, "caption"))
+    if unsaid:
+        problems.append(Problem("--text", 1, unsaid, 0, "caption"))
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 

@@ -283,6 +283,37 @@ def test_leading_zeros_and_json_ints_are_text(tmp_path):
     assert table.rows["label"].tolist() == [0, 1, -1, -1]
 
 
+def test_json_numbers_are_ids_as_they_are_written(tmp_path):
+    numbers = ["-0", "0", "1e5", "1E5", "1.10", "1.1", "9" * 5000, "1e999", "0.1000000000000000055"]
+    rows = "".join(f'{{"id": {n}, "img": "img/a.png", "text": "x"}}\n' for n in [*numbers, "true"])
+    table, _ = read(fill(tmp_path, train_csv=TRAIN, test_jsonl=rows))
+    assert ids(table, "test") == [*numbers, "true"]
+
+
+def test_a_row_that_a_quote_left_open_has_swallowed_is_not_lost_in_silence(tmp_path):
+    test = 'id,img,text\n7,img/a.png,"seven\n8,img/b.png,"eight, too"\n9,img/b.png,nine\n'
+    message = refusal(fill(tmp_path, train_csv=TRAIN, test_csv=test), on_bad_rows="blank")
+    assert "test.csv:2: a quote opens" in message and "read up to line 3" in message
+
+
+def test_an_id_over_two_lines_is_a_bad_row(tmp_path):
+    fill(tmp_path, train_csv=TRAIN, test_jsonl=jsonl(meme("a\rb"), meme("c\nd")))
+    message = refusal(tmp_path)
+    assert 'test.jsonl:1: column id: found "a\\rb", allowed any text in one line' in message
+    assert "test.jsonl:2: column id" in message
+
+
+def test_a_header_of_100_000_columns_is_read_and_not_recited(tmp_path):
+    names = ",".join(f"column {number}" for number in range(100_000))
+    train = f"{names},id,img,text,label\n" + "".join(
+        "," * 100_000 + f"{n},img/a.png,x,{n % 2}\n" for n in range(2)
+    )
+    fill(tmp_path, train_csv=train, test_csv=TEST)
+    assert ids(read(tmp_path)[0], "train") == ["0", "1"]
+    message = refusal(fill(tmp_path, train_csv=train.replace("text", "words")))
+    assert "no text column" in message and "99974 more" in message and len(message) < 2000
+
+
 def test_wrong_field_counts_cannot_be_blanked(tmp_path):
     fill(tmp_path, train_csv=TRAIN + "3,img/a.png,a,b,0\n4\n", test_csv=TEST)
     message = refusal(tmp_path, on_bad_rows="blank")
@@ -297,7 +328,11 @@ def test_a_quote_that_never_closes_does_not_swallow_rows_silently(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "broken", ['{"id": 3', "[1]", "3", "nul", "[" * 100_000, '{"id": ' + "9" * 5000 + "}"]
+    "broken",
+    [
+        *('{"id": 3', "[1]", "3", "nul", "[" * 100_000, '{"id": NaN}', '{"id": -Infinity}'),
+        *('{"id": 3, "id": 4}', '{"id": 3, " id": 3}'),
+    ],
 )
 def test_broken_json_lines_are_bad_rows(tmp_path, broken):
     text = jsonl(meme(1, 0)) + "\n" + broken + "\r\n" + jsonl(meme(2, 1))
@@ -327,7 +362,7 @@ def test_every_bad_row_is_in_one_message(tmp_path):
     assert "train.csv:5: column label: found nothing, allowed 0 or 1" in message
     assert "train.csv:6: column id: found nothing" in message
     assert 'train.csv:7: column id: found "3" again, which train.csv:4 has' in message
-    assert f"train.csv:8: column img: no image at {tmp_path / 'img' / 'z.png'}" in message
+    assert f'train.csv:8: column img: no image "img/z.png" in {tmp_path}' in message
     assert "train.csv:9: column text: the caption is empty" in message
     assert 'train.csv:10: column label: found "-1", allowed 0 or 1' in message
     assert "test.csv:4: column img: found nothing" in message
@@ -474,6 +509,12 @@ def test_sample_submission_fixes_order_and_names(tmp_path, name):
     assert f"{name}.csv does not ask for 1 of the test ids." in notes
 
 
+def test_a_list_as_id_of_a_sample_submission_is_a_bad_row(tmp_path):
+    sample = '{"id": "7", "label": 0}\n{"id": ["8"], "label": 0}\n'
+    fill(tmp_path, train_csv=TRAIN, test_csv=TEST, sample_submission_jsonl=sample)
+    assert "sample_submission.jsonl:2: column id: found \"['8']\" which" in refusal(tmp_path)
+
+
 def test_sample_submission_with_unknown_and_repeated_ids(tmp_path):
     sample = "id,label\n7,0\n07,0\n7,0\n8,0\n"
     message = refusal(
@@ -510,6 +551,12 @@ def test_unlabelled_file_needs_no_train_and_forgives_labels(tmp_path):
     assert table.rows["split"].tolist() == ["test", "test"]
     assert table.rows["label"].tolist() == [1, -1]
     assert table.rows["order"].tolist() == [0, 1]
+
+
+def test_unlabelled_rows_that_are_all_bad_are_named(tmp_path):
+    fill(tmp_path, new_jsonl=jsonl(meme(1, text=["a"]), meme(2, text={})))
+    with pytest.raises(UserError, match=r"new\.jsonl:2: column text: found a list or an object"):
+        read_unlabelled(tmp_path / "new.jsonl")
 
 
 def test_unlabelled_folder_takes_the_test_tables(tmp_path):

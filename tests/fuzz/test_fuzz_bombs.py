@@ -1,0 +1,107 @@
+"""Small files that stand for vast pictures are refused before they cost memory or time."""
+
+import struct
+import tracemalloc
+import zlib
+
+import pytest
+from decoding import decoded, problem_of
+from pictures import ORIGINALS, chunk, encoded, png
+from PIL import Image, ImageFile
+
+from extract.decode import MOST_FILE_BYTES, MOST_PIXELS
+
+VAST = 30_000
+
+
+def _sized(name, at, form, size=(VAST, VAST)):
+    content = bytearray(ORIGINALS[name])
+    struct.pack_into(form, content, at, *size)
+    return bytes(content)
+
+
+def _jpeg():
+    content = ORIGINALS["rgb.jpg"]
+    return _sized("rgb.jpg", content.index(b"\xff\xc0") + 5, ">HH")
+
+
+def _tiff():
+    content = bytearray(ORIGINALS["rgb.tif"])
+    start = struct.unpack_from("<I", content, 4)[0]
+    for tag in range(struct.unpack_from("<H", content, start)[0]):
+        if struct.unpack_from("<H", content, start + 2 + 12 * tag)[0] in (256, 257):
+            struct.pack_into("<HII", content, start + 4 + 12 * tag, 4, 1, VAST)
+    return bytes(content)
+
+
+def _webp():
+    size = (VAST // 2 - 1).to_bytes(3, "little") * 2
+    content = ORIGINALS["frames.webp"]
+    return content[:24] + size + content[30:]
+
+
+def _avif():
+    content = ORIGINALS["rgb.avif"]
+    return _sized("rgb.avif", content.index(b"ispe") + 8, ">II", (VAST // 2,) * 2)
+
+
+BOMBS = {
+    "header.png": lambda: png(VAST, VAST),
+    "header.jpg": _jpeg,
+    "screen.gif": lambda: _sized("palette.gif", 6, "<HH"),
+    "first_frame.gif": lambda: _sized(
+        "frames.gif", ORIGINALS["frames.gif"].index(b"\x2c\0\0\0\0") + 5, "<HH"
+    ),
+    "canvas.webp": _webp,
+    "header.bmp": lambda: _sized("rgb.bmp", 18, "<ii"),
+    "tags.tif": _tiff,
+    "ispe.avif": _avif,
+    "strip.png": lambda: png(2**31 - 1, 1),
+    "just.png": lambda: png(MOST_PIXELS // 1000 + 1, 1000),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_by_the_size_in_its_header_before_a_pixel_is_decoded(
+    tmp_path, monkeypatch, name
+):
+    def load(self):
+        pytest.fail("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    message = problem_of(tmp_path / name, BOMBS[name]())
+    assert f"exceeds limit of {MOST_PIXELS} pixels" in message, message
+    sizes = {"strip.png": 2**31 - 1, "just.png": MOST_PIXELS + 1000}
+    # Larger ones are not allowed in these formats.
+    sizes |= dict.fromkeys(("canvas.webp", "ispe.avif"), VAST**2 // 4)
+    assert f"({sizes.get(name, VAST**2)} pixels)" in message, message
+
+
+def test_a_picture_as_large_as_is_allowed_is_decoded_without_a_word(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (10, 10), 9), "PNG"))
+    (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (10, 11), 9), "PNG"))
+    (_, fits), (_, fault) = decoded(tmp_path / "a.png", tmp_path / "b.png")
+    assert fits is None and "(110 pixels) exceeds limit of 100" in str(fault)
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_text_or_a_profile_that_unpacks_to_a_lot_takes_no_memory(tmp_path, name):
+    vast = zlib.compressobj(9)
+    packed = b"".join(vast.compress(bytes(2**20)) for _ in range(64)) + vast.flush()
+    heads = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}
+    picture = ORIGINALS["grey.png"]
+    content = picture[:33] + chunk(name, heads[name] + packed) + picture[33:]
+    (tmp_path / "a.png").write_bytes(content)
+    tracemalloc.start()
+    decoded(tmp_path / "a.png")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 * 2**20
+
+
+def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(MOST_FILE_BYTES + 1)
+    [(_, problem)] = decoded(tmp_path / "a.png")
+    assert f"{MOST_FILE_BYTES + 1} bytes, allowed are {MOST_FILE_BYTES}" in str(problem)

@@ -1,0 +1,111 @@
+"""Paths that leave the data folder, name no file, or name what must not be waited on."""
+
+import os
+import socket
+
+import pytest
+from amount import CASES, FUZZ, cases
+from tables import folder
+
+from extract.memes import read_memes, read_unlabelled
+from extract.scoring import read_one
+from features.errors import UserError
+
+PARTS = (
+    *("..", ".", "", "img", "a.png", "b.png", "/", "\\", "C:", "~", "//host", "\n", "\r", "\t"),
+    *("\x1b[31m", "etc", "passwd", "%2e%2e", "x" * 300, "NUL", "\u202e", "out", "pipe.png", " "),
+    *("socket.png", "zero.png", "loop.png", "folder.png", "secret.png", "b.png/", "file://", "é"),
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder with a pipe, a socket, a device, a loop, a folder and a way out."""
+    data = folder(tmp_path / "data")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (data / "secret.png").symlink_to(tmp_path / "secret.png")
+    (data / "out").symlink_to(tmp_path)
+    (data / "loop.png").symlink_to("loop.png")
+    (data / "zero.png").symlink_to("/dev/zero")
+    (data / "folder.png").mkdir()
+    os.mkfifo(data / "pipe.png")
+    (data / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    (data / "latin.png").symlink_to(os.fsdecode(b"caf\xe9.png"))
+    return data
+
+
+def message_of(read, *arguments):
+    with pytest.raises(UserError) as error:
+        read(*arguments)
+    str(error.value).encode()
+    return str(error.value)
+
+
+def test_a_path_is_a_file_in_the_folder_or_a_problem(data, tmp_path):
+    values = []
+    for _, rng in cases("odd paths"):
+        parts = [PARTS[i] for i in rng.integers(len(PARTS), size=rng.integers(1, 5))]
+        values.append(("/", "", "\\")[int(rng.choice(3, p=[0.6, 0.3, 0.1]))].join(parts))
+    values += ["latin.png", "secret.png", "out/secret.png", "zero.png", "pipe.png", "img/a.png"]
+    quoted = (value.replace('"', '""') for value in values)
+    text = "".join(f'{number},"{value}",x\n' for number, value in enumerate(quoted))
+    (data / "new.csv").write_bytes(f"id,img,text\n{text}".encode())
+    table, problems, _ = read_unlabelled(data / "new.csv")
+    faulty = {problem.row: problem for problem in problems}
+    images = table.rows["image"].tolist()
+    assert len(images) == len(values) == CASES["odd paths"] * FUZZ + 6
+    for row, image in enumerate(images):
+        assert bool(image) != (row in faulty), values[row]
+        if image:
+            path = data.resolve() / image
+            assert path.is_file() and path.resolve().is_relative_to(data.resolve()), values[row]
+        else:
+            problem = str(faulty[row])
+            assert problem.startswith("new.csv:") and ": column img: " in problem
+            # One line, that no terminal takes for a command.
+            assert problem.isprintable() and len(problem) < 1000, problem
+    assert [bool(image) for image in images[-6:]] == [False] * 5 + [True]
+    assert 0 < sum(map(bool, images)) < len(images) / 2
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "loop", "long", "latin"])
+def test_a_table_that_is_no_file_is_refused_and_not_waited_on(tmp_path, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / {"long": "x" * 5000 + ".csv", "latin": os.fsdecode(b"\xe9.csv")}.get(
+        kind, "train.csv"
+    )
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind("train.csv")
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+        case "latin":
+            path.write_bytes(b"id,img,text\n1,b.png,x\n")
+    for read in (read_memes, read_unlabelled):
+        assert message_of(read, path)
+    if kind != "long":
+        # In a folder, a table that is none is not there.
+        assert message_of(read_memes, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "pipe.png", os.fsdecode(b"caf\xe9.png"), "folder.png"]
+)
+def test_a_picture_to_score_that_is_no_file_or_has_no_name(data, name):
+    try:
+        table, problems, _ = read_one(data / name, "words")
+    except UserError as error:
+        assert "not UTF-8" in str(error) and str(error).isprintable()
+        return
+    assert table.rows["image"].tolist() == [""] and "is not a file" in str(problems[0])
+
+
+def test_a_caption_to_score_that_is_not_utf8_is_a_problem(data):
+    table, [problem], _ = read_one(data / "b.png", "caf\udce9")
+    assert "--text" in str(problem) and "not UTF-8" in str(problem)
+    assert table.rows["caption"].tolist() == [""]
