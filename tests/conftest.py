@@ -21,7 +21,6 @@ LETTERS = string.ascii_lowercase + string.digits
 
 
 def pytest_addoption(parser):
-    parser.addoption("--fuzz", type=int, default=1, help="so many times the cases of bad input")
     parser.addoption("--kills", type=int, default=4, help="how often each command is killed")
 
 
