@@ -10,17 +10,13 @@ from typing import Annotated
 import typer
 
 from extract.config import ExtractConfig
-from features.errors import UserError, explain
+from features.errors import CTRL_C, INTERRUPTED, UserError, explain
 from features.flags import Force, RunName, with_settings
 from features.lock import locked
 from features.processes import first
 from heads.config import FitConfig, SubmitConfig
 
 RUNS = Path("runs")
-INTERRUPTED = (
-    "interrupted: no file is left half-written. The same command goes on from what is finished, "
-    "which python pipeline.py status shows."
-)
 
 app = typer.Typer(
     help="Is a meme hateful? Fine-tune two backbones once, then fit fusion heads many times.",
@@ -237,13 +233,13 @@ def main() -> int:
     """Run a command; a mistake of the user's ends in one message and exit code 2."""
     try:
         # Not standalone: typer would word and exit by itself.
-        return app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
-    except typer.Abort:
-        print(INTERRUPTED, file=sys.stderr)
-        return 130
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except (UserError, OSError, typer.TyperException) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
+    if code == CTRL_C:
+        print(INTERRUPTED, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,12 @@ import errno
 
 OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """No permission, no room."""
+CTRL_C = 130
+"""Exit code of a command that was interrupted."""
+INTERRUPTED = (
+    "interrupted: no file is left half-written. The same command goes on from what is finished, "
+    "which python pipeline.py status shows."
+)
 
 
 class UserError(Exception):

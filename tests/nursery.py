@@ -1,7 +1,7 @@
 """A process that has imported everything, and forks a child for each command it is told to run.
 
-Reads one JSON object a line: `cwd`, `words` of the command line, and what ends the child with
-SIGKILL: before its file operation number `operation`, or after so many `seconds` (null: nothing).
+Reads one JSON object a line: `cwd`, `words` of the command line, and when the child is sent
+`signal`: before its file operation number `operation`, or after so many `seconds` (null: never).
 With `room`, no file can grow beyond so many bytes, as on a disk that is full.
 Answers with one: exit `status` (-9 if killed) and the `operations` counted.
 
@@ -12,7 +12,6 @@ linking and deleting. Clocks stand still in the children, so that no file differ
 import json
 import os
 import resource
-import signal
 import sys
 import threading
 import time
@@ -49,7 +48,7 @@ def main() -> None:
         os.close(write)
         timer = None
         if task["seconds"] is not None:
-            timer = threading.Timer(task["seconds"], os.kill, (child, signal.SIGKILL))
+            timer = threading.Timer(task["seconds"], os.kill, (child, task["signal"]))
             timer.start()
         with os.fdopen(read) as pipe:
             operations = pipe.read()
@@ -78,7 +77,7 @@ def _live(task: dict, write: int) -> None:
         if event in CHANGES or (event == "open" and args[2] and args[2] & WRITES):
             done += 1
             if done == task["operation"]:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), task["signal"])
 
     sys.addaudithook(watch)
     status = 1

@@ -7,6 +7,7 @@ on from what the killed ones left, until it ends. `pytest --kills 60` kills more
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ TRANSIENT = {"log.txt", ".r.lock", ".r.holder"}
 
 @pytest.fixture(scope="module")
 def nursery():
-    """f(cwd, words, operation, seconds, room) -> exit status and number of file operations."""
+    """f(cwd, words, operation, seconds, room, sent) -> exit status, number of file operations."""
     # Threads do not survive a fork.
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -34,8 +35,8 @@ def nursery():
         env=alone,
     )
 
-    def run(cwd, words, operation=None, seconds=None, room=None):
-        limits = {"operation": operation, "seconds": seconds, "room": room}
+    def run(cwd, words, operation=None, seconds=None, room=None, sent=signal.SIGKILL):
+        limits = {"operation": operation, "seconds": seconds, "room": room, "signal": sent}
         task = {"cwd": str(cwd), "words": words, **limits}
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
@@ -83,6 +84,19 @@ def content(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in TRANSIENT
     }
+
+
+@pytest.mark.parametrize("name", ["extract", "fit-heads"])
+def test_ctrl_c_says_how_to_go_on(name, nursery, commands, undisturbed, tmp_path):
+    before, expected, operations = undisturbed[name]
+    folder = shutil.copytree(before, tmp_path / "interrupted")
+    stopped = {"operation": int(operations * 0.6), "sent": signal.SIGINT}
+    assert nursery(folder, commands[name], **stopped)[0] == 130
+    last = (folder / "log.txt").read_text().splitlines()[-1]
+    assert last.startswith("interrupted: no file is left half-written. The same command goes on")
+    assert not [*folder.rglob("*.partial"), *folder.rglob("*.removed")]
+    assert nursery(folder, commands[name])[0] == 0
+    assert content(folder) == expected
 
 
 @pytest.mark.parametrize(
