@@ -42,6 +42,7 @@ READ_BY = {
     "data.json": ("report",),
     "memes.jsonl": ("report",),
     "check.json": ("report",),
+    "solution.json": ("status",),
 }
 """Files of a run, and a command that reads them."""
 

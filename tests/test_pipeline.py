@@ -51,7 +51,8 @@ def test_run_leaves_everything_that_the_run_folder_promises(place):
     names = {path.name for path in (place / "runs" / "r").iterdir()}
     assert names == {
         "config.json", "data.json", "memes.jsonl", "near_duplicates.csv", "features.h5",
-        "backbones", "heads", "metrics.json", "predictions.csv", "report.html", "report.md",
+        "backbones", "heads", "metrics.json", "predictions.csv", "solution.json",
+        "report.html", "report.md",
     }  # fmt: skip
     assert not list(place.rglob("*.partial"))
 
