@@ -159,7 +159,9 @@ def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[_
                 yield from results
                 advance(len(results))
         for part in waiting:
-            yield from part.result()
+            results = part.result()
+            yield from results
+            advance(len(results))
 
 
 def _decode(path: str, size: int, interpolation: str) -> _Decoded:

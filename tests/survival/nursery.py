@@ -3,7 +3,8 @@
 Reads one JSON object a line: `cwd`, `words` of the command line, and when the child is sent
 `signal`: before its file operation number `operation`, or after so many `seconds` (null: never).
 With `room`, no file can grow beyond so many bytes, as on a disk that is full.
-Answers with one: exit `status` (-9 if killed) and the `operations` counted.
+Answers with one: exit `status` (-9 if killed), the `operations` counted, and what was `spoken` to
+other machines.
 
 File operations are what Python's audit hooks tell of: opening for writing, making, renaming,
 linking and deleting. Clocks stand still in the children, so that no file differs by its seconds.
@@ -12,12 +13,14 @@ linking and deleting. Clocks stand still in the children, so that no file differ
 import json
 import os
 import resource
+import signal
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import lightgbm  # noqa: F401
 import timm  # noqa: F401
@@ -33,6 +36,13 @@ import pipeline
 from extract import spaces
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
+SPEAKING = {"urllib.Request", "http.client.connect"} | {
+    f"socket.{name}"
+    for name in (
+        *("connect", "sendto", "sendmsg", "bind", "getaddrinfo"),
+        *("gethostbyname", "gethostbyaddr", "getnameinfo"),
+    )
+}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -51,17 +61,19 @@ def main() -> None:
             timer = threading.Timer(task["seconds"], os.kill, (child, task["signal"]))
             timer.start()
         with os.fdopen(read) as pipe:
-            operations = pipe.read()
+            told = json.loads(pipe.read() or "{}")
         _, status = os.waitpid(child, 0)
         if timer:
             timer.cancel()
-        answer = {"status": os.waitstatus_to_exitcode(status), "operations": int(operations or 0)}
-        print(json.dumps(answer), flush=True)
+        answer = {"status": os.waitstatus_to_exitcode(status), "operations": 0, "spoken": []}
+        print(json.dumps(answer | told), flush=True)
 
 
 def _live(task: dict, write: int) -> None:
     """Run one command in this child, and end it."""
     os.chdir(task["cwd"])
+    # A shell's background jobs are started deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -70,22 +82,26 @@ def _live(task: dict, write: int) -> None:
     spaces.PRETRAINED_SIZE = 48
     time.perf_counter = lambda: 0.0
     sys.argv = ["pipeline.py", *task["words"]]
-    done = 0
+    done, spoken = 0, []
 
     def watch(event: str, args: tuple) -> None:
         nonlocal done
+        if event in SPEAKING and getattr(args[0], "family", None) != socket.AF_UNIX:
+            spoken.append(f"{event} {args}")
         if event in CHANGES or (event == "open" and args[2] and args[2] & WRITES):
             done += 1
             if done == task["operation"]:
                 os.kill(os.getpid(), task["signal"])
 
     sys.addaudithook(watch)
+    if task["words"] == ["speak"]:
+        socket.gethostbyname("127.0.0.1")
     status = 1
     try:
         status = pipeline.main()
     finally:
         sys.stdout.flush()
-        os.write(write, str(done).encode())
+        os.write(write, json.dumps({"operations": done, "spoken": spoken}).encode())
         os._exit(status)
 
 
