@@ -1,7 +1,13 @@
 """Seeds, and what costs time to make: tiny weights, a small sample, one finished run."""
 
+import json
+import os
 import random
+import signal
 import string
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,3 +130,35 @@ def tiny_run(tmp_path_factory, tiny_config):
     run = tmp_path_factory.mktemp("runs") / "tiny"
     extract(tiny_config, run)
     return run
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """f(cwd, words, operation, seconds, room, sent, out, err, enlarged): see nursery.py. Returns
+    the exit status, the number of file operations, and what was said to other machines."""
+    # Threads do not survive a fork.
+    alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    allowed = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=allowed | alone,
+    )
+
+    def run(
+        cwd, words, operation=None, seconds=None, room=None, sent=signal.SIGKILL,
+        out="log.txt", err="log.txt", enlarged=48,
+    ):  # fmt: skip
+        limits = {"operation": operation, "seconds": seconds, "room": room, "signal": sent}
+        said = {"out": str(out), "err": str(err), "enlarged": enlarged}
+        task = {"cwd": str(cwd), "words": words, **limits, **said}
+        process.stdin.write(json.dumps(task) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        return answer["status"], answer["operations"], answer["spoken"]
+
+    yield run
+    process.stdin.close()
+    process.wait()

@@ -2,32 +2,47 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from extract.spaces import PRETRAINED_SIZE
 
 HEADS = ("--heads", "linear,knn,stack")
 """A few that are quick; all of them are run by .ci/run."""
 PIPELINE = Path(__file__).parent.parent / "pipeline.py"
 
 
-def command(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, str(PIPELINE), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def command(nursery, tmp_path_factory):
+    """f(*words, cwd) -> returncode, stdout, stderr."""
+    folder = tmp_path_factory.mktemp("said")
+
+    def run(*arguments, cwd):
+        files = out, err = folder / "out", folder / "err"
+        for file in files:
+            file.write_bytes(b"")
+        code, *_ = nursery(cwd, [*map(str, arguments)], out=out, err=err, enlarged=PRETRAINED_SIZE)
+        return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
+
+    return run
 
 
-def good(*arguments, cwd):
-    done = command(*arguments, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def good(command):
+    """f(*words, cwd) -> stdout of a command that succeeds."""
+
+    def run(*arguments, cwd):
+        done = command(*arguments, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 def table(text):
@@ -35,7 +50,7 @@ def table(text):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_weights, tiny_sample):
+def place(tmp_path_factory, tiny_weights, tiny_sample, good):
     """A working directory in which `run` has finished."""
     cwd = tmp_path_factory.mktemp("place")
     weights = [
@@ -71,18 +86,29 @@ def test_predictions_agree_with_the_solution(place):
     assert {row["id"]: row["label"] for row in predicted} == solution
 
 
-def test_predict_gives_the_probabilities_that_submit_gave(place, tiny_sample):
-    scored = good("predict", "--run", "r", "--data", tiny_sample / "test.csv", cwd=place)
-    assert scored == (place / "runs/r/predictions.csv").read_text()
+def test_predict_in_a_process_of_its_own_gives_the_probabilities_that_submit_gave(
+    place, tiny_sample
+):
+    words = ["predict", "--run", "r", "--data", str(tiny_sample / "test.csv")]
+    done = subprocess.run(
+        [sys.executable, str(PIPELINE), *words],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=True,
+        # As many as the run had.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout == (place / "runs/r/predictions.csv").read_text()
 
 
-def test_predict_of_a_folder_writes_the_file_asked_for(place, tiny_sample):
+def test_predict_of_a_folder_writes_the_file_asked_for(place, tiny_sample, good):
     good("predict", "--run", "r", "--data", tiny_sample, "--out", "scored.csv", cwd=place)
     predictions = (place / "runs/r/predictions.csv").read_text()
     assert (place / "scored.csv").read_text() == predictions
 
 
-def test_predict_needs_no_training_data_and_one_meme_scores_as_in_a_batch(place, tiny_sample):
+def test_predict_needs_no_training_data_and_one_meme_scores_as_in_a_batch(place, tiny_sample, good):
     meme = table((tiny_sample / "test.csv").read_text())[3]
     image = shutil.copy(tiny_sample / meme["img"], place / "elsewhere.png")
     one = table(good("predict", "--run", "r", "--image", image, "--text", meme["text"], cwd=place))[
@@ -93,7 +119,7 @@ def test_predict_needs_no_training_data_and_one_meme_scores_as_in_a_batch(place,
     assert one == {**same, "id": "elsewhere"}
 
 
-def test_same_seed_gives_the_same_bytes(place, tiny_sample):
+def test_same_seed_gives_the_same_bytes(place, tiny_sample, good):
     weights = json.loads((place / "weights.json").read_text())
     arguments = ("--data", tiny_sample, *weights, *HEADS, "--out", "again.csv")
     good("run", "--run", "again", *arguments, cwd=place)
@@ -103,7 +129,7 @@ def test_same_seed_gives_the_same_bytes(place, tiny_sample):
     assert (place / "again.csv").read_bytes() == (place / "solution.csv").read_bytes()
 
 
-def test_check_reports_on_the_run_and_fails_on_another_runs_submission(place):
+def test_check_reports_on_the_run_and_fails_on_another_runs_submission(place, good, command):
     good("submit", "--run", "r", "--proba", cwd=place)
     done = command("check", "--run", "r", cwd=place)
     assert "shuffled labels" in done.stdout and "holds the run's probabilities" in done.stdout
@@ -114,7 +140,7 @@ def test_check_reports_on_the_run_and_fails_on_another_runs_submission(place):
     good("submit", "--run", "r", cwd=place)
 
 
-def test_report_is_written_anew(place):
+def test_report_is_written_anew(place, good):
     page = place / "runs/r/report.html"
     before = page.read_bytes()
     page.unlink()
@@ -123,26 +149,28 @@ def test_report_is_written_anew(place):
 
 
 @pytest.mark.parametrize("prior", ["0", "1.5", "nan"])
-def test_a_prior_that_is_no_share_is_refused(place, prior):
+def test_a_prior_that_is_no_share_is_refused(place, prior, command):
     done = command("submit", "--run", "r", "--prior", prior, cwd=place)
     assert done.returncode == 2 and "--prior" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["rank"])
-def test_every_ensemble_submits_and_predicts_alike(place, tiny_sample, kind):
+def test_every_ensemble_submits_and_predicts_alike(place, tiny_sample, kind, good):
     good("submit", "--run", "r", "--ensemble", kind, "--out", f"{kind}.csv", cwd=place)
     scored = good("predict", "--run", "r", "--data", tiny_sample / "test.csv", cwd=place)
     assert scored == (place / "runs/r/predictions.csv").read_text()
     good("submit", "--run", "r", cwd=place)
 
 
-def test_proba_writes_probabilities(place):
+def test_proba_writes_probabilities(place, good):
     good("submit", "--run", "r", "--proba", "--out", "proba.csv", cwd=place)
     values = [float(row["label"]) for row in table((place / "proba.csv").read_text())]
     assert len(set(values)) > 2 and all(0 <= value <= 1 for value in values)
 
 
-def test_extract_again_keeps_what_is_current_and_refuses_other_settings(place, tiny_sample):
+def test_extract_again_keeps_what_is_current_and_refuses_other_settings(
+    place, tiny_sample, command
+):
     weights = json.loads((place / "weights.json").read_text())
     before = (place / "runs/r/features.h5").stat().st_mtime_ns
     same = command("extract", "--run", "r", "--data", tiny_sample, *weights, cwd=place)
@@ -177,7 +205,7 @@ def test_extract_again_keeps_what_is_current_and_refuses_other_settings(place, t
         (["frobnicate"], "frobnicate"),
     ],
 )
-def test_a_users_mistake_ends_in_one_message_and_exit_code_2(tmp_path, arguments, said):
+def test_a_users_mistake_ends_in_one_message_and_exit_code_2(tmp_path, arguments, said, command):
     weights = ["--weights", "bundled"] if "--data" in arguments else []
     done = command(*arguments, *weights, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
@@ -186,7 +214,7 @@ def test_a_users_mistake_ends_in_one_message_and_exit_code_2(tmp_path, arguments
     )
 
 
-def test_predict_reads_by_the_columns_that_extract_was_told(place, tiny_sample, tmp_path):
+def test_predict_reads_by_the_columns_that_extract_was_told(place, tiny_sample, tmp_path, good):
     shutil.copytree(tiny_sample, tmp_path / "data")
     for path in (tmp_path / "data").glob("t*.csv"):
         path.write_text(path.read_text().replace("id,img,text,label", "id,img,words,label", 1))
@@ -198,13 +226,13 @@ def test_predict_reads_by_the_columns_that_extract_was_told(place, tiny_sample, 
     assert scored == (tmp_path / "runs/w/predictions.csv").read_text()
 
 
-def test_predict_names_what_on_bad_rows_may_be(place, tiny_sample):
+def test_predict_names_what_on_bad_rows_may_be(place, tiny_sample, command):
     arguments = ("predict", "--run", "r", "--data", tiny_sample, "--on-bad-rows", "skip")
     done = command(*arguments, cwd=place)
     assert done.returncode == 2 and "allowed: stop, blank" in done.stderr
 
 
-def test_extract_makes_lost_backbones_anew_and_drops_the_heads(place, tiny_sample):
+def test_extract_makes_lost_backbones_anew_and_drops_the_heads(place, tiny_sample, good):
     weights = json.loads((place / "weights.json").read_text())
     lost = place / "runs" / "lost"
     shutil.copytree(place / "runs" / "r", lost)
@@ -215,8 +243,6 @@ def test_extract_makes_lost_backbones_anew_and_drops_the_heads(place, tiny_sampl
 
 
 def test_hub_weights_without_network_or_cache_name_three_ways_out(tmp_path, tiny_sample):
-    import os
-
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
     done = subprocess.run(
         [sys.executable, str(PIPELINE), "extract", "--data", str(tiny_sample)],
@@ -230,7 +256,7 @@ def test_hub_weights_without_network_or_cache_name_three_ways_out(tmp_path, tiny
     assert "--weights bundled" in done.stderr and "--image-weights DIR" in done.stderr
 
 
-def test_sample_command_writes_what_anybodys_own_data_looks_like(tmp_path):
+def test_sample_command_writes_what_anybodys_own_data_looks_like(tmp_path, good, command):
     good("sample", "--out", "memes", "--memes", 120, cwd=tmp_path)
     names = {path.name for path in (tmp_path / "memes").iterdir()}
     assert names == {"train.csv", "val.csv", "test.csv", "sample_submission.csv", "img"}

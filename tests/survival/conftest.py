@@ -1,47 +1,11 @@
 """Every command run once undisturbed, in children of one process that has imported everything."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from bytes_of import content
 
 from extract.sample import write_sample
-
-NURSERY = Path(__file__).with_name("nursery.py")
-
-
-@pytest.fixture(scope="session")
-def nursery():
-    """f(cwd, words, operation, seconds, room, sent) -> exit status, number of file operations, and
-    what was said to other machines."""
-    # Threads do not survive a fork.
-    alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    allowed = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
-    process = subprocess.Popen(
-        [sys.executable, str(NURSERY)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=allowed | alone,
-    )
-
-    def run(cwd, words, operation=None, seconds=None, room=None, sent=signal.SIGKILL):
-        limits = {"operation": operation, "seconds": seconds, "room": room, "signal": sent}
-        task = {"cwd": str(cwd), "words": words, **limits}
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline())
-        return answer["status"], answer["operations"], answer["spoken"]
-
-    yield run
-    process.stdin.close()
-    process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """A process that has imported everything, and forks a child for each command it is told to run.
 
-Reads one JSON object a line: `cwd`, `words` of the command line, and when the child is sent
-`signal`: before its file operation number `operation`, or after so many `seconds` (null: never).
-With `room`, no file can grow beyond so many bytes, as on a disk that is full.
-Answers with one: exit `status` (-9 if killed), the `operations` counted, and what was `spoken` to
-other machines.
+Reads one JSON object a line: `cwd`, `words` of the command line, the files `out` and `err` for what
+the command says, `enlarged`, the size to which pictures are enlarged for the pretrained tower, and
+when the child is sent `signal`: before its file operation number `operation`, or after so many
+`seconds` (null: never). With `room`, no file can grow beyond so many bytes, as on a disk that is
+full. Answers with one: exit `status` (-9 if killed), the `operations` counted, and what was
+`spoken` to other machines.
 
 File operations are what Python's audit hooks tell of: opening for writing, making, renaming,
 linking and deleting. Clocks stand still in the children, so that no file differs by its seconds.
@@ -20,7 +21,7 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lightgbm  # noqa: F401
 import timm  # noqa: F401
@@ -74,12 +75,11 @@ def _live(task: dict, write: int) -> None:
     os.chdir(task["cwd"])
     # A shell's background jobs are started deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(task[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     if task["room"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["room"],) * 2)
-    spaces.PRETRAINED_SIZE = 48
+    spaces.PRETRAINED_SIZE = task["enlarged"]
     time.perf_counter = lambda: 0.0
     sys.argv = ["pipeline.py", *task["words"]]
     done, spoken = 0, []
