@@ -17,6 +17,8 @@ HASH_RADIUS = 8
 """Bits of 64 in which two perceptual hashes may differ. Measured on a set of 3,544 memes
 (benchmarks/hash_radius.py): up to 8 bits apart, all pairs looked at show one picture or one
 template, and link 74 of 354 test memes; at 10 one pair in nine is unrelated, at 12 nearly half."""
+COMPARED_AT_ONCE = 2**22
+"""Pairs of pictures whose hashes are held at a time: 32 MiB."""
 CAPTION_OVERLAP = 0.6
 """Shared part of all word pairs from which two captions are near-duplicates (Jaccard). Measured on
 3,544 memes: from 0.6 on they are one text read differently or with a word added, and the largest
@@ -149,17 +151,16 @@ def plan_space(
     return Plan(usable & ~monitored, monitored)
 
 
-def _near_pairs(pictures: Pictures, block: int = 512) -> np.ndarray:
-    """Pairs of distinct pictures within HASH_RADIUS: int64 (2, pairs)."""
-    hashes = pictures.hashes
-    readable = np.array([bool(digest) for digest in pictures.digests])
+def _near_pairs(pictures: Pictures) -> np.ndarray:
+    """Pairs of distinct pictures within HASH_RADIUS, the first of each first: int64 (2, pairs)."""
+    readable = np.flatnonzero([bool(digest) for digest in pictures.digests])
+    hashes = pictures.hashes[readable]
     pairs = [np.empty((2, 0), dtype=np.int64)]
+    block = max(1, COMPARED_AT_ONCE // max(1, len(hashes)))
     for start in range(0, len(hashes), block):
-        rows = hashes[start : start + block, None]
-        near = np.bitwise_count(rows ^ hashes[None, :]) <= HASH_RADIUS
-        near &= readable[start : start + block, None] & readable[None, :]
-        left, right = np.nonzero(near)
-        pairs.append(np.stack([left + start, right]))
+        near = np.bitwise_count(hashes[start : start + block, None] ^ hashes[start:])
+        left, right = np.nonzero(near <= HASH_RADIUS)
+        pairs.append(readable[np.stack([left, right]) + start])
     return np.concatenate(pairs, axis=1)
 
 
