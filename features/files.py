@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,11 +11,14 @@ from safetensors import SafetensorError
 
 from features.errors import UserError
 
+LEFT = (".partial", ".removed")
+"""Ends of the names of what is being written or deleted."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it into place if the block succeeds."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{LEFT[0]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -31,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = folder.with_name(f"{folder.name}{LEFT[0]}")
     try:
         remove_folder(partial)
         partial.mkdir(parents=True)
@@ -47,9 +50,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         remove_folder(partial)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left half-written or half-deleted anywhere in `folder`."""
-    for path in [*folder.rglob("*.partial"), *folder.rglob("*.removed")]:
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Delete what a killed process left half-written or half-deleted in any of `folders`."""
+    left = [path for folder in folders for end in LEFT for path in folder.glob(f"*{end}")]
+    for path in left:
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -58,7 +62,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Delete `folder`, if there is one; broken off half-way, nothing is left under its name."""
-    doomed = folder.with_name(f"{folder.name}.removed")
+    doomed = folder.with_name(f"{folder.name}{LEFT[1]}")
     shutil.rmtree(doomed, ignore_errors=True)
     if folder.exists():
         folder.rename(doomed)

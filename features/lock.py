@@ -14,6 +14,9 @@ from features.errors import UserError
 from features.files import remove_leftovers
 from features.processes import first, world
 
+WRITTEN = ("heads", "heads/*/", "unfinished/*/", "unfinished/*/*/")
+"""Folders of a run that commands write to, beside the run's own."""
+
 
 @contextmanager
 def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
@@ -41,7 +44,8 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
         ) from error
     try:
         holder.write_text(json.dumps(_describe()), encoding="utf-8")
-        remove_leftovers(run)
+        # Where commands write; whatever else a user keeps there is not looked at.
+        remove_leftovers([run, *(path for end in WRITTEN for path in run.glob(end))])
         yield run
     finally:
         holder.unlink(missing_ok=True)
