@@ -32,6 +32,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 large picture behind a small header."""
 MOST_PIXELS = 50_000_000
 """A picture of more is refused before any pixel is decoded."""
+MOST_SIDE = 30_000
+"""So is one that is longer: shrinking a line of pixels takes memory for each of them."""
 MOST_FILE_BYTES = 2**29
 """A picture file of more is not read."""
 
@@ -110,6 +112,10 @@ def open_picture(source: Path | BytesIO) -> Image.Image:
     decode UnidentifiedImageError or whatever its readers stumble over.
     """
     with Image.open(source, formats=FORMATS) as picture:
+        if max(picture.size) > MOST_SIDE:
+            raise ValueError(
+                f"{picture.width} x {picture.height} pixels, allowed: {MOST_SIDE} a side"
+            )
         upright = _eight_bits(ImageOps.exif_transpose(picture))
         if upright.has_transparency_data:
             layer = upright.convert("RGBA")
@@ -171,13 +177,13 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
     try:
         data = _read(Path(path))
         picture = open_picture(BytesIO(data))
+        pixels, code = to_pixels(picture, size, interpolation), perceptual_hash(picture)
     except UnidentifiedImageError:
         return _Decoded("", grey, 0, f"not a picture in one of the formats {', '.join(FORMATS)}")
     # Pillow's readers raise whatever a broken file makes them raise.
     except Exception as error:
         return _Decoded("", grey, 0, str(error) or type(error).__name__)
-    digest = hashlib.sha256(data).hexdigest()
-    return _Decoded(digest, to_pixels(picture, size, interpolation), perceptual_hash(picture), "")
+    return _Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
 
 
 def _read(path: Path) -> bytes:

@@ -7,7 +7,6 @@ same numbers, bit for bit, on the same machine.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from extract import ranks
 from extract.inputs import Inputs, padded_length
+from extract.memory import as_memory_allows
 from extract.model import JointModel
-from features.errors import UserError
-from features.progress import progress, say
+from features.progress import progress
 
 BATCH = 64
 """Memes in a batch of embeddings."""
@@ -88,7 +87,7 @@ def _shared_out(
     for start in range(0, len(batches), ranks.world()):
         own = start + ranks.rank()
         idle = own >= len(batches)
-        embedded = _empty(dim, device) if idle else _embed_batch(work, _fill(batches[own]))
+        embedded = _empty(dim, device) if idle else as_memory_allows(work, _fill(batches[own]))
         together = batches[start : start + ranks.world()]
         for items, values in zip(together, ranks.gathered(embedded), strict=False):
             yield _spread(values, items, rows_of)
@@ -96,24 +95,6 @@ def _shared_out(
 
 def _empty(dim: int, device: torch.device) -> Tensor:
     return torch.zeros(BATCH, dim, device=device)
-
-
-def _embed_batch(work: Callable[[np.ndarray], Tensor], items: np.ndarray) -> Tensor:
-    """In halves, and halves of those, where the device has no memory for more at once."""
-    try:
-        return work(items)
-    except torch.OutOfMemoryError as error:
-        fault = str(error)
-    if len(items) == 1:
-        raise UserError(f"the device has no memory to embed one meme ({fault}). Name another.")
-    half = len(items) // 2
-    _say_halved()
-    return torch.cat([_embed_batch(work, items[:half]), _embed_batch(work, items[half:])])
-
-
-@cache
-def _say_halved() -> None:
-    say("no memory for a whole batch: memes are embedded in halves of it")
 
 
 def _batches(items: np.ndarray) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from extract import ranks
 from extract.config import ExtractConfig
 from extract.groups import Plan
 from extract.inputs import Inputs, training_batches
+from extract.memory import as_memory_allows
 from extract.model import JointModel
 from extract.step import Step, train_epoch
 from extract.sync_norm import share_statistics
@@ -159,7 +160,11 @@ def _evaluate(
     lengths = inputs.captions.lengths()[inputs.captions.index[rows]]
     rows = rows[np.argsort(lengths, kind="stable")]
     parts = [rows[i : i + EVALUATION_BATCH] for i in range(0, len(rows), EVALUATION_BATCH)]
-    logits = torch.cat([model(inputs.pixels(part), *inputs.tokens(part)) for part in parts])
+
+    def work(part: np.ndarray) -> Tensor:
+        return model(inputs.pixels(part), *inputs.tokens(part))
+
+    logits = torch.cat([as_memory_allows(work, part) for part in parts])
     truth = targets[rows]
     return {
         "monitored_loss": binary_cross_entropy_with_logits(logits, truth).item(),

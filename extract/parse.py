@@ -54,6 +54,8 @@ def _decoded(path: Path) -> str:
 
 def _read_csv(text: str, file: str) -> Table:
     rows, problems = _csv_rows(text, file)
+    if rows and problems and problems[0].line < rows[0][0]:
+        raise UserError(f"the header cannot be read: {problems[0]}")
     header = [name.strip() for name in rows[0][1]] if rows else []
     repeated = {name for name, count in Counter(header).items() if name and count > 1}
     if repeated:

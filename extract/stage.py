@@ -47,6 +47,9 @@ def extract(
         ranks.wait()
         if current:
             say(f"{features} is up to date: same data, same settings (--force makes it anew)")
+            if ranks.first():
+                # What a call left that was killed after all was joined.
+                remove_folder(job.folder)
             return features
         check_folds(job)
         facts = data_facts(job.prepared, job.rows)
@@ -114,7 +117,7 @@ def _begin(job: Job) -> None:
     data or settings left there is of no use."""
     if ranks.first():
         for other in job.folder.parent.glob("*"):
-            if other != job.folder:
+            if other != job.folder and other.is_dir():
                 remove_folder(other)
         write_json(job.folder / CONFIG, to_dict(job.config))
     ranks.wait()

@@ -20,8 +20,10 @@ from features.errors import UserError
 from features.files import read_json
 from features.lock import held_by
 from features.settings import flag, from_dict, to_dict
-from features.steps import BEGUN, DONE, MISSING, STALE, Step
+from features.steps import BEGUN, DONE, MISSING, STALE, Step, told
 from features.store import read_attributes, read_space_names
+
+PLAIN = "all by default"
 
 
 def steps_of_stage_one(run: Path) -> Iterator[Step]:
@@ -29,10 +31,11 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
     features = run / "features.h5"
     if holder := held_by(run):
         yield Step("at work", BEGUN, holder)
-    for folder in sorted(run.glob(f"unfinished/*/{CONFIG}")):
-        yield from _spaces(folder.parent)
+    begun = [path.parent for path in sorted(run.glob(f"unfinished/*/{CONFIG}"))]
+    for folder in begun:
+        yield from told("spaces", lambda folder=folder: _spaces(folder))
     if not features.is_file():
-        yield Step("features.h5", MISSING, f"python pipeline.py extract --run {run.name}")
+        yield from told("features.h5", lambda: [_missing(run, begun)])
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
@@ -45,15 +48,26 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
     yield Step("features.h5", DONE, f"spaces {', '.join(names)}; {_changed(config)}")
 
 
+def _missing(run: Path, begun: list[Path]) -> Step:
+    """Which extract goes on; one with other flags would throw away what is finished."""
+    flags = [_changed(_settings(folder)) for folder in begun[:1]]
+    words = ["python pipeline.py extract", f"--run {run.name}", *(f for f in flags if f != PLAIN)]
+    return Step("features.h5", MISSING, " ".join(words))
+
+
+def _settings(folder: Path) -> ExtractConfig:
+    return from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
+
+
 def _where(run: Path) -> dict[str, str | None]:
     """Where the data were: features.h5 does not say, as it does not depend on it."""
-    return {"data": read_json(run / "config.json", "extract")["data"]}
+    return {"data": read_json(run / "config.json", "extract").get("data")}
 
 
 def _changed(config: ExtractConfig) -> str:
     plain = to_dict(ExtractConfig())
     changed = {k: v for k, v in to_dict(config).items() if v != plain[k]}
-    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or "all by default"
+    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or PLAIN
 
 
 def _data(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
@@ -88,7 +102,7 @@ def _backbones(run: Path, names: list[str], stamp: str) -> Step:
 
 def _spaces(folder: Path) -> Iterator[Step]:
     """The spaces of an extraction that was broken off, or is under way."""
-    config = from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
+    config = _settings(folder)
     for name in names_of(config):
         state = folder / f"{name}{STATE}"
         if holds_checkpoint(folder / name, folder.name):

@@ -100,22 +100,27 @@ def load_training(training: Training, path: Path | None) -> None:
         if (values := _of(f"optimizer.{number}", tensors))
     }
     training.optimizer.load_state_dict({"state": state, "param_groups": about["groups"]})
-    training.scaler.load_state_dict(about["scaler"])
+    # Empty if that device's precision needed none.
+    if about["scaler"]:
+        training.scaler.load_state_dict(about["scaler"])
     training.plateau.load_state_dict(about["plateau"])
-    training.history, training.parts = about["history"], about["parts"]
+    training.history = about["history"]
+    # Ranks whose shares differ by a meme would not cut them alike.
+    training.parts = about["parts"] if ranks.world() == 1 else 1
     say(f"{path.stem}: goes on after epoch {len(training.history)}, where it was broken off")
 
 
 def epochs_done(path: Path) -> int:
     """How many epochs lie behind the state in `path`."""
-    return len(_read(path)[1]["history"])
+    return len(_read(path, tensors=False)[1]["history"])
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
+            names = file.keys() if tensors else ()
             about = json.loads(file.metadata()["about"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in names}, about
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}, which holds a training that was broken off, is damaged ({error}). "

@@ -7,8 +7,8 @@ OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUO
 CTRL_C = 130
 """Exit code of a command that was interrupted."""
 INTERRUPTED = (
-    "interrupted: no file is left half-written. The same command goes on from what is finished, "
-    "which python pipeline.py status shows."
+    "interrupted: no file is left half-written. The same command goes on from the steps of a run "
+    "that are finished, which python pipeline.py status shows."
 )
 
 

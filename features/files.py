@@ -54,7 +54,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     """Delete what a killed process left half-written or half-deleted in any of `folders`."""
     left = [path for folder in folders for end in LEFT for path in folder.glob(f"*{end}")]
     for path in left:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from features.errors import UserError
 from features.files import remove_leftovers
 from features.processes import first, world
 
-WRITTEN = ("heads", "heads/*/", "unfinished/*/", "unfinished/*/*/")
+WRITTEN = ("heads", "heads/*/", "unfinished", "unfinished/*/", "unfinished/*/*/")
 """Folders of a run that commands write to, beside the run's own."""
 
 
@@ -33,12 +33,15 @@ def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
     if not first():
         yield run
         return
-    run.parent.mkdir(parents=True, exist_ok=True)
     holder = _holder(run)
     lock = FileLock(_path(run), timeout=0)
     try:
+        run.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except Timeout as error:
+    except OSError as error:
+        # A Timeout is one too, and has no number.
+        if error.errno:
+            raise UserError(f"--run: {run} cannot be made: {error.strerror}") from error
         raise UserError(
             f"{run} is in use by {_read(holder)}. Wait until it has ended, or name another --run."
         ) from error

@@ -79,8 +79,11 @@ def blocks(stored: h5py.Dataset, path: Path) -> Iterator[tuple[slice, np.ndarray
 
 
 def again(path: Path) -> str:
-    """What to do about a file that cannot be used."""
-    return f"Delete it and run: python pipeline.py extract --run {path.parent.name}"
+    """What to do about a file that cannot be used: features.h5, or a space that is to be in it."""
+    if path.name == "features.h5":
+        command = f"python pipeline.py extract --run {path.parent.name}"
+        return f"Delete it and run, with the flags of before: {command}"
+    return f"Delete the folder {path.parent}, and run python pipeline.py extract as before"
 
 
 def _raw_blocks(stored: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:

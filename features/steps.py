@@ -1,10 +1,13 @@
 """How far the steps of a run have come, and why one must run again."""
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from features.errors import UserError
 
 DONE, BEGUN, STALE, MISSING = "done", "begun", "stale", "missing"
 STYLES = {DONE: "green", BEGUN: "yellow", STALE: "red bold", MISSING: "dim"}
@@ -17,6 +20,14 @@ class Step(NamedTuple):
     state: str
     about: str
     """What there is or what is wrong, and what to run."""
+
+
+def told(name: str, steps: Callable[[], Iterable[Step]]) -> list[Step]:
+    """The steps, or one that is stale and says what could not be read."""
+    try:
+        return list(steps())
+    except UserError as error:
+        return [Step(name, STALE, str(error))]
 
 
 def print_steps(steps: list[Step]) -> None:

@@ -72,14 +72,14 @@ def writing_space(
 
 def copy_image(path: Path, space: SpaceWriter) -> None:
     """Give a space the image embeddings of a file that `writing_space` wrote, block by block."""
-    with h5py.File(path, "r") as file, _damage_named(path):
+    with _damage_named(path), h5py.File(path, "r") as file:
         for rows, block in blocks(file["image"], path):
             space.write("image", np.arange(rows.start, rows.stop), block)
 
 
 def read_image_width(path: Path) -> int:
     """Columns of the image embeddings of a file that `writing_space` wrote."""
-    with h5py.File(path, "r") as file:
+    with _damage_named(path), h5py.File(path, "r") as file:
         return file["image"].shape[1]
 
 

@@ -64,9 +64,9 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     projected = project(table, run)
     if table.rows.labelled.sum() > MOST_ROWS:
         say(f"each fit is given at most {MOST_ROWS} rows; all held-out rows are scored")
-    # An ensemble is of the heads as they were, and so is what was checked.
-    (heads / "ensemble.json").unlink(missing_ok=True)
-    (run / "check.json").unlink(missing_ok=True)
+    # Figures, ensemble and checks are of the heads as they were.
+    for path in (run / "metrics.json", heads / "ensemble.json", run / "check.json"):
+        path.unlink(missing_ok=True)
     _drop_others(heads, stamp, config.metric)
     _fit_all(config, table, projected, bench, heads)
     metrics = {
@@ -96,6 +96,7 @@ def _fit_all(
     request = {"stamp": table.attributes["stamp"], "metric": bench.metric, "names": asked}
     known = read_json(begun, "fit-heads") if begun.is_file() else {}
     fitted = known.pop("fitted", []) if known.items() >= request.items() else []
+    fitted = [name for name in fitted if (heads / name / "head.json").is_file()]
     if fitted:
         say(f"fitted before this was broken off, and kept: {', '.join(fitted)}")
     lacking = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
@@ -122,9 +123,9 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     """
     table = read_features(run / "features.h5", embeddings=False)
     rows, attributes = table.rows, table.attributes
-    metrics = read_json(run / "metrics.json", "fit-heads")
     if (run / "heads" / PROGRESS).is_file():
         raise UserError(f"{run}: fit-heads was broken off. Run it again, and it goes on.")
+    metrics = read_json(run / "metrics.json", "fit-heads")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
     ensemble, said = _ensemble(config, offered, table, run / "heads")
@@ -133,7 +134,8 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     test, asked = np.flatnonzero(rows.split == "test"), rows_asked_for(rows)
     check_submission(rows, asked, probability)
     metrics["ensemble"] = asdict(ensemble)
-    (run / "check.json").unlink(missing_ok=True)
+    for path in (run / "check.json", run / SOLUTION):
+        path.unlink(missing_ok=True)
     save_ensembled(run / "heads", said)
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)
@@ -142,7 +144,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
     digest = hashlib.sha256(solution.read_bytes()).hexdigest()
-    about = {"path": str(solution), "sha256": digest, "stamp": attributes["stamp"]}
+    about = {"path": str(solution.resolve()), "sha256": digest, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION, about)
     print_tables(metrics)
     if ensemble.offset:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from features.errors import UserError
 from features.files import read_json
-from features.steps import BEGUN, DONE, MISSING, STALE, Step
+from features.steps import BEGUN, DONE, MISSING, STALE, Step, told
 from features.store import read_attributes
 from heads import ENTRIES
 from heads.saved import read_ensemble, read_record
@@ -19,9 +19,9 @@ def steps_of_stage_two(run: Path) -> Iterator[Step]:
         stamp = read_attributes(run / "features.h5")["stamp"]
     except UserError:
         return
-    yield from _heads(run / "heads", stamp)
-    yield _ensemble(run / "heads", stamp)
-    yield _solution(run, stamp)
+    yield from told("heads", lambda: _heads(run / "heads", stamp))
+    yield from told("ensemble", lambda: [_ensemble(run / "heads", stamp)])
+    yield from told("solution", lambda: [_solution(run, stamp)])
     yield _of_the_ensemble(run, "check.json", "check")
     yield _of_the_ensemble(run, "report.html", "report")
 
@@ -31,7 +31,7 @@ def _heads(folder: Path, stamp: str) -> Iterator[Step]:
     stale = [name for name in found if read_record(folder / name).stamp != stamp]
     fitted = [name for name in found if name not in stale]
     if (folder / PROGRESS).is_file():
-        done = read_json(folder / PROGRESS, "fit-heads")["fitted"]
+        done = read_json(folder / PROGRESS, "fit-heads").get("fitted", [])
         kept = ", ".join(done) or "no head"
         yield Step("heads", BEGUN, f"fit-heads was broken off and goes on after {kept}")
     elif fitted:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from extract import embed as module
+from extract import memory
 from extract.bundled import load_bundled_image, load_bundled_text
 from extract.decode import Pictures
 from extract.device import Machine
@@ -185,7 +185,7 @@ def test_a_device_without_room_for_a_batch_is_given_halves(tiny, inputs, monkeyp
         return forward(model, pixels)
 
     monkeypatch.setattr(JointModel, "embed_image", guarded)
-    module._say_halved.cache_clear()
+    memory._say_halved.cache_clear()
     parts = dumped(tiny, inputs)
     assert min(sizes) == BATCH / 4
     for name, values in whole.items():
@@ -198,5 +198,5 @@ def test_a_device_without_room_for_one_meme_is_a_user_error(tiny, inputs, monkey
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(JointModel, "embed_text", full)
-    with pytest.raises(UserError, match="no memory to embed one meme"):
+    with pytest.raises(UserError, match="no memory for a single meme"):
         dumped(tiny, inputs)

@@ -18,6 +18,7 @@ from features.store import (
 from features.table import Rows
 
 COUNT = 12
+AGAIN = "Delete it and run, with the flags of before: python pipeline.py extract --run mine"
 PER_ROW = ("image", "text", "joint_logit", "seen", "monitored")
 ATTRIBUTES = {"stamp": "s", "id_column": "ID", "config": {"seed": 3}}
 WIDTHS = {"space_0": (3, 2), "pretrained": (5, 4)}
@@ -207,7 +208,7 @@ def test_a_truncated_file_is_refused_with_what_to_do(path, kept):
     path.write_bytes(whole[:kept])
     message = refusal(path)
     assert "is not a whole HDF5 file" in message
-    assert message.endswith("Delete it and run: python pipeline.py extract --run mine")
+    assert message.endswith(AGAIN)
 
 
 @pytest.mark.parametrize("part", [b"OHDR", b"FALSE"])
@@ -217,7 +218,7 @@ def test_a_file_damaged_inside_is_refused(path, part):
     # The last one belongs to what is read after the file was opened.
     before, _, after = whole.rpartition(part)
     path.write_bytes(before + bytes(4) + after)
-    assert "Delete it and run: python pipeline.py extract --run mine" in refusal(path)
+    assert AGAIN in refusal(path)
 
 
 def test_an_unfinished_file_is_refused(path):
@@ -232,7 +233,7 @@ def test_another_schema_is_refused(path, schema):
         file.attrs["schema"] = schema
     message = refusal(path)
     assert f"has schema {schema}, this version reads 3" in message
-    assert message.endswith("Delete it and run: python pipeline.py extract --run mine")
+    assert message.endswith(AGAIN)
 
 
 @pytest.mark.parametrize("name", PER_ROW)

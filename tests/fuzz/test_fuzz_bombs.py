@@ -9,7 +9,7 @@ from decoding import decoded, problem_of
 from pictures import ORIGINALS, chunk, encoded, png
 from PIL import Image, ImageFile
 
-from extract.decode import MOST_FILE_BYTES, MOST_PIXELS
+from extract.decode import MOST_FILE_BYTES, MOST_PIXELS, MOST_SIDE
 
 VAST = 30_000
 
@@ -105,3 +105,11 @@ def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
         file.truncate(MOST_FILE_BYTES + 1)
     [(_, problem)] = decoded(tmp_path / "a.png")
     assert f"{MOST_FILE_BYTES + 1} bytes, allowed are {MOST_FILE_BYTES}" in str(problem)
+
+
+def test_a_line_of_pixels_is_refused_before_it_is_shrunk(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (MOST_SIDE + 1, 1), 9), "PNG"))
+    (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (1, MOST_SIDE), 9), "PNG"))
+    (_, problem), (_, fine) = decoded(tmp_path / "a.png", tmp_path / "b.png")
+    assert f"{MOST_SIDE + 1} x 1 pixels, allowed: {MOST_SIDE} a side" in str(problem)
+    assert fine is None
