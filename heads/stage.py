@@ -144,7 +144,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     columns = attributes["id_column"], attributes["label_column"]
     solution = write_solution(Path(config.out), rows.id[asked], values, *columns)
     digest = hashlib.sha256(solution.read_bytes()).hexdigest()
-    about = {"path": str(solution.resolve()), "sha256": digest, "stamp": attributes["stamp"]}
+    about = {"path": str(solution), "sha256": digest, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION, about)
     print_tables(metrics)
     if ensemble.offset:

@@ -50,6 +50,15 @@ def test_a_fit_that_was_broken_off_says_where(run):
     )
 
 
+def test_what_cannot_be_read_is_stale_and_the_rest_is_told(run):
+    (run / "solution.json").write_bytes(b"half")
+    (run / "heads" / "linear" / "head.json").write_bytes(b"{}")
+    found = {step.name: step for step in steps_of_stage_two(run)}
+    assert found["solution"].state == found["heads"].state == "stale"
+    assert "solution.json is not JSON" in found["solution"].about
+    assert found["ensemble"].state == "done"
+
+
 def test_without_heads_it_says_what_to_run(run):
     shutil.rmtree(run / "heads")
     found = states(run)
