@@ -20,13 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it into place if the block succeeds."""
     partial = path.with_name(f"{path.name}{LEFT[0]}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        _flush(partial)
-        partial.replace(path)
-        _flush(path.parent)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+        with _fault_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _flush(partial)
+            partial.replace(path)
+            _flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -36,18 +35,26 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
     partial = folder.with_name(f"{folder.name}{LEFT[0]}")
     try:
-        remove_folder(partial)
-        partial.mkdir(parents=True)
-        yield partial
-        for path in (*partial.rglob("*"), partial):
-            _flush(path)
-        remove_folder(folder)
-        partial.rename(folder)
-        _flush(folder.parent)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be written: {error}") from error
+        with _fault_named(folder):
+            remove_folder(partial)
+            partial.mkdir(parents=True)
+            yield partial
+            for path in (*partial.rglob("*"), partial):
+                _flush(path)
+            remove_folder(folder)
+            partial.rename(folder)
+            _flush(folder.parent)
     finally:
         remove_folder(partial)
+
+
+@contextmanager
+def _fault_named(path: Path) -> Iterator[None]:
+    """Turn what goes wrong on the disk into a UserError."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:

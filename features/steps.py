@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from features.errors import UserError
+from features.results import results
 
 DONE, BEGUN, STALE, MISSING = "done", "begun", "stale", "missing"
 STYLES = {DONE: "green", BEGUN: "yellow", STALE: "red bold", MISSING: "dim"}
@@ -32,9 +32,7 @@ def told(name: str, steps: Callable[[], Iterable[Step]]) -> list[Step]:
 
 def print_steps(steps: list[Step]) -> None:
     """One row a step, to stdout."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=80)
+    console = results()
     table = Table(box=None, show_header=False, pad_edge=False)
     for _ in range(3):
         table.add_column(overflow="fold")

@@ -3,18 +3,14 @@
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-WIDTH = 80
-"""Columns of the table where stdout is no terminal."""
+from features.results import results
 
 
 def print_tables(metrics: dict[str, Any]) -> None:
     """Print the held-out figures, and those of test rows where test labels are known, to stdout."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console = results()
     for rows, title in (
         ("held_out", "{n} held-out rows, seen by no backbone and by no head that scores them"),
         ("test", "{n} test rows, labels used for scoring only"),

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from features.results import results
 
 OK, WARNING, FAIL = "ok", "warning", "FAIL"
 STYLES = {OK: "green", WARNING: "yellow", FAIL: "red bold"}
@@ -23,9 +24,7 @@ class Finding:
 
 def print_findings(findings: list[Finding]) -> None:
     """One row a check, to stdout."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=80)
+    console = results()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column()

@@ -8,7 +8,7 @@ from pathlib import Path
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
-TESTING = ("pytest", "ruff")
+TESTING = ("hypothesis", "pytest", "ruff")
 """Named there too, but no run needs them."""
 PYTHON = (3, 11)
 SHOWN = ("torch", "torchvision", "timm", "transformers", "numpy", "lightgbm")

@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
 from features.files import write_json
 from features.progress import progress
+from features.results import results
 from features.store import read_features
 from heads.check.guard import guard_file, guard_scores
 from heads.check.leaks import seen_against_unseen, shuffled_labels
@@ -50,9 +49,7 @@ def check_run(run: Path, solution: Path) -> bool:
 
 def print_checks(checks: list[Check]) -> None:
     """One paragraph a check, to stdout."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=80)
+    console = results()
     for check in checks:
         mark = "[green]ok[/]  " if check.ok else "[red bold]FAIL[/]"
         console.print(f"{mark} [bold]{check.name}[/]")
