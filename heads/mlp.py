@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import gelu
 from torch.nn.utils import skip_init
 
 from features.loading import damage_named
@@ -37,7 +37,7 @@ class MlpHead(Head):
         rows = torch.from_numpy(np.ascontiguousarray(X)).float(), torch.from_numpy(y).float()
         # Fits run in threads: none may draw from torch's common generator.
         generator = torch.Generator().manual_seed(self.seed)
-        self.module_ = _module(X.shape[1], float(np.sqrt((X**2).mean())), generator)
+        self.module_ = make_module(X.shape[1], float(np.sqrt((X**2).mean())), generator)
         self._train(*rows, generator)
         # In double precision, a probability does not depend on its neighbours in the batch.
         self.module_.double().eval()
@@ -60,7 +60,7 @@ class MlpHead(Head):
         with damage_named(path, REFIT):
             weights = load_file(path)
             columns = weights["1.weight"].shape[1]
-            head.module_ = _module(columns, 1.0, torch.Generator()).double().eval()
+            head.module_ = make_module(columns, 1.0, torch.Generator()).double().eval()
             head.module_.load_state_dict(weights)
         head.classes_ = np.array([0, 1])
         return head
@@ -70,17 +70,32 @@ class MlpHead(Head):
         steps = self.epochs * -(-len(X) // batch)
         parameters = self.module_.parameters()
         optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.1, fused=True)
-        self.module_.train()
         step = 0
         for _ in range(self.epochs):
             order = torch.randperm(len(X), generator=generator)
             for rows, labels in zip(X[order].split(batch), y[order].split(batch), strict=True):
                 optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
-                loss = binary_cross_entropy_with_logits(self.module_(rows)[:, 0], labels)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                dropout = torch.randint(0, 2, (len(rows), HIDDEN), generator=generator) * 2.0
+                set_gradients(self.module_, rows, labels, dropout)
                 optimizer.step()
                 step += 1
+
+
+@torch.no_grad()
+def set_gradients(module: nn.Sequential, X: Tensor, y: Tensor, dropout: Tensor) -> None:
+    """Give the parameters the gradients of the mean binary cross-entropy, in place.
+
+    X float (N, columns), y float (N,), `dropout` (N, HIDDEN) multiplies the hidden layer. By hand:
+    autograd's bookkeeping takes longer than so small a network.
+    """
+    scale, first, _, _, second = module
+    X = scale(X)
+    before = first(X)
+    hidden = gelu(before) * dropout
+    residual = (torch.sigmoid(second(hidden)) - y[:, None]) / len(y)
+    backward = torch.ops.aten.gelu_backward(residual * second.weight * dropout, before)
+    first.weight.grad, first.bias.grad = backward.T @ X, backward.sum(0)
+    second.weight.grad, second.bias.grad = residual.T @ hidden, residual.sum(0)
 
 
 class _Scale(nn.Module):
@@ -94,25 +109,13 @@ class _Scale(nn.Module):
         return X / self.scale
 
 
-class _Dropout(nn.Module):
-    """Dropout of a half that draws from a generator of its own."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, X: Tensor) -> Tensor:
-        if not self.training:
-            return X
-        return X * torch.randint(0, 2, X.shape, generator=self.generator) * 2.0
-
-
-def _module(columns: int, scale: float, generator: torch.Generator) -> nn.Sequential:
+def make_module(columns: int, scale: float, generator: torch.Generator) -> nn.Sequential:
+    """Scale, hidden layer, GELU, dropout, output; `generator` draws the initial weights."""
     return nn.Sequential(
         _Scale(max(scale, 1e-6)),
         _linear(columns, HIDDEN, generator),
         nn.GELU(),
-        _Dropout(generator),
+        nn.Dropout(),
         _linear(HIDDEN, 1, generator),
     )
 
