@@ -8,9 +8,9 @@ from extract.device import choose_machine
 from extract.facts import data_facts
 from extract.job import Job, open_job
 from extract.spaces import make_spaces, names_of
-from extract.stage import CONFIG, finish, link_folder
+from extract.stage import CONFIG, finish
 from features.errors import UserError
-from features.files import read_json, replacing_folder
+from features.files import link_folder, read_json, replacing_folder
 from features.progress import say
 from features.settings import flag, from_dict, to_dict
 

@@ -1,7 +1,5 @@
 """Stage one from end to end: memes in, features.h5 and the backbones out."""
 
-import os
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,16 @@ from extract.config import ExtractConfig
 from extract.device import choose_machine
 from extract.facts import data_facts, near_duplicates
 from extract.job import Job, check_folds, open_job, resolve, stamp
+from extract.keep import is_affected, keep_unaffected
 from extract.spaces import EMBEDDINGS, make_spaces, names_of
 from features.errors import UserError
-from features.files import remove_folder, replacing_folder, write_json, write_text
+from features.files import (
+    link_folder,
+    remove_folder,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 from features.progress import say
 from features.settings import flag, to_dict
 from features.store import join_spaces, read_attributes, read_space_names
@@ -30,11 +35,12 @@ def extract(
     """Make every space; write features.h5, backbones/, config.json and what is known of the data.
 
     Returns the path of features.h5. Spaces that an earlier call finished before it was broken off
-    are kept. Without `config.data` the built-in sample is drawn into run/sample and read back
-    from there. A features.h5 made from the same data and settings is kept as it is; one made from
-    others is only replaced with `force`. With `only_folds`, numbers separated by commas, the
-    spaces of these folds alone are made, for `merge` to join, and their folder is returned. Raises
-    UserError for bad data or settings.
+    are kept, and so are those of a finished run that a change of settings does not touch. Without
+    `config.data` the built-in sample is drawn into run/sample and read back from there. A
+    features.h5 made from the same data and settings is kept as it is; one made from others is only
+    replaced with `force`. With `only_folds`, numbers separated by commas, the spaces of these folds
+    alone are made, for `merge` to join, and their folder is returned. Raises UserError for bad data
+    or settings.
     """
     config = resolve(config)
     names = names_of(config, only_folds)
@@ -42,7 +48,7 @@ def extract(
     with ranks.joined(machine.device):
         job = open_job(config, machine, run)
         features = run / "features.h5"
-        current = features.exists() and not force and _is_current(features, job.made_from)
+        current = features.exists() and not force and _is_current(features, job.made_from, names)
         # No rank may go on to write before all have looked.
         ranks.wait()
         if current:
@@ -55,6 +61,8 @@ def extract(
         facts = data_facts(job.prepared, job.rows)
         _announce(job, facts)
         _begin(job)
+        # Told to make anew what is up to date, nothing is kept.
+        keep_unaffected(job, names, also_the_same=not force)
         made = make_spaces(job, names)
         if only_folds is not None:
             say(f"the run that joins all folds: python pipeline.py merge {run.name} ...")
@@ -65,7 +73,7 @@ def extract(
     return features
 
 
-def _is_current(features: Path, made_from: dict[str, Any]) -> bool:
+def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> bool:
     """True if the file was made from this; UserError if from something else."""
     old = read_attributes(features)
     changed = [
@@ -82,7 +90,9 @@ def _is_current(features: Path, made_from: dict[str, Any]) -> bool:
     raise UserError(
         f"{features} was made from other data or settings than asked for:\n"
         + "".join(f"  {line}\n" for line in changed)
-        + "Name another --run to keep both, or pass --force to make this one anew."
+        + "Name another --run to keep both, or pass --force, which makes anew "
+        + ", ".join(name for name in names if is_affected(name, old, made_from))
+        + "."
     )
 
 
@@ -91,7 +101,7 @@ def _has_backbones(run: Path, stamp: str) -> bool:
     for name in read_space_names(run / "features.h5"):
         folder = run / "backbones" / name
         if not holds_checkpoint(folder, stamp):
-            say(f"{folder} does not hold what features.h5 was made with: both are made anew")
+            say(f"{folder} does not hold what features.h5 was made with, and is made anew")
             return False
     return True
 
@@ -144,12 +154,6 @@ def finish(job: Job, facts: dict[str, Any], names: list[str]) -> Path:
     return features
 
 
-def link_folder(source: Path, target: Path, *without: str) -> None:
-    """Copy a folder by hard links: copies would cost gigabytes, a move what has been made."""
-    ignored = shutil.ignore_patterns(*without)
-    shutil.copytree(source, target, copy_function=_link, ignore=ignored)
-
-
 def _describe_data(job: Job, facts: dict[str, Any], names: list[str]) -> None:
     """Write data.json, memes.jsonl and near_duplicates.csv, which the report shows."""
     run = job.run
@@ -163,10 +167,3 @@ def _describe_data(job: Job, facts: dict[str, Any], names: list[str]) -> None:
     write_text(run / "memes.jsonl", memes.to_json(orient="records", lines=True, force_ascii=False))
     near = near_duplicates(job.rows)
     write_text(run / "near_duplicates.csv", near.to_csv(index=False, lineterminator="\n"))
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system that has none
-        shutil.copy2(source, target)

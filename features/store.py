@@ -8,7 +8,7 @@ of what describes the datasets are HDF5's own, which has them since its format o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,15 @@ def copy_image(path: Path, space: SpaceWriter) -> None:
             space.write("image", np.arange(rows.start, rows.stop), block)
 
 
+def copy_space(path: Path, name: str, target: Path) -> None:
+    """Write one space of a features.h5 to a file as `writing_space` writes it, verified."""
+    with _open(path) as file, replacing(target) as partial, _damage_named(path):
+        count = len(member(member(file, "rows", path), "id", path))
+        with h5py.File(partial, "w", libver=FORMAT) as space:
+            _copy(_stored(member(file, name, path), count, path), space, path)
+            space.attrs["attributes"] = file[name].attrs["attributes"]
+
+
 def read_image_width(path: Path) -> int:
     """Columns of the image embeddings of a file that `writing_space` wrote."""
     with _damage_named(path), h5py.File(path, "r") as file:
@@ -103,10 +112,14 @@ def join_spaces(
 
 def _join(source: Path, group: h5py.Group) -> None:
     with _damage_named(source), h5py.File(source, "r") as space:
-        for stored in space.values():
-            verify(stored, source)
-            space.copy(stored, group)
+        _copy(space.values(), group, source)
         group.attrs["attributes"] = space.attrs["attributes"]
+
+
+def _copy(datasets: Iterable[h5py.Dataset], target: h5py.Group, path: Path) -> None:
+    for stored in datasets:
+        verify(stored, path)
+        target.copy(stored, target)
 
 
 def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
@@ -195,13 +208,20 @@ def _column(group: h5py.Group, name: str, count: int, path: Path) -> np.ndarray:
     return read_whole(dataset(group, name, ROWS[name], (count,), path), path)
 
 
+def _stored(group: h5py.Group, count: int, path: Path) -> Iterator[h5py.Dataset]:
+    """The datasets of a space, each of the type and the number of rows that it must have."""
+    for name in EMBEDDED:
+        yield dataset(group, name, "f4", (count, None), path)
+    for name, dtype in PER_ROW.items():
+        if name in group or name != "joint_logit":
+            yield dataset(group, name, dtype, (count,), path)
+
+
 def _space(group: h5py.Group, count: int, path: Path, embeddings: bool) -> Space:
     arrays: dict[str, np.ndarray | None] = {"joint_logit": None}
-    for key in EMBEDDED:
-        stored = dataset(group, key, "f4", (count, None), path)
-        arrays[key] = read_whole(stored, path) if embeddings else np.empty((count, 0), np.float32)
-    for key, dtype in PER_ROW.items():
-        if key in group or key != "joint_logit":
-            arrays[key] = read_whole(dataset(group, key, dtype, (count,), path), path)
+    for stored in _stored(group, count, path):
+        name = stored.name.rpartition("/")[2]
+        unwanted = name in EMBEDDED and not embeddings
+        arrays[name] = np.empty((count, 0), np.float32) if unwanted else read_whole(stored, path)
     name = group.name.removeprefix("/")
     return Space(name=name, attributes=json.loads(group.attrs["attributes"]), **arrays)

@@ -10,9 +10,9 @@ import torch
 from folders import edit, table
 from safetensors.torch import load_file
 
-from extract import stage
 from extract.checkpoint import read_checkpoint
 from extract.stage import extract, resolve
+from features import files
 from features.errors import UserError
 from features.store import read_attributes, read_features
 
@@ -110,7 +110,7 @@ def test_a_file_system_without_hard_links_is_no_stumbling_block(tiny_config, tmp
     def refuse(*_):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(stage.os, "link", refuse)
+    monkeypatch.setattr(files.os, "link", refuse)
     extract(tiny_config, tmp_path / "run")
     found = load_file(tmp_path / "run/backbones/pretrained/image/model.safetensors")
     wanted = load_file(f"{tiny_config.image_weights}/model.safetensors")
