@@ -18,11 +18,9 @@ from extract.encoders import (
 )
 from extract.fusion import FUSIONS
 from extract.model import JointModel
+from features.digests import check_digests
 from features.files import write_json
 from features.loading import damage_named, read_record
-
-REMAKE = "Run: python pipeline.py extract --force"
-"""What to do about backbones that are damaged: without --force, extract keeps what it has."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,13 @@ class Checkpoint:
     """The columns that flags named, for tables to be scored later."""
     seconds: float
     """Time it took to make the space."""
+    files: dict[str, str]
+    """Checksums of the other files of the folder, as `features.digests` takes them."""
+
+
+def remake(folder: Path) -> str:
+    """What to do about a space that is damaged: extract makes those anew that are not there."""
+    return f"Delete {folder} and run, with the flags of before: python pipeline.py extract"
 
 
 def save_model(model: JointModel, folder: Path) -> None:
@@ -67,7 +72,12 @@ def holds_checkpoint(folder: Path, stamp: str) -> bool:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read checkpoint.json. Raises UserError if the folder has none."""
-    return read_record(Checkpoint, folder / "checkpoint.json", REMAKE)
+    return read_record(Checkpoint, folder / "checkpoint.json", remake(folder))
+
+
+def check_files(folder: Path, checkpoint: Checkpoint) -> None:
+    """Raise UserError if a file that embeds memes is missing or not what it was."""
+    check_digests(folder, checkpoint.files, remake(folder))
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
@@ -79,6 +89,6 @@ def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointM
     if checkpoint.fusion is not None:
         fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
         path = folder / "fusion.safetensors"
-        with damage_named(path, REMAKE):
+        with damage_named(path, remake(folder)):
             fusion.load_state_dict(load_file(path))
     return JointModel(image, text, fusion, machine)

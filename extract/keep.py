@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from extract import ranks
-from extract.checkpoint import holds_checkpoint, read_checkpoint, save_checkpoint
+from extract.checkpoint import check_files, holds_checkpoint, read_checkpoint, save_checkpoint
 from extract.job import Job, columns_named
 from extract.spaces import EMBEDDINGS, LEXICAL, PRETRAINED
 from features.errors import UserError
@@ -75,6 +75,7 @@ def _keep_unaffected(job: Job, names: list[str], also_the_same: bool) -> None:
 
 def _keep(job: Job, name: str, backbones: Path, features: Path) -> None:
     checkpoint = read_checkpoint(backbones)
+    check_files(backbones, checkpoint)
     columns = asdict(columns_named(job.config))
     with replacing_folder(job.folder / name) as folder:
         folder.rmdir()

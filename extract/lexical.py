@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from extract.checkpoint import REMAKE
-from features.files import read_json, write_json
-from features.loading import damage_named, read_arrays
+from extract.checkpoint import remake
+from features.files import write_json
+from features.loading import damage_named, read_arrays, read_object
 
 DIM = 128
 NGRAMS = (2, 5)
@@ -64,9 +64,10 @@ def save_lexical(lexical: Lexical, folder: Path) -> None:
 def load_lexical(folder: Path) -> Lexical:
     """Read what `save_lexical` wrote."""
     ngrams, axes = folder / "ngrams.json", folder / "axes.npz"
-    arrays = read_arrays(axes, ("idf", "axes"), REMAKE)
-    with damage_named(ngrams, REMAKE):
-        vectorizer = _vectorizer(vocabulary=read_json(ngrams, "extract --force")["ngrams"])
+    arrays = read_arrays(axes, ("idf", "axes"), remake(folder))
+    words = read_object(ngrams, remake(folder))
+    with damage_named(ngrams, remake(folder)):
+        vectorizer = _vectorizer(vocabulary=words["ngrams"])
         vectorizer.idf_ = arrays["idf"]
     return Lexical(vectorizer, arrays["axes"])
 

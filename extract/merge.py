@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from extract.checkpoint import holds_checkpoint
+from extract.checkpoint import check_files, holds_checkpoint, read_checkpoint
 from extract.config import ExtractConfig
 from extract.device import choose_machine
 from extract.facts import data_facts
@@ -29,6 +29,7 @@ def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
     job = open_job(config, choose_machine(config.device, config.precision), run)
     found = _find_spaces(job, folders)
     for name, source in found.items():
+        check_files(source, read_checkpoint(source))
         if source.parent != job.folder:
             (job.folder / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing_folder(job.folder / name) as partial:

@@ -26,6 +26,7 @@ from extract.groups import plan_space
 from extract.job import Job, columns_named
 from extract.lexical import Lexical, fit_lexical, save_lexical
 from extract.model import JointModel
+from features.digests import digests
 from features.errors import UserError
 from features.files import replacing_folder
 from features.progress import say
@@ -92,7 +93,8 @@ def _make(job: Job, name: str, maker: Callable[[Path | None], None]) -> None:
     if ranks.first():
         with replacing_folder(job.folder / name) as folder:
             maker(folder)
-            save_checkpoint(_checkpoint(job, name, time.perf_counter() - start), folder)
+            checkpoint = _checkpoint(job, name, time.perf_counter() - start, folder)
+            save_checkpoint(checkpoint, folder)
         (job.folder / f"{name}{STATE}").unlink(missing_ok=True)
     else:
         maker(None)
@@ -194,7 +196,7 @@ def _about(job: Job) -> dict[str, Any]:
     }
 
 
-def _checkpoint(job: Job, name: str, seconds: float) -> Checkpoint:
+def _checkpoint(job: Job, name: str, seconds: float, folder: Path) -> Checkpoint:
     shared = ("text_pooling", "image_size", "max_tokens", "precision")
     config = job.config
     return Checkpoint(
@@ -203,6 +205,8 @@ def _checkpoint(job: Job, name: str, seconds: float) -> Checkpoint:
         least_image_size=0 if name.startswith("space_") else PRETRAINED_SIZE,
         columns=asdict(columns_named(config)),
         seconds=round(seconds, 1),
+        # The embeddings have checksums of their own, and do not stay in the folder.
+        files=digests(folder, EMBEDDINGS),
         **{key: getattr(config, key) for key in shared},
     )
 

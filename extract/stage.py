@@ -15,6 +15,7 @@ from extract.spaces import EMBEDDINGS, make_spaces, names_of
 from features.errors import UserError
 from features.files import (
     link_folder,
+    read_json,
     remove_folder,
     replacing_folder,
     write_json,
@@ -26,7 +27,7 @@ from features.store import join_spaces, read_attributes, read_space_names
 from features.table import SPLITS
 
 CONFIG = "config.json"
-"""Beside finished spaces: the settings that they were made with."""
+"""In a run, and beside spaces that wait for others: the settings that they were made with."""
 
 
 def extract(
@@ -86,7 +87,7 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     if not changed:
-        return _has_backbones(features.parent, stamp(made_from))
+        return _has_backbones(features.parent, stamp(made_from)) and _has_records(features.parent)
     raise UserError(
         f"{features} was made from other data or settings than asked for:\n"
         + "".join(f"  {line}\n" for line in changed)
@@ -103,6 +104,19 @@ def _has_backbones(run: Path, stamp: str) -> bool:
         if not holds_checkpoint(folder, stamp):
             say(f"{folder} does not hold what features.h5 was made with, and is made anew")
             return False
+    return True
+
+
+def _has_records(run: Path) -> bool:
+    """False, and a line that says so, if what people and the report read is gone or damaged."""
+    try:
+        for name in (CONFIG, "data.json"):
+            read_json(run / name, "extract")
+        if not (run / "memes.jsonl").is_file():
+            raise UserError(f"{run / 'memes.jsonl'} is missing.")
+    except UserError as error:
+        say(f"the run is put together anew: {error}")
+        return False
     return True
 
 
@@ -139,7 +153,7 @@ def finish(job: Job, facts: dict[str, Any], names: list[str]) -> Path:
     with replacing_folder(job.run / "backbones") as partial:
         for name in names:
             link_folder(job.folder / name, partial / name, EMBEDDINGS)
-    write_json(job.run / "config.json", to_dict(job.config))
+    write_json(job.run / CONFIG, to_dict(job.config))
     # Heads fitted on other embeddings must not outlive them.
     remove_folder(job.run / "heads")
     identity = {

@@ -1,14 +1,13 @@
 """All that changes while a model is trained, and how it outlasts a training that is broken off."""
 
-import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -19,6 +18,7 @@ from extract.model import JointModel
 from features.errors import UserError
 from features.files import replacing
 from features.progress import say
+from features.tensors import load_about, load_tensors, save_tensors
 
 SHARE = 0.03
 """Of the time of training, what may go into keeping its state."""
@@ -76,7 +76,7 @@ def save_training(training: Training, path: Path) -> None:
         "parts": training.parts,
     }
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata={"about": json.dumps(about)})
+        save_tensors(tensors, partial, about)
 
 
 def load_training(training: Training, path: Path | None) -> None:
@@ -88,7 +88,8 @@ def load_training(training: Training, path: Path | None) -> None:
     found = ranks.agreed(path is not None and path.is_file())
     if not found:
         return
-    tensors, about = _read(path) if ranks.first() else ({}, {})
+    with _damage_named(path):
+        tensors, about = load_tensors(path) if ranks.first() else ({}, {})
     tensors, about = ranks.copied(tensors, training.model.machine.device), ranks.agreed(about)
     training.model.load_state_dict(_of("model", tensors))
     training.average.load_state_dict(_of("average", tensors))
@@ -112,15 +113,14 @@ def load_training(training: Training, path: Path | None) -> None:
 
 def epochs_done(path: Path) -> int:
     """How many epochs lie behind the state in `path`."""
-    return len(_read(path, tensors=False)[1]["history"])
+    with _damage_named(path):
+        return len(load_about(path)["history"])
 
 
-def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        with safe_open(path, "pt") as file:
-            names = file.keys() if tensors else ()
-            about = json.loads(file.metadata()["about"])
-            return {name: file.get_tensor(name) for name in names}, about
+        yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}, which holds a training that was broken off, is damaged ({error}). "

@@ -6,13 +6,17 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import xxhash
 from safetensors import SafetensorError
 
 from features.errors import UserError
 
 LEFT = (".partial", ".removed")
 """Ends of the names of what is being written or deleted."""
+SEAL = "xxh3"
+"""The last key of every JSON file: the checksum of all others."""
 
 
 @contextmanager
@@ -105,21 +109,33 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def write_json(path: Path, content: object) -> Path:
-    """Write `content` as indented JSON."""
-    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    """Write `content` as indented JSON, sealed with a checksum."""
+    sealed = {**content, SEAL: _checksum(content)}
+    return write_text(path, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, made_by: str) -> dict:
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
     """Read a JSON object that the command `made_by` wrote."""
     if not path.is_file():
         raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not an object")
-        return content
+        return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(
-            f"{path} is not JSON ({error}). Run: python pipeline.py {made_by}"
+            f"{path} is damaged ({error}). Run: python pipeline.py {made_by}"
         ) from error
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """What `write_json` was given. Raises ValueError for all else, and for what was changed."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    if content.pop(SEAL, None) != _checksum(content):
+        raise ValueError("its checksum differs: it was changed since it was written")
+    return content
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(content).encode())

@@ -3,15 +3,15 @@
 numpy reads them without pickle: nothing that is loaded can run code.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from features.errors import UserError
+from features.files import parse_json
 from features.settings import from_dict
 
 Record = TypeVar("Record")
@@ -42,10 +42,16 @@ def read_array(path: Path, remedy: str) -> np.ndarray:
         return np.lib.format.open_memmap(path, mode="r")
 
 
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """A JSON file that `write_json` wrote. Raises UserError as `read_arrays` does."""
+    with damage_named(path, remedy):
+        return parse_json(path.read_text(encoding="utf-8"))
+
+
 def read_record(kind: type[Record], path: Path, remedy: str) -> Record:
     """A JSON file as the dataclass `kind`. Raises UserError for other keys than it has."""
-    with damage_named(path, remedy):
-        try:
-            return from_dict(kind, json.loads(path.read_text(encoding="utf-8")))
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+    content = read_object(path, remedy)
+    try:
+        return from_dict(kind, content)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

@@ -89,6 +89,6 @@ def _read(holder: Path) -> str:
     """What the holder wrote of itself; it may not have got to it yet."""
     try:
         about = json.loads(holder.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return f'process {about["process"]} ("{about["command"]}", since {about["since"]})'
+    except (OSError, LookupError, TypeError, ValueError):
         return "another process, which has only just begun"
-    return f'process {about["process"]} ("{about["command"]}", since {about["since"]})'

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.files import read_json, replacing, write_json
-from features.loading import read_array
+from features.digests import check_digests, digests
+from features.files import replacing, write_json
+from features.loading import read_array, read_object
 from features.progress import progress
 from features.store import read_blocks
 from features.table import FeatureTable, Space
@@ -48,7 +49,10 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
     """
     folder, stamp = run / "heads" / "projections", table.attributes["stamp"]
     mark = folder / "stamp.json"
-    if not (mark.is_file() and read_json(mark, "fit-heads").get("stamp") == stamp):
+    known = read_object(mark, REPROJECT) if mark.is_file() else {}
+    if known.get("stamp") == stamp:
+        check_digests(folder, known["files"], REPROJECT)
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         # Until the last space is written, what is there belongs to no features.
         mark.unlink(missing_ok=True)
@@ -56,7 +60,7 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
             for space in table.spaces:
                 _project_space(run / "features.h5", space.name, table.rows.labelled, folder)
                 advance(1)
-        write_json(mark, {"stamp": stamp})
+        write_json(mark, {"stamp": stamp, "files": digests(folder)})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
     return {
         name: Projected(read_array(folder / f"{name}.npy", REPROJECT), width)

@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 from torch.nn.utils import skip_init
 
 from features.loading import damage_named
+from features.tensors import load_tensors, save_tensors
 from heads.base import REFIT, Head
 
 HIDDEN = 64
@@ -51,14 +51,14 @@ class MlpHead(Head):
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""
-        save_file(self.module_.state_dict(), folder / "weights.safetensors")
+        save_tensors(self.module_.state_dict(), folder / "weights.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; ready to predict."""
         head, path = cls(), folder / "weights.safetensors"
         with damage_named(path, REFIT):
-            weights = load_file(path)
+            weights, _ = load_tensors(path)
             columns = weights["1.weight"].shape[1]
             head.module_ = make_module(columns, 1.0, torch.Generator()).double().eval()
             head.module_.load_state_dict(weights)

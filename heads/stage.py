@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from features.errors import UserError
 from features.files import read_json, remove_folder, write_json
+from features.loading import read_object
 from features.progress import progress, say
 from features.store import read_features
 from features.table import FeatureTable
@@ -94,7 +95,8 @@ def _fit_all(
     """
     asked, begun = config.names(), heads / PROGRESS
     request = {"stamp": table.attributes["stamp"], "metric": bench.metric, "names": asked}
-    known = read_json(begun, "fit-heads") if begun.is_file() else {}
+    remedy = "Delete it and run: python pipeline.py fit-heads"
+    known = read_object(begun, remedy) if begun.is_file() else {}
     fitted = known.pop("fitted", []) if known.items() >= request.items() else []
     fitted = [name for name in fitted if (heads / name / "head.json").is_file()]
     if fitted:

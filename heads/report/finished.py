@@ -10,17 +10,17 @@ import numpy as np
 
 from features.errors import UserError
 from features.files import read_json
-from features.loading import damage_named, read_array
+from features.loading import damage_named
 from features.store import read_features
 from features.table import FeatureTable, Space
 from heads import REFERENCES
+from heads.columns import project
 from heads.ensemble import Ensemble
 from heads.metrics import resampling_weights
 from heads.prior import class_weights
-from heads.projection import REPROJECT
 from heads.saved import HeadRecord, read_ensemble, read_ensembled, read_probabilities, read_records
 
-REMAKE = "Run: python pipeline.py extract --force"
+REMAKE = "Delete it and run, with the flags of before: python pipeline.py extract"
 ENSEMBLE = "ensemble"
 PRETRAINED = "pretrained"
 
@@ -122,7 +122,7 @@ class FinishedRun:
 
     def projected(self, space: Space) -> np.ndarray:
         """float32 (N, columns): what heads are given of a space."""
-        return read_array(self.folder / "heads" / "projections" / f"{space.name}.npy", REPROJECT)
+        return project(self.table, self.folder)[space.name].X
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -134,7 +134,7 @@ def read_run(folder: Path) -> FinishedRun:
     data = read_json(folder / "data.json", "extract")
     for path, found in (("heads/ensemble.json", ensemble.stamp), ("data.json", data.get("stamp"))):
         if found != stamp:
-            made_by = "extract --force" if path == "data.json" else "submit"
+            made_by = "extract" if path == "data.json" else "submit"
             raise UserError(
                 f"{folder / path} was made from other features than features.h5 holds now. "
                 f"Run: python pipeline.py {made_by}"

@@ -1,6 +1,5 @@
 """The backbones on disk are the ones that were in memory."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from extract.backbones import load_backbones
 from extract.checkpoint import (
     Checkpoint,
+    check_files,
     holds_checkpoint,
     load_model,
     read_checkpoint,
@@ -17,9 +17,11 @@ from extract.checkpoint import (
 )
 from extract.fusion import FUSIONS
 from extract.model import JointModel
+from features.digests import digests
 from features.errors import UserError
+from features.files import write_json
 
-CHECKPOINT = Checkpoint("stamp", "interaction", "first", 32, 0, 16, "fp32", {"id": "key"}, 1.5)
+CHECKPOINT = Checkpoint("stamp", "interaction", "first", 32, 0, 16, "fp32", {"id": "key"}, 1.5, {})
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_an_absent_checkpoint_says_what_to_run(tmp_path):
 
 def test_an_unknown_key_is_refused(tmp_path):
     values = {**CHECKPOINT.__dict__, "image_sise": 64}
-    (tmp_path / "checkpoint.json").write_text(json.dumps(values))
+    write_json(tmp_path / "checkpoint.json", values)
     with pytest.raises(UserError, match='Did you mean "image_size"'):
         read_checkpoint(tmp_path)
 
@@ -100,3 +102,22 @@ def test_the_towers_serve_as_weights_of_another_run(make_model, tmp_path):
     found = load_backbones("hub", str(tmp_path / "image"), str(tmp_path / "text"), "first")
     assert torch.equal(found.image.backbone.conv_stem.weight, model.image.backbone.conv_stem.weight)
     assert found.text.dim == model.text.dim
+
+
+def test_a_file_that_is_not_what_it_was_is_named(make_model, tmp_path):
+    save_model(make_model(), tmp_path)
+    (tmp_path / "embeddings.h5").write_bytes(b"not among what embeds a meme")
+    checkpoint = replace(CHECKPOINT, files=digests(tmp_path, "embeddings.h5"))
+    check_files(tmp_path, checkpoint)
+    assert {"fusion.safetensors", "text/tokenizer.json"} <= checkpoint.files.keys()
+    assert "embeddings.h5" not in checkpoint.files
+    for name in checkpoint.files:
+        path = tmp_path / name
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        with pytest.raises(UserError, match=rf"{name} is damaged .*Delete .* extract"):
+            check_files(tmp_path, checkpoint)
+        path.unlink()
+        with pytest.raises(UserError, match=rf"{name} is missing.*Delete .* extract"):
+            check_files(tmp_path, checkpoint)
+        path.write_bytes(good)

@@ -304,7 +304,9 @@ def wait(run, made_from, name):
     """A finished space that waits for others."""
     folder = run / "unfinished" / stamp(made_from) / name
     folder.mkdir(parents=True)
-    save_checkpoint(Checkpoint(stamp(made_from), None, "mean", 8, 8, 8, "fp32", {}, 1.0), folder)
+    save_checkpoint(
+        Checkpoint(stamp(made_from), None, "mean", 8, 8, 8, "fp32", {}, 1.0, {}), folder
+    )
 
 
 def test_spaces_that_wait_are_gone_on_from_or_warned_of(tmp_path):

@@ -256,9 +256,16 @@ def test_a_training_broken_off_goes_on_to_the_very_same_weights(
 
 
 def test_a_damaged_state_is_named(train, tmp_path):
-    (tmp_path / "state").write_bytes(b"half")
+    path = tmp_path / "state"
+    path.write_bytes(b"half")
     with pytest.raises(UserError, match=r"state, which holds .* is damaged"):
-        train(state=tmp_path / "state")
+        train(state=path)
+    path.unlink()
+    train(state=path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"state, which holds .* is damaged .*checksum"):
+        train(state=path)
 
 
 def test_a_state_is_not_written_when_that_takes_too_much_of_the_time(train, tmp_path, monkeypatch):

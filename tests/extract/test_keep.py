@@ -153,3 +153,31 @@ def test_a_setting_that_an_older_version_did_not_know_touches_what_depends_on_it
     new = {**old, "config": {**config, "unheard_of": 1}}
     assert is_affected("space_0", old, new)
     assert not is_affected("pretrained", old, new)
+
+
+@pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl"])
+def test_what_is_told_of_the_data_is_written_anew_and_no_space_is_made(
+    run, tiny_config, made, capsys, name
+):
+    before, path = spaces_of(run), run / name
+    known = path.read_text()
+    if name == "memes.jsonl":
+        path.unlink()
+    else:
+        path.write_text(known.replace("1", "2"))
+    extract(tiny_config, run)
+    assert made == set()
+    assert name in capsys.readouterr().err
+    assert path.read_text() == known or name == "data.json"
+    assert_same_spaces(spaces_of(run), before)
+    extract(tiny_config, run)
+    assert "up to date" in capsys.readouterr().err
+
+
+def test_backbones_that_are_damaged_are_not_kept(run, tiny_config, made, capsys):
+    path = run / "backbones" / "pretrained" / "text" / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    assert made == TUNED | {"pretrained"}
+    assert "pretrained is not kept" in capsys.readouterr().err

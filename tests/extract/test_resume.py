@@ -8,6 +8,7 @@ import pytest
 
 from extract import finetune, spaces, stage, training
 from extract.stage import extract
+from features.files import read_json, write_json
 
 
 @pytest.fixture
@@ -91,6 +92,6 @@ def test_an_unfinished_space_of_another_extraction_is_not_taken_up(
     folder = tmp_path / "run/unfinished" / stamp / "space_0"
     shutil.copytree(tiny_run / "backbones/space_0", folder)
     path = folder / "checkpoint.json"
-    path.write_text(path.read_text().replace(stamp, "another"))
+    write_json(path, {**read_json(path, "extract"), "stamp": "another"})
     extract(tiny_config, tmp_path / "run")
     assert len(trained) == 2

@@ -9,6 +9,7 @@ from extract.checkpoint import read_checkpoint
 from extract.memes import read_unlabelled
 from extract.scoring import embed_memes, read_one
 from features.errors import UserError
+from features.files import read_json, write_json
 from features.store import read_features
 from features.table import FINE_TUNED
 
@@ -120,6 +121,6 @@ def test_the_eleventh_space_comes_after_the_third(run, tiny_sample):
 
 def test_fp16_of_the_run_is_said_to_be_missing_on_a_cpu(run, tiny_sample, capsys):
     for path in run.glob("backbones/*/checkpoint.json"):
-        path.write_text(path.read_text().replace('"precision": "auto"', '"precision": "fp16"'))
+        write_json(path, {**read_json(path, "extract"), "precision": "fp16"})
     score(run, read_unlabelled(tiny_sample / "test.csv"))
     assert "the run used fp16" in capsys.readouterr().err

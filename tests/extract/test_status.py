@@ -9,6 +9,7 @@ from PIL import Image
 from extract import finetune, training
 from extract.stage import extract
 from extract.status import steps_of_stage_one
+from features.files import read_json, write_json
 
 
 def states(run):
@@ -29,7 +30,7 @@ def made(finished, tmp_path):
     """(run, data) to change; the run looks for its data where they are now."""
     folder = shutil.copytree(finished, tmp_path / "made")
     config = folder / "run" / "config.json"
-    config.write_text(config.read_text().replace(str(finished), str(folder)))
+    write_json(config, {**read_json(config, "extract"), "data": str(folder / "data")})
     return folder / "run", folder / "data"
 
 

@@ -1,7 +1,5 @@
 """A file under its final name is whole, whatever happens while it is written."""
 
-import json
-
 import pytest
 
 from features.errors import UserError
@@ -45,7 +43,7 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = write_json(tmp_path / "a.json", {"old": 1})
     with pytest.raises(TypeError):
         write_json(path, {"new": object()})
-    assert json.loads(path.read_text()) == {"old": 1}
+    assert read_json(path, "extract") == {"old": 1}
 
 
 def test_missing_json_names_the_command_that_writes_it(tmp_path):
@@ -56,8 +54,24 @@ def test_missing_json_names_the_command_that_writes_it(tmp_path):
 @pytest.mark.parametrize("content", [b"", b'{"half": ', b"\xff\xfe"])
 def test_broken_json_names_the_file_and_the_command(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.json is not JSON.*python pipeline\.py submit"):
+    with pytest.raises(UserError, match=r"a\.json is damaged .*python pipeline\.py submit"):
         read_json(tmp_path / "a.json", "submit")
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [('"b": 0.5', '"b": 0.6'), ('"b": 0.5', '"c": 0.5'), ('"xxh3"', '"xxh"'), ("1,", "1, 2,")],
+)
+def test_json_that_was_changed_is_found(tmp_path, was, now):
+    path = write_json(
+        tmp_path / "a.json", {"a": 1, "b": 0.5, "c": [float("nan"), "é", {"1": None}]}
+    )
+    assert read_json(path, "submit")["b"] == 0.5
+    text = path.read_text(encoding="utf-8")
+    assert was in text
+    path.write_text(text.replace(was, now), encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.json is damaged .*python pipeline\.py submit"):
+        read_json(path, "submit")
 
 
 def test_a_new_folder_replaces_the_old_as_a_whole(tmp_path):

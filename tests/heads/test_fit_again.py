@@ -1,11 +1,10 @@
 """A fit-heads that ends before its time leaves nothing that looks finished, and goes on."""
 
-import json
-
 import planted
 import pytest
 
 from features.errors import UserError
+from features.files import write_json
 from heads import stage
 from heads.config import FitConfig, SubmitConfig
 
@@ -61,7 +60,7 @@ def test_one_that_was_deleted_meanwhile_or_asked_for_otherwise_is_not_taken_as_k
     del names[:]
     stage.fit_heads(ASKED, run)
     assert "linear" in names
-    (run / "heads/begun.json").write_text(json.dumps({"stamp": "another", "fitted": ["linear"]}))
+    write_json(run / "heads/begun.json", {"stamp": "another", "fitted": ["linear"]})
     del names[:]
     stage.fit_heads(ASKED, run)
     assert "linear" in names

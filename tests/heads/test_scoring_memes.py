@@ -9,6 +9,7 @@ import planted
 import pytest
 
 from features.errors import UserError
+from features.files import read_json, write_json
 from features.table import FeatureTable
 from heads.combination import ENSEMBLES
 from heads.config import FitConfig, SubmitConfig
@@ -38,9 +39,9 @@ def part_of(features, places):
 def reweighed(run, **weights):
     """Overwrite which members the ensemble keeps."""
     path = run / "heads" / "ensemble.json"
-    ensemble = json.loads(path.read_text())
+    ensemble = read_json(path, "submit")
     ensemble["weights"] = {name: weights.get(name, 0.0) for name in ensemble["weights"]}
-    path.write_text(json.dumps(ensemble))
+    write_json(path, ensemble)
 
 
 @pytest.fixture

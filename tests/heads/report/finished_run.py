@@ -8,6 +8,7 @@ import planted
 import pytest
 from PIL import Image
 
+from features.files import write_json
 from heads.config import FitConfig, SubmitConfig
 from heads.stage import fit_heads, submit
 
@@ -32,7 +33,7 @@ def describe(folder, features):
         )
     lines = [json.dumps(meme, ensure_ascii=False) for meme in memes]
     (folder / "memes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "data.json").write_text(json.dumps(facts(features)))
+    write_json(folder / "data.json", facts(features))
 
 
 def facts(features):

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from features.errors import UserError
+from features.files import read_json, write_json
 from heads.config import SubmitConfig
 from heads.metrics import interval, resampling_weights
 from heads.report import gallery
@@ -74,9 +75,9 @@ def undrawn(monkeypatch):
 
 
 def rewrite(path, change):
-    content = json.loads(path.read_text())
+    content = read_json(path, "submit")
     change(content)
-    path.write_text(json.dumps(content))
+    write_json(path, content)
 
 
 def repaint(run, change):
@@ -215,7 +216,7 @@ def test_checks_are_shown_once_there_are_some(run, page):
         "sentence": "<i>AUROC</i> 0.9",
         "figures": {"a_b": 0.5, "c": {"d_e": [0.1, 2]}},
     }
-    (run / "check.json").write_text(json.dumps({"checks": [one, {**one, "ok": True}]}))
+    write_json(run / "check.json", {"checks": [one, {**one, "ok": True}]})
     page = Page(write_report(run))
     assert page.says("✗ leak") and page.says("✓ leak") and page.says("a b: 0.500 · c: d e 0.100–2")
     assert page.says("<i>AUROC</i> 0.9") and page.all("i")

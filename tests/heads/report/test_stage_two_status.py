@@ -1,8 +1,8 @@
 """`status` says of each step of stage two whether it stands, and why not."""
 
-import json
 import shutil
 
+from features.files import read_json, write_json
 from heads.status import steps_of_stage_two
 
 
@@ -17,9 +17,9 @@ def test_a_submitted_run_stands_but_for_what_was_not_asked_for(run):
 
 def test_a_solution_that_somebody_edited_is_stale(run, tmp_path):
     about, solution = run / "solution.json", tmp_path / "solution.csv"
-    known = json.loads(about.read_text())
+    known = read_json(about, "submit")
     shutil.copyfile(known["path"], solution)
-    about.write_text(json.dumps({**known, "path": str(solution)}))
+    write_json(about, {**known, "path": str(solution)})
     assert states(run)["solution"] == "done"
     solution.write_text(solution.read_text().replace("1\n", "0\n"))
     assert states(run)["solution"] == "stale"
@@ -36,13 +36,13 @@ def test_heads_that_were_fitted_anew_leave_the_rest_stale(run):
 
 def test_heads_of_other_features_are_stale(run):
     path = run / "heads" / "linear" / "head.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "stamp": "another"}))
+    write_json(path, {**read_json(path, "fit-heads"), "stamp": "another"})
     said = [step for step in steps_of_stage_two(run) if step.state == "stale"]
     assert said[0].about == "linear: fitted on other features; fit-heads"
 
 
 def test_a_fit_that_was_broken_off_says_where(run):
-    (run / "heads" / "begun.json").write_text(json.dumps({"fitted": ["linear"]}))
+    write_json(run / "heads" / "begun.json", {"fitted": ["linear"]})
     step = next(step for step in steps_of_stage_two(run) if step.name == "heads")
     assert (step.state, step.about) == (
         "begun",
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_stale_and_the_rest_is_told(run):
     (run / "heads" / "linear" / "head.json").write_bytes(b"{}")
     found = {step.name: step for step in steps_of_stage_two(run)}
     assert found["solution"].state == found["heads"].state == "stale"
-    assert "solution.json is not JSON" in found["solution"].about
+    assert "solution.json is damaged" in found["solution"].about
     assert found["ensemble"].state == "done"
 
 
