@@ -23,13 +23,17 @@ from rich.table import Table
 from extract import stage as stage_one
 from extract import training
 from extract.config import ExtractConfig
-from features import files, lock, sealed, store
+from features import digests, files, lock, sealed, store, tensors
 from features.lock import locked
 from heads.config import FitConfig, SubmitConfig
 from heads.stage import fit_heads, submit
 
 CLOCKED = {
-    "checksums": [(sealed, "seal"), (sealed, "verify"), (sealed, "_compare"), (sealed, "xxhash")],
+    "checksums": [
+        *((sealed, name) for name in ("seal", "verify", "_compare", "xxhash")),
+        *((module, "_checksum") for module in (files, tensors)),
+        (digests, "_digest"),
+    ],
     "flushes to disk": [(files, "_flush")],
     "states between epochs": [(training, "save_training")],
     "leftovers looked for": [(lock, "remove_leftovers")],
