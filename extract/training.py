@@ -20,8 +20,10 @@ from features.files import replacing
 from features.progress import say
 from features.tensors import load_about, load_tensors, save_tensors
 
-SHARE = 0.03
+SHARE = 0.02
 """Of the time of training, what may go into keeping its state."""
+EXPECTED = 0.5
+"""Seconds that keeping a state is taken to need before it was done once."""
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Keeper:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._cost = 0.0
+        self._cost = EXPECTED
         self._since = time.perf_counter()
 
     def keep(self, training: Training) -> None:

@@ -255,7 +255,8 @@ def test_a_training_broken_off_goes_on_to_the_very_same_weights(
         assert torch.equal(value, expected[name]), name
 
 
-def test_a_damaged_state_is_named(train, tmp_path):
+def test_a_damaged_state_is_named(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SHARE", 1e9)
     path = tmp_path / "state"
     path.write_bytes(b"half")
     with pytest.raises(UserError, match=r"state, which holds .* is damaged"):
@@ -271,6 +272,9 @@ def test_a_damaged_state_is_named(train, tmp_path):
 def test_a_state_is_not_written_when_that_takes_too_much_of_the_time(train, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(training, "save_training", lambda *args: written.append(args))
+    train(state=tmp_path / "state")
+    assert not written
+    monkeypatch.setattr(training, "EXPECTED", 0.0)
     monkeypatch.setattr(training, "SHARE", 0.0)
     train(state=tmp_path / "state")
     assert len(written) == 1
