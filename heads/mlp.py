@@ -68,31 +68,34 @@ class MlpHead(Head):
     def _train(self, X: Tensor, y: Tensor, generator: torch.Generator) -> None:
         batch = max(BATCH, -(-len(X) // MOST_STEPS))
         steps = self.epochs * -(-len(X) // batch)
+        scale, *layers = self.module_
+        X, y = scale(X), y[:, None]
         parameters = self.module_.parameters()
         optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.1, fused=True)
         step = 0
         for _ in range(self.epochs):
             order = torch.randperm(len(X), generator=generator)
-            for rows, labels in zip(X[order].split(batch), y[order].split(batch), strict=True):
+            dropout = torch.randint(0, 2, (len(X), HIDDEN), generator=generator) * 2.0
+            # Cut at once: of steps this small, each call of torch counts.
+            batches = (values.split(batch) for values in (X[order], y[order], dropout))
+            for part in zip(*batches, strict=True):
                 optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
-                dropout = torch.randint(0, 2, (len(rows), HIDDEN), generator=generator) * 2.0
-                set_gradients(self.module_, rows, labels, dropout)
+                set_gradients(layers, *part)
                 optimizer.step()
                 step += 1
 
 
 @torch.no_grad()
-def set_gradients(module: nn.Sequential, X: Tensor, y: Tensor, dropout: Tensor) -> None:
+def set_gradients(layers: list[nn.Module], X: Tensor, y: Tensor, dropout: Tensor) -> None:
     """Give the parameters the gradients of the mean binary cross-entropy, in place.
 
-    X float (N, columns), y float (N,), `dropout` (N, HIDDEN) multiplies the hidden layer. By hand:
-    autograd's bookkeeping takes longer than so small a network.
+    X float (N, columns), scaled, y float (N, 1), `dropout` (N, HIDDEN) multiplies the hidden
+    layer. By hand: autograd's bookkeeping takes longer than so small a network.
     """
-    scale, first, _, _, second = module
-    X = scale(X)
+    first, _, _, second = layers
     before = first(X)
     hidden = gelu(before) * dropout
-    residual = (torch.sigmoid(second(hidden)) - y[:, None]) / len(y)
+    residual = (torch.sigmoid(second(hidden)) - y) / len(y)
     backward = torch.ops.aten.gelu_backward(residual * second.weight * dropout, before)
     first.weight.grad, first.bias.grad = backward.T @ X, backward.sum(0)
     second.weight.grad, second.bias.grad = residual.T @ hidden, residual.sum(0)

@@ -10,14 +10,15 @@ def test_gradients_are_those_of_autograd():
     generator = torch.Generator().manual_seed(0)
     module = make_module(12, 2.0, generator).double()
     X = torch.randn(40, 12, generator=generator, dtype=torch.float64)
-    y = torch.randint(0, 2, (40,), generator=generator).double()
+    y = torch.randint(0, 2, (40, 1), generator=generator).double()
     dropout = 2.0 * torch.randint(0, 2, (40, HIDDEN), generator=generator)
-    scale, first, _, _, second = module
-    logit = second(gelu(first(scale(X))) * dropout)[:, 0]
+    scale, *layers = module
+    first, _, _, second = layers
+    logit = second(gelu(first(scale(X))) * dropout)
     binary_cross_entropy_with_logits(logit, y).backward()
     expected = [value.grad.clone() for value in module.parameters()]
     module.zero_grad()
-    set_gradients(module, X, y, dropout)
+    set_gradients(layers, scale(X), y, dropout)
     found = [value.grad for value in module.parameters()]
     assert len(found) == 4 and all(grad.abs().max() > 0 for grad in found)
     torch.testing.assert_close(found, expected)
