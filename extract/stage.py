@@ -87,7 +87,8 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     if not changed:
-        return _has_backbones(features.parent, stamp(made_from)) and _has_records(features.parent)
+        run, mark = features.parent, stamp(made_from)
+        return _has_backbones(run, mark) and _has_records(run, mark)
     raise UserError(
         f"{features} was made from other data or settings than asked for:\n"
         + "".join(f"  {line}\n" for line in changed)
@@ -107,11 +108,13 @@ def _has_backbones(run: Path, stamp: str) -> bool:
     return True
 
 
-def _has_records(run: Path) -> bool:
-    """False, and a line that says so, if what people and the report read is gone or damaged."""
+def _has_records(run: Path, stamp: str) -> bool:
+    """False, and a line that says so, if what people and the report read is gone, damaged or of
+    another extraction."""
     try:
-        for name in (CONFIG, "data.json"):
-            read_json(run / name, "extract")
+        read_json(run / CONFIG, "extract")
+        if read_json(run / "data.json", "extract").get("stamp") != stamp:
+            raise UserError(f"{run / 'data.json'} is of other features.")
         if not (run / "memes.jsonl").is_file():
             raise UserError(f"{run / 'memes.jsonl'} is missing.")
     except UserError as error:

@@ -252,7 +252,7 @@ def test_hub_weights_without_network_or_cache_name_three_ways_out(tmp_path, tiny
         env=environment,
         check=False,
     )
-    assert done.returncode == 2 and "Three ways out" in done.stderr
+    assert done.returncode == 2 and "Four ways out" in done.stderr
     assert "--weights bundled" in done.stderr and "--image-weights DIR" in done.stderr
 
 

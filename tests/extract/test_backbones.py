@@ -13,7 +13,7 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM
 
 from extract import backbones as backbones_module
 from extract.backbones import HUB_IMAGE, HUB_TEXT, load_backbones
-from extract.config import ExtractConfig
+from extract.config import IMAGE_COMMIT, TEXT_COMMIT, ExtractConfig
 from extract.embed import embed
 from extract.finetune import finetune
 from extract.fusion import FUSIONS
@@ -24,7 +24,7 @@ from features.errors import UserError
 from features.store import join_spaces, read_features, writing_space
 from features.table import Rows
 
-REVISIONS = {HUB_IMAGE: "0123456789" * 4, HUB_TEXT: "fedcba9876" * 4}
+REVISIONS = {HUB_IMAGE: IMAGE_COMMIT, HUB_TEXT: TEXT_COMMIT}
 
 
 @pytest.fixture
@@ -117,8 +117,17 @@ def test_a_commit_hash_pins_each_repository_and_only_safetensors_and_json_are_fe
     pins = {"image_revision": "0a" * 20, "text_revision": "1b" * 20}
     found = load_backbones("hub", None, None, "mean", **pins)
     assert asked == [(HUB_IMAGE, "0a" * 20), (HUB_TEXT, "1b" * 20)]
+    load_backbones("hub", None, None, "mean")
+    assert asked[2:] == [*REVISIONS.items()]
     assert found.image_origin == {"name": HUB_IMAGE, "revision": "0a" * 20}
     assert found.text_origin == {"name": HUB_TEXT, "revision": "1b" * 20}
+
+
+def test_the_newest_is_what_the_cache_has_of_it(filled_cache):
+    newest = {"image_revision": "main", "text_revision": "main"}
+    backbones = load_backbones("hub", None, None, "mean", **newest)
+    assert backbones.image_origin == {"name": HUB_IMAGE, "revision": REVISIONS[HUB_IMAGE]}
+    assert backbones.text_origin == {"name": HUB_TEXT, "revision": REVISIONS[HUB_TEXT]}
 
 
 def test_another_revision_than_the_cached_one_is_not_replaced_by_it(filled_cache):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from extract import backbones
-from extract.backbones import HUB_IMAGE, HUB_TEXT, NEWEST, is_cached
+from extract.backbones import HUB_IMAGE, HUB_TEXT, is_cached
 from extract.checkpoint import Checkpoint, save_checkpoint
-from extract.config import ExtractConfig
+from extract.config import IMAGE_COMMIT, TEXT_COMMIT, ExtractConfig
 from extract.device import Machine
 from extract.doctor import limits, machine, place, rehearsal, room, stage, versions, weights
 from extract.doctor.finding import FAIL, OK, WARNING
@@ -204,11 +204,12 @@ def cache(tmp_path, monkeypatch):
 HUB = ExtractConfig(data="x", weights="hub")
 
 
+PINNED = {HUB_IMAGE: IMAGE_COMMIT, HUB_TEXT: TEXT_COMMIT}
+
+
 def fill(cache, repository, source):
     folder = cache / f"models--{repository.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text("f" * 40)
-    shutil.copytree(source, folder / "snapshots" / ("f" * 40))
+    shutil.copytree(source, folder / "snapshots" / PINNED[repository])
 
 
 def test_hub_weights_neither_cached_nor_to_be_had_fail_both(cache):
@@ -235,11 +236,11 @@ def test_hub_weights_in_the_cache_are_loaded_without_a_network(cache, tiny_weigh
     download.true = backbones.snapshot_download
     monkeypatch.setattr(backbones, "snapshot_download", download)
     fill(cache, HUB_IMAGE, tiny_weights / "image")
-    assert is_cached(HUB_IMAGE, NEWEST) and not is_cached(HUB_TEXT, NEWEST)
+    assert is_cached(HUB_IMAGE, IMAGE_COMMIT) and not is_cached(HUB_TEXT, TEXT_COMMIT)
     fill(cache, HUB_TEXT, tiny_weights / "text")
     both, found = weights.check_weights(HUB)
     assert [finding.state for finding in found] == [OK, OK]
-    assert both.image_origin == {"name": HUB_IMAGE, "revision": "f" * 40}
+    assert both.image_origin == {"name": HUB_IMAGE, "revision": IMAGE_COMMIT}
 
 
 def test_a_folder_that_cannot_be_loaded_fails_and_the_other_is_still_looked_at(

@@ -12,6 +12,7 @@ from extract.checkpoint import read_checkpoint
 from extract.keep import EMBEDDED_BY, is_affected
 from extract.stage import extract
 from features.errors import UserError
+from features.files import read_json, write_json
 from features.store import read_attributes, read_features
 
 TUNED = {"space_0", "space_1"}
@@ -153,6 +154,16 @@ def test_a_setting_that_an_older_version_did_not_know_touches_what_depends_on_it
     new = {**old, "config": {**config, "unheard_of": 1}}
     assert is_affected("space_0", old, new)
     assert not is_affected("pretrained", old, new)
+
+
+def test_records_of_other_features_are_written_anew(run, tiny_config, made, capsys):
+    path = run / "data.json"
+    stamp = read_json(path, "extract")["stamp"]
+    write_json(path, {**read_json(path, "extract"), "stamp": "another"})
+    extract(tiny_config, run)
+    assert made == set()
+    assert "data.json is of other features" in capsys.readouterr().err
+    assert read_json(path, "extract")["stamp"] == stamp
 
 
 @pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl"])
