@@ -76,9 +76,11 @@ def load_text(
 
 
 def _local_origin(folder: str) -> dict[str, str]:
-    weights = Path(folder) / "model.safetensors"
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest}"}
+    digest = hashlib.sha256()
+    for path in (Path(folder) / name for name in HUB_FILES):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest.hexdigest()}"}
 
 
 def is_cached(repository: str, revision: str) -> bool:

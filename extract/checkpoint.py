@@ -41,6 +41,8 @@ class Checkpoint:
     """The columns that flags named, for tables to be scored later."""
     seconds: float
     """Time it took to make the space."""
+    machine: str
+    """What it was made on, `Machine.describe`: others round differently."""
     files: dict[str, str]
     """Checksums of the other files of the folder, as `features.digests` takes them."""
 

@@ -126,8 +126,8 @@ def _failure_named(folder: Path, failure: str) -> Iterator[None]:
         raise
     except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
         raise UserError(
-            f"{folder}: {failure}: {error}. Download or save that folder again; of a run: "
-            "python pipeline.py extract --force"
+            f"{folder}: {failure}: {error}. Download or save that folder again; of a run, delete "
+            "the folder around it and run, with the flags of before: python pipeline.py extract"
         ) from error
 
 

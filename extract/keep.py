@@ -11,7 +11,7 @@ from extract.spaces import EMBEDDINGS, LEXICAL, PRETRAINED
 from features.errors import UserError
 from features.files import link_folder, replacing_folder
 from features.progress import say
-from features.store import copy_space, read_attributes
+from features.store import check_space_of, copy_space, read_attributes
 
 EMBEDDED_BY = (
     "weights",
@@ -51,7 +51,7 @@ def keep_unaffected(job: Job, names: list[str], also_the_same: bool) -> None:
 
 
 def _keep_unaffected(job: Job, names: list[str], also_the_same: bool) -> None:
-    features = job.run / "features.h5"
+    features, backbones = job.run / "features.h5", job.run / "backbones"
     if not features.is_file():
         return
     try:
@@ -61,24 +61,39 @@ def _keep_unaffected(job: Job, names: list[str], also_the_same: bool) -> None:
         return
     if old["stamp"] == job.stamp and not also_the_same:
         return
+    kept = []
     for name in names:
-        folder = job.run / "backbones" / name
-        if is_affected(name, old, job.made_from) or holds_checkpoint(job.folder / name, job.stamp):
-            continue
-        try:
-            if holds_checkpoint(folder, old["stamp"]):
-                _keep(job, name, folder, features)
-                say(f"{name}: kept, nothing that it depends on has changed")
-        except UserError as error:
-            say(f"{name} is not kept: {error}")
+        same = not is_affected(name, old, job.made_from)
+        # Its pictures' embeddings are the pretrained space's.
+        same &= name != LEXICAL or PRETRAINED in kept
+        if same and _is_whole(job, name, backbones / name, old["stamp"]):
+            kept.append(name)
+            _keep(job, name, backbones / name, features)
+            say(f"{name}: kept, nothing that it depends on has changed")
+
+
+def _is_whole(job: Job, name: str, backbones: Path, stamp: str) -> bool:
+    """Whether the run has all of a space, made on a device that rounds as this one does; that does
+    not matter where nothing at all has changed."""
+    try:
+        if not holds_checkpoint(backbones, stamp):
+            return False
+        checkpoint = read_checkpoint(backbones)
+        check_files(backbones, checkpoint)
+        check_space_of(job.run / "features.h5", name)
+        if stamp != job.stamp and checkpoint.machine != job.machine.describe():
+            raise UserError(f"it was made on {checkpoint.machine}")
+    except UserError as error:
+        say(f"{name} is not kept: {error}")
+        return False
+    return True
 
 
 def _keep(job: Job, name: str, backbones: Path, features: Path) -> None:
-    checkpoint = read_checkpoint(backbones)
-    check_files(backbones, checkpoint)
     columns = asdict(columns_named(job.config))
     with replacing_folder(job.folder / name) as folder:
         folder.rmdir()
         link_folder(backbones, folder)
         copy_space(features, name, folder / EMBEDDINGS)
-        save_checkpoint(replace(checkpoint, stamp=job.stamp, columns=columns), folder)
+        checkpoint = replace(read_checkpoint(backbones), stamp=job.stamp, columns=columns)
+        save_checkpoint(checkpoint, folder)

@@ -7,12 +7,13 @@ from extract.config import ExtractConfig
 from extract.device import choose_machine
 from extract.facts import data_facts
 from extract.job import Job, open_job
-from extract.spaces import make_spaces, names_of
+from extract.spaces import EMBEDDINGS, make_spaces, names_of
 from extract.stage import CONFIG, finish
 from features.errors import UserError
 from features.files import link_folder, read_json, replacing_folder
 from features.progress import say
 from features.settings import flag, from_dict, to_dict
+from features.store import check_space
 
 
 def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
@@ -30,6 +31,7 @@ def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
     found = _find_spaces(job, folders)
     for name, source in found.items():
         check_files(source, read_checkpoint(source))
+        check_space(source / EMBEDDINGS)
         if source.parent != job.folder:
             (job.folder / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing_folder(job.folder / name) as partial:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from extract.checkpoint import Checkpoint, check_files, load_model, read_checkpoint
+from extract.checkpoint import Checkpoint, check_files, load_model, read_checkpoint, remake
 from extract.columns import Columns, read_caption, shown, unreadable
 from extract.device import Machine, choose_machine
 from extract.embed import embed
@@ -66,9 +66,13 @@ def embed_memes(
     UserError for bad rows (unless blanked), missing backbones or a device that is not there.
     """
     folders = _spaces(backbones)
-    for folder in folders:
-        check_files(folder, read_checkpoint(folder))
     checkpoint = read_checkpoint(folders[0])
+    for folder in folders:
+        own = read_checkpoint(folder)
+        if own.stamp != checkpoint.stamp:
+            other = f"is of another extraction than {folders[0]}"
+            raise UserError(f"{folder} {other}. {remake(folder)}")
+        check_files(folder, own)
     machine = _machine(device, checkpoint.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
     prepared = _prepare(reading, folders[0], checkpoint, on_bad_rows)

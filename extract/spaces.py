@@ -205,6 +205,7 @@ def _checkpoint(job: Job, name: str, seconds: float, folder: Path) -> Checkpoint
         least_image_size=0 if name.startswith("space_") else PRETRAINED_SIZE,
         columns=asdict(columns_named(config)),
         seconds=round(seconds, 1),
+        machine=job.machine.describe(),
         # The embeddings have checksums of their own, and do not stay in the folder.
         files=digests(folder, EMBEDDINGS),
         **{key: getattr(config, key) for key in shared},

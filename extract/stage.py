@@ -57,6 +57,7 @@ def extract(
             if ranks.first():
                 # What a call left that was killed after all was joined.
                 remove_folder(job.folder)
+                _renew_records(job)
             return features
         check_folds(job)
         facts = data_facts(job.prepared, job.rows)
@@ -87,8 +88,7 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     if not changed:
-        run, mark = features.parent, stamp(made_from)
-        return _has_backbones(run, mark) and _has_records(run, mark)
+        return _has_backbones(features.parent, stamp(made_from))
     raise UserError(
         f"{features} was made from other data or settings than asked for:\n"
         + "".join(f"  {line}\n" for line in changed)
@@ -108,19 +108,20 @@ def _has_backbones(run: Path, stamp: str) -> bool:
     return True
 
 
-def _has_records(run: Path, stamp: str) -> bool:
-    """False, and a line that says so, if what people and the report read is gone, damaged or of
-    another extraction."""
+def _renew_records(job: Job) -> None:
+    """Write anew what people and the report read, if it is gone, damaged or of other features."""
+    run = job.run
     try:
         read_json(run / CONFIG, "extract")
-        if read_json(run / "data.json", "extract").get("stamp") != stamp:
+        if read_json(run / "data.json", "extract").get("stamp") != job.stamp:
             raise UserError(f"{run / 'data.json'} is of other features.")
-        if not (run / "memes.jsonl").is_file():
-            raise UserError(f"{run / 'memes.jsonl'} is missing.")
+        for name in ("memes.jsonl", "near_duplicates.csv"):
+            if not (run / name).is_file():
+                raise UserError(f"{run / name} is missing.")
     except UserError as error:
-        say(f"the run is put together anew: {error}")
-        return False
-    return True
+        say(f"what is told of the data is written anew: {error}")
+        names = read_space_names(run / "features.h5")
+        _write_records(job, data_facts(job.prepared, job.rows), names, run / "backbones")
 
 
 def _announce(job: Job, facts: dict[str, Any]) -> None:
@@ -152,29 +153,37 @@ def _begin(job: Job) -> None:
 
 def finish(job: Job, facts: dict[str, Any], names: list[str]) -> Path:
     """Put the run together out of finished spaces, which are then gone from `job.folder`."""
-    _describe_data(job, facts, names)
+    features, heads = job.run / "features.h5", job.run / "heads"
+    # Until the last of this is done, what is there belongs to no features.
+    features.unlink(missing_ok=True)
+    _write_records(job, facts, names, job.folder)
     with replacing_folder(job.run / "backbones") as partial:
         for name in names:
             link_folder(job.folder / name, partial / name, EMBEDDINGS)
-    write_json(job.run / CONFIG, to_dict(job.config))
     # Heads fitted on other embeddings must not outlive them.
-    remove_folder(job.run / "heads")
+    if heads.is_dir():
+        say(f"{heads} goes with the features that it was fitted on: run fit-heads")
+        remove_folder(heads)
     identity = {
         **job.made_from,
         "stamp": job.stamp,
         "id_column": job.prepared.table.id_column,
         "label_column": job.prepared.table.label_column,
     }
-    features, spaces = job.run / "features.h5", {n: job.folder / n / EMBEDDINGS for n in names}
+    spaces = {name: job.folder / name / EMBEDDINGS for name in names}
     join_spaces(features, job.rows, identity, spaces)
     remove_folder(job.run / "unfinished")
     return features
 
 
-def _describe_data(job: Job, facts: dict[str, Any], names: list[str]) -> None:
-    """Write data.json, memes.jsonl and near_duplicates.csv, which the report shows."""
+def _write_records(job: Job, facts: dict[str, Any], names: list[str], spaces: Path) -> None:
+    """Write the settings, and data.json, memes.jsonl and near_duplicates.csv for the report.
+
+    `spaces` is the folder of the spaces called `names`.
+    """
     run = job.run
-    seconds = {name: read_checkpoint(job.folder / name).seconds for name in names}
+    write_json(run / CONFIG, to_dict(job.config))
+    seconds = {name: read_checkpoint(spaces / name).seconds for name in names}
     versions = {name: version(name) for name in ("torch", "timm", "transformers")}
     facts |= {"device": job.machine.describe(), "seconds": seconds, "versions": versions}
     write_json(run / "data.json", {"stamp": job.stamp, **facts})

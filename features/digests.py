@@ -5,7 +5,7 @@ from pathlib import Path
 
 import xxhash
 
-from features.errors import UserError
+from features.loading import damage_named
 
 
 def digests(folder: Path, *without: str) -> dict[str, str]:
@@ -18,10 +18,9 @@ def check_digests(folder: Path, expected: dict[str, str], remedy: str) -> None:
     """Raise UserError if a file is missing or another than it was; `remedy` says what to do."""
     for name, digest in expected.items():
         path = folder / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing. {remedy}")
-        if _digest(path) != digest:
-            raise UserError(f"{path} is damaged (its checksum differs). {remedy}")
+        with damage_named(path, remedy):
+            if _digest(path) != digest:
+                raise ValueError("its checksum differs")
 
 
 def _digest(path: Path) -> str:

@@ -121,7 +121,7 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
         raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
     try:
         return parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({error}). Run: python pipeline.py {made_by}"
         ) from error

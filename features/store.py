@@ -8,7 +8,7 @@ of what describes the datasets are HDF5's own, which has them since its format o
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,26 @@ def copy_image(path: Path, space: SpaceWriter) -> None:
             space.write("image", np.arange(rows.start, rows.stop), block)
 
 
+def check_space_of(path: Path, name: str) -> None:
+    """Raise UserError unless a features.h5 has this space, whole."""
+    with _open(path) as file, _damage_named(path):
+        for stored in _space_of(file, name, path):
+            verify(stored, path)
+
+
 def copy_space(path: Path, name: str, target: Path) -> None:
     """Write one space of a features.h5 to a file as `writing_space` writes it, verified."""
-    with _open(path) as file, replacing(target) as partial, _damage_named(path):
-        count = len(member(member(file, "rows", path), "id", path))
-        with h5py.File(partial, "w", libver=FORMAT) as space:
-            _copy(_stored(member(file, name, path), count, path), space, path)
-            space.attrs["attributes"] = file[name].attrs["attributes"]
+    with _open(path) as file, _creating(target) as space:
+        with _damage_named(path):
+            datasets = _space_of(file, name, path)
+        _copy(datasets, file[name], space, path)
+
+
+def check_space(path: Path) -> None:
+    """Raise UserError unless the file is as `writing_space` left it."""
+    with _damage_named(path), h5py.File(path, "r") as space:
+        for stored in space.values():
+            verify(stored, path)
 
 
 def read_image_width(path: Path) -> int:
@@ -96,7 +109,7 @@ def join_spaces(
     path: Path, rows: Rows, attributes: dict[str, Any], spaces: dict[str, Path]
 ) -> None:
     """Write features.h5 beside `path` out of finished spaces, and rename it when whole."""
-    with replacing(path) as partial, h5py.File(partial, "w", libver=FORMAT) as file:
+    with _creating(path) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["spaces"] = _packed(list(spaces))
         file.attrs["attributes"] = _packed(attributes)
@@ -111,15 +124,32 @@ def join_spaces(
 
 
 def _join(source: Path, group: h5py.Group) -> None:
-    with _damage_named(source), h5py.File(source, "r") as space:
-        _copy(space.values(), group, source)
-        group.attrs["attributes"] = space.attrs["attributes"]
+    with _damage_named(source):
+        space = h5py.File(source, "r")
+    with space:
+        _copy(list(space.values()), space, group, source)
 
 
-def _copy(datasets: Iterable[h5py.Dataset], target: h5py.Group, path: Path) -> None:
+def _copy(datasets: list[h5py.Dataset], source: h5py.Group, target: h5py.Group, path: Path) -> None:
+    """Copy verified datasets out of `path`. What goes wrong after that is the target's fault."""
+    with _damage_named(path):
+        for stored in datasets:
+            verify(stored, path)
+        attributes = source.attrs["attributes"]
     for stored in datasets:
-        verify(stored, path)
         target.copy(stored, target)
+    target.attrs["attributes"] = attributes
+
+
+@contextmanager
+def _creating(path: Path) -> Iterator[h5py.File]:
+    """A new file beside `path`, renamed when whole; nothing but HDF5 is to be used in the block."""
+    with replacing(path) as partial:
+        try:
+            with h5py.File(partial, "w", libver=FORMAT) as file:
+                yield file
+        except RuntimeError as error:  # of a full disk, HDF5 tells in several ways
+            raise OSError(str(error)) from error
 
 
 def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
@@ -206,6 +236,11 @@ def _open(path: Path) -> Iterator[h5py.File]:
 
 def _column(group: h5py.Group, name: str, count: int, path: Path) -> np.ndarray:
     return read_whole(dataset(group, name, ROWS[name], (count,), path), path)
+
+
+def _space_of(file: h5py.File, name: str, path: Path) -> list[h5py.Dataset]:
+    count = len(member(member(file, "rows", path), "id", path))
+    return list(_stored(member(file, name, path), count, path))
 
 
 def _stored(group: h5py.Group, count: int, path: Path) -> Iterator[h5py.Dataset]:

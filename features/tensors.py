@@ -46,6 +46,7 @@ def load_about(path: Path) -> dict[str, Any]:
 def _checksum(tensors: dict[str, Tensor], about: str) -> str:
     digest = xxhash.xxh3_64(about.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

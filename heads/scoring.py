@@ -53,7 +53,7 @@ def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -
     if missing:
         raise UserError(
             f"{run / 'backbones'} lacks {', '.join(missing)}, in which heads were fitted. "
-            "Run: python pipeline.py extract --force"
+            "Run, with the flags of before: python pipeline.py extract, fit-heads and submit"
         )
 
 

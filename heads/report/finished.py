@@ -14,7 +14,7 @@ from features.loading import damage_named
 from features.store import read_features
 from features.table import FeatureTable, Space
 from heads import REFERENCES
-from heads.columns import project
+from heads.columns import Projected, project
 from heads.ensemble import Ensemble
 from heads.metrics import resampling_weights
 from heads.prior import class_weights
@@ -122,7 +122,11 @@ class FinishedRun:
 
     def projected(self, space: Space) -> np.ndarray:
         """float32 (N, columns): what heads are given of a space."""
-        return project(self.table, self.folder)[space.name].X
+        return self._projected[space.name].X
+
+    @cached_property
+    def _projected(self) -> dict[str, Projected]:
+        return project(self.table, self.folder)
 
 
 def read_run(folder: Path) -> FinishedRun:

@@ -12,7 +12,7 @@ import torch
 from transformers import DistilBertConfig, DistilBertForMaskedLM
 
 from extract import backbones as backbones_module
-from extract.backbones import HUB_IMAGE, HUB_TEXT, load_backbones
+from extract.backbones import HUB_FILES, HUB_IMAGE, HUB_TEXT, load_backbones
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT, ExtractConfig
 from extract.embed import embed
 from extract.finetune import finetune
@@ -163,7 +163,9 @@ def test_local_folders_take_the_place_of_the_hub(cache, tiny_weights):
     assert (backbones.image.dim, backbones.text.dim) == (256, 32)
     assert backbones.text.pooling == "first"
     for origin, folder in ((backbones.image_origin, image), (backbones.text_origin, text)):
-        digest = hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
+        files = [Path(folder) / name for name in HUB_FILES]
+        content = b"".join(path.read_bytes() for path in files if path.is_file())
+        digest = hashlib.sha256(content).hexdigest()
         assert origin == {"name": folder, "revision": f"sha256:{digest}"}
 
 

@@ -21,7 +21,9 @@ from features.digests import digests
 from features.errors import UserError
 from features.files import write_json
 
-CHECKPOINT = Checkpoint("stamp", "interaction", "first", 32, 0, 16, "fp32", {"id": "key"}, 1.5, {})
+CHECKPOINT = Checkpoint(
+    "stamp", "interaction", "first", 32, 0, 16, "fp32", {"id": "key"}, 1.5, "cpu", {}
+)
 
 
 @pytest.fixture

@@ -306,7 +306,7 @@ def wait(run, made_from, name):
     folder = run / "unfinished" / stamp(made_from) / name
     folder.mkdir(parents=True)
     save_checkpoint(
-        Checkpoint(stamp(made_from), None, "mean", 8, 8, 8, "fp32", {}, 1.0, {}), folder
+        Checkpoint(stamp(made_from), None, "mean", 8, 8, 8, "fp32", {}, 1.0, "cpu", {}), folder
     )
 
 

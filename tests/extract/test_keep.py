@@ -1,6 +1,8 @@
 """A change of settings makes the spaces that it touches anew, and no others."""
 
+import resource
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -89,7 +91,8 @@ def test_lost_backbones_are_made_anew_and_no_others(run, tiny_config, made, name
     before = spaces_of(run)
     shutil.rmtree(run / "backbones" / name)
     extract(tiny_config, run)
-    assert made == {name}
+    # The lexical space has the pretrained one's image embeddings.
+    assert made == ({name, "lexical"} if name == "pretrained" else {name})
     after = spaces_of(run)
     # The training that `trained` puts in the place of a true one ends with other weights.
     for space in TUNED & {name}:
@@ -112,7 +115,7 @@ def test_a_flipped_bit_is_not_kept(run, tiny_config, made, capsys):
     content[bytes(content).index(image.tobytes()) + 5] ^= 1
     path.write_bytes(content)
     extract(replace(tiny_config, epochs=1), run, force=True)
-    assert made == TUNED | {"pretrained"}
+    assert made == ALL
     assert "pretrained is not kept" in capsys.readouterr().err
 
 
@@ -166,29 +169,59 @@ def test_records_of_other_features_are_written_anew(run, tiny_config, made, caps
     assert read_json(path, "extract")["stamp"] == stamp
 
 
-@pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl"])
-def test_what_is_told_of_the_data_is_written_anew_and_no_space_is_made(
+@pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl", "near_duplicates.csv"])
+def test_what_is_told_of_the_data_is_written_anew_and_nothing_else(
     run, tiny_config, made, capsys, name
 ):
-    before, path = spaces_of(run), run / name
+    (run / "heads").mkdir()
+    features, path = (run / "features.h5").stat().st_mtime_ns, run / name
     known = path.read_text()
-    if name == "memes.jsonl":
-        path.unlink()
-    else:
+    if path.suffix == ".json":
         path.write_text(known.replace("1", "2"))
+    else:
+        path.unlink()
     extract(tiny_config, run)
     assert made == set()
     assert name in capsys.readouterr().err
-    assert path.read_text() == known or name == "data.json"
-    assert_same_spaces(spaces_of(run), before)
+    assert path.read_text() == known
+    assert (run / "heads").is_dir()
+    assert (run / "features.h5").stat().st_mtime_ns == features
     extract(tiny_config, run)
     assert "up to date" in capsys.readouterr().err
 
 
-def test_backbones_that_are_damaged_are_not_kept(run, tiny_config, made, capsys):
-    path = run / "backbones" / "pretrained" / "text" / "model.safetensors"
+@pytest.mark.parametrize("name", ["pretrained", "lexical"])
+def test_backbones_that_are_damaged_are_not_kept(run, tiny_config, made, capsys, name):
+    file = "text/model.safetensors" if name == "pretrained" else "axes.npz"
+    path = run / "backbones" / name / file
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     extract(replace(tiny_config, epochs=1), run, force=True)
-    assert made == TUNED | {"pretrained"}
-    assert "pretrained is not kept" in capsys.readouterr().err
+    # The lexical space has the pretrained one's image embeddings.
+    assert made == TUNED | {name, "lexical"}
+    assert f"{name} is not kept" in capsys.readouterr().err
+
+
+def test_what_another_device_made_is_not_kept(run, tiny_config, made, capsys):
+    for name in ("pretrained", "lexical"):
+        path = run / "backbones" / name / "checkpoint.json"
+        write_json(path, {**read_json(path, "extract"), "machine": "cuda:0, in bf16"})
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    assert made == ALL
+    assert "pretrained is not kept: it was made on cuda:0, in bf16" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_not_taken_for_damage(run, tiny_config, made):
+    shutil.rmtree(run / "backbones" / "space_1")
+    before = (run / "features.h5").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"embeddings\.h5 cannot be written"):
+            extract(tiny_config, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert made == set()
+    assert (run / "features.h5").read_bytes() == before

@@ -112,3 +112,14 @@ def test_what_is_no_fold_is_refused_before_anything_is_read(tiny_config, tmp_pat
     with pytest.raises(UserError, match=r"--only-folds: found .*, allowed: numbers from 0 to 1"):
         extract(tiny_config, tmp_path / "run", only_folds=folds)
     assert not tmp_path.exists()
+
+
+@pytest.mark.usefixtures("trained")
+def test_damaged_embeddings_are_named_where_they_are_and_nothing_is_touched(make_part, tmp_path):
+    parts = [make_part("0"), make_part("1")]
+    path = next(parts[1].glob("unfinished/*/space_1/embeddings.h5"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000] + bytes([content[-1000] ^ 1]) + content[-999:])
+    with pytest.raises(UserError, match=r"part_1_0/unfinished/.*extract"):
+        merge(tmp_path / "run", parts, None, force=False)
+    assert not (tmp_path / "run" / "backbones").exists()

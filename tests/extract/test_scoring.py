@@ -111,6 +111,13 @@ def test_a_lexical_space_whose_pictures_are_gone_says_what_to_run(run, tiny_samp
         score(run, read_unlabelled(tiny_sample / "test.csv"))
 
 
+def test_a_space_of_another_extraction_is_not_scored_with(run, tiny_sample):
+    path = run / "backbones" / "space_1" / "checkpoint.json"
+    write_json(path, {**read_json(path, "extract"), "stamp": "another"})
+    with pytest.raises(UserError, match=r"space_1 is of another extraction .* Delete .*space_1"):
+        score(run, read_unlabelled(tiny_sample / "test.csv"))
+
+
 def test_the_eleventh_space_comes_after_the_third(run, tiny_sample):
     for number in (2, 10):
         shutil.copytree(run / "backbones/space_0", run / f"backbones/space_{number}")
