@@ -3,7 +3,9 @@
 The checksum is xxh3 (64 bits, as hexadecimal digits), which is as fast as memory is read.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -11,8 +13,11 @@ import numpy as np
 import xxhash
 
 from features.errors import UserError
+from features.files import replacing
 
 CHECKSUM = "xxh3"
+FORMAT = ("v110", "v110")
+"""The oldest and the newest version of HDF5's format that is written."""
 BLOCK_ROWS = 1024
 """Rows read at once."""
 
@@ -84,6 +89,38 @@ def again(path: Path) -> str:
         command = f"python pipeline.py extract --run {path.parent.name}"
         return f"Delete it and run, with the flags of before: {command}"
     return f"Delete the folder {path.parent}, and run python pipeline.py extract as before"
+
+
+def texts(values: np.ndarray) -> np.ndarray:
+    """UTF-8 of one length, for the reason that `packed` gives."""
+    encoded = np.char.encode(values.astype(str), "utf-8")
+    return encoded.astype(h5py.string_dtype("utf-8", encoded.itemsize))
+
+
+def packed(content: object) -> np.bytes_:
+    """JSON as a text of fixed length. HDF5 keeps those of variable length where it has no checksums
+    of its own, and can search them for ever when they are damaged."""
+    return np.bytes_(json.dumps(content))
+
+
+@contextmanager
+def hdf5_damage_named(path: Path) -> Iterator[None]:
+    """Turn what h5py raises for a file damaged inside into a UserError."""
+    try:
+        yield
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). {again(path)}") from error
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[h5py.File]:
+    """A new file beside `path`, renamed when whole; nothing but HDF5 is to be used in the block."""
+    with replacing(path) as partial:
+        try:
+            with h5py.File(partial, "w", libver=FORMAT) as file:
+                yield file
+        except RuntimeError as error:  # of a full disk, HDF5 tells in several ways
+            raise OSError(str(error)) from error
 
 
 def _raw_blocks(stored: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:

@@ -18,14 +18,26 @@ import numpy as np
 
 from features.errors import UserError
 from features.files import replacing
-from features.sealed import again, blocks, dataset, member, read_whole, seal, verify
+from features.sealed import (
+    FORMAT,
+    again,
+    blocks,
+    creating,
+    dataset,
+    hdf5_damage_named,
+    member,
+    packed,
+    read_whole,
+    seal,
+    texts,
+    verify,
+)
 from features.table import FeatureTable, Rows, Space
 
 SCHEMA = 3
 ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
 PER_ROW = {"joint_logit": "f4", "seen": "?", "monitored": "?"}
 EMBEDDED = ("image", "text")
-FORMAT = ("v110", "v110")
 
 
 class SpaceWriter:
@@ -46,7 +58,7 @@ class SpaceWriter:
 
     def describe(self, attributes: dict[str, Any]) -> None:
         """Set the space's attributes, as one JSON text."""
-        self._group.attrs["attributes"] = _packed(attributes)
+        self._group.attrs["attributes"] = packed(attributes)
 
 
 @contextmanager
@@ -72,36 +84,36 @@ def writing_space(
 
 def copy_image(path: Path, space: SpaceWriter) -> None:
     """Give a space the image embeddings of a file that `writing_space` wrote, block by block."""
-    with _damage_named(path), h5py.File(path, "r") as file:
+    with hdf5_damage_named(path), h5py.File(path, "r") as file:
         for rows, block in blocks(file["image"], path):
             space.write("image", np.arange(rows.start, rows.stop), block)
 
 
 def check_space_of(path: Path, name: str) -> None:
     """Raise UserError unless a features.h5 has this space, whole."""
-    with _open(path) as file, _damage_named(path):
+    with _open(path) as file, hdf5_damage_named(path):
         for stored in _space_of(file, name, path):
             verify(stored, path)
 
 
 def copy_space(path: Path, name: str, target: Path) -> None:
     """Write one space of a features.h5 to a file as `writing_space` writes it, verified."""
-    with _open(path) as file, _creating(target) as space:
-        with _damage_named(path):
+    with _open(path) as file, creating(target) as space:
+        with hdf5_damage_named(path):
             datasets = _space_of(file, name, path)
         _copy(datasets, file[name], space, path)
 
 
 def check_space(path: Path) -> None:
     """Raise UserError unless the file is as `writing_space` left it."""
-    with _damage_named(path), h5py.File(path, "r") as space:
+    with hdf5_damage_named(path), h5py.File(path, "r") as space:
         for stored in space.values():
             verify(stored, path)
 
 
 def read_image_width(path: Path) -> int:
     """Columns of the image embeddings of a file that `writing_space` wrote."""
-    with _damage_named(path), h5py.File(path, "r") as file:
+    with hdf5_damage_named(path), h5py.File(path, "r") as file:
         return file["image"].shape[1]
 
 
@@ -109,14 +121,14 @@ def join_spaces(
     path: Path, rows: Rows, attributes: dict[str, Any], spaces: dict[str, Path]
 ) -> None:
     """Write features.h5 beside `path` out of finished spaces, and rename it when whole."""
-    with _creating(path) as file:
+    with creating(path) as file:
         file.attrs["schema"] = SCHEMA
-        file.attrs["spaces"] = _packed(list(spaces))
-        file.attrs["attributes"] = _packed(attributes)
+        file.attrs["spaces"] = packed(list(spaces))
+        file.attrs["attributes"] = packed(attributes)
         for name, dtype in ROWS.items():
             values = getattr(rows, name)
-            packed = _texts(values) if dtype is object else values.astype(dtype)
-            seal(file.create_dataset(f"rows/{name}", data=packed))
+            content = texts(values) if dtype is object else values.astype(dtype)
+            seal(file.create_dataset(f"rows/{name}", data=content))
         for name, source in spaces.items():
             _join(source, file.create_group(name))
         file.flush()
@@ -124,7 +136,7 @@ def join_spaces(
 
 
 def _join(source: Path, group: h5py.Group) -> None:
-    with _damage_named(source):
+    with hdf5_damage_named(source):
         space = h5py.File(source, "r")
     with space:
         _copy(list(space.values()), space, group, source)
@@ -132,7 +144,7 @@ def _join(source: Path, group: h5py.Group) -> None:
 
 def _copy(datasets: list[h5py.Dataset], source: h5py.Group, target: h5py.Group, path: Path) -> None:
     """Copy verified datasets out of `path`. What goes wrong after that is the target's fault."""
-    with _damage_named(path):
+    with hdf5_damage_named(path):
         for stored in datasets:
             verify(stored, path)
         attributes = source.attrs["attributes"]
@@ -141,23 +153,12 @@ def _copy(datasets: list[h5py.Dataset], source: h5py.Group, target: h5py.Group, 
     target.attrs["attributes"] = attributes
 
 
-@contextmanager
-def _creating(path: Path) -> Iterator[h5py.File]:
-    """A new file beside `path`, renamed when whole; nothing but HDF5 is to be used in the block."""
-    with replacing(path) as partial:
-        try:
-            with h5py.File(partial, "w", libver=FORMAT) as file:
-                yield file
-        except RuntimeError as error:  # of a full disk, HDF5 tells in several ways
-            raise OSError(str(error)) from error
-
-
 def read_features(path: Path, embeddings: bool = True) -> FeatureTable:
     """Read a whole features.h5; without `embeddings`, image and text have no columns.
 
     Raises UserError if the file is absent, unfinished, damaged or of another schema.
     """
-    with _open(path) as file, _damage_named(path):
+    with _open(path) as file, hdf5_damage_named(path):
         group = member(file, "rows", path)
         count = len(member(group, "id", path))
         rows = Rows(**{name: _column(group, name, count, path) for name in ROWS})
@@ -172,7 +173,7 @@ def read_blocks(path: Path, name: str) -> Iterator[tuple[slice, np.ndarray, np.n
     Yields the rows as a slice and float32 (rows, width) twice, which the next rows overwrite. So a
     space need not fit in memory. Damage is known, and raised, when the last rows have been read.
     """
-    with _open(path) as file, _damage_named(path):
+    with _open(path) as file, hdf5_damage_named(path):
         count = len(member(member(file, "rows", path), "id", path))
         group = member(file, name, path)
         stored = [dataset(group, key, "f4", (count, None), path) for key in EMBEDDED]
@@ -183,35 +184,14 @@ def read_blocks(path: Path, name: str) -> Iterator[tuple[slice, np.ndarray, np.n
 
 def read_attributes(path: Path) -> dict[str, Any]:
     """The file's attributes alone: config, fingerprint, column names."""
-    with _open(path) as file, _damage_named(path):
+    with _open(path) as file, hdf5_damage_named(path):
         return json.loads(file.attrs["attributes"])
 
 
 def read_space_names(path: Path) -> list[str]:
     """The names of the spaces, fine-tuned ones first."""
-    with _open(path) as file, _damage_named(path):
+    with _open(path) as file, hdf5_damage_named(path):
         return json.loads(file.attrs["spaces"])
-
-
-def _texts(values: np.ndarray) -> np.ndarray:
-    """UTF-8 of one length, for the reason that `_packed` gives."""
-    encoded = np.char.encode(values.astype(str), "utf-8")
-    return encoded.astype(h5py.string_dtype("utf-8", encoded.itemsize))
-
-
-def _packed(content: object) -> np.bytes_:
-    """JSON as a text of fixed length. HDF5 keeps those of variable length where it has no checksums
-    of its own, and can search them for ever when they are damaged."""
-    return np.bytes_(json.dumps(content))
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """Turn what h5py raises for a file damaged inside into a UserError."""
-    try:
-        yield
-    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}). {again(path)}") from error
 
 
 @contextmanager
@@ -223,7 +203,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path} is not a whole HDF5 file ({error}). {again(path)}") from error
     with file:
-        with _damage_named(path):
+        with hdf5_damage_named(path):
             finished, schema = file.attrs.get("finished", False), file.attrs.get("schema")
         if not finished:
             raise UserError(f"{path} was never finished. {again(path)}")
