@@ -1,11 +1,18 @@
 """Spaces of a run that is extracted anew which the change does not touch: they are kept."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from extract import ranks
-from extract.checkpoint import check_files, holds_checkpoint, read_checkpoint, save_checkpoint
+from extract.checkpoint import (
+    Checkpoint,
+    check_files,
+    holds_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
+from extract.config import MACHINE, MODEL, WEIGHTS, ExtractConfig
 from extract.job import Job, columns_named
 from extract.spaces import EMBEDDINGS, LEXICAL, PRETRAINED
 from features.errors import UserError
@@ -13,17 +20,10 @@ from features.files import link_folder, replacing_folder
 from features.progress import say
 from features.store import check_space_of, copy_space, read_attributes
 
-EMBEDDED_BY = (
-    "weights",
-    "image_weights",
-    "text_weights",
-    "image_revision",
-    "text_revision",
-    "image_size",
-    "max_tokens",
-    "text_pooling",
-    "device",
-    "precision",
+EMBEDDED_BY = tuple(
+    field.name
+    for field in fields(ExtractConfig)
+    if field.metadata["group"] in (WEIGHTS, MODEL, MACHINE) and field.name != "fusion"
 )
 """Settings that change what towers say without any training."""
 DEPENDS_ON = {PRETRAINED: EMBEDDED_BY, LEXICAL: (*EMBEDDED_BY, "seed")}
@@ -66,18 +66,19 @@ def _keep_unaffected(job: Job, names: list[str], also_the_same: bool) -> None:
         same = not is_affected(name, old, job.made_from)
         # Its pictures' embeddings are the pretrained space's.
         same &= name != LEXICAL or PRETRAINED in kept
-        if same and _is_whole(job, name, backbones / name, old["stamp"]):
+        checkpoint = _whole(job, name, backbones / name, old["stamp"]) if same else None
+        if checkpoint:
             kept.append(name)
-            _keep(job, name, backbones / name, features)
+            _keep(job, name, checkpoint)
             say(f"{name}: kept, nothing that it depends on has changed")
 
 
-def _is_whole(job: Job, name: str, backbones: Path, stamp: str) -> bool:
-    """Whether the run has all of a space, made on a device that rounds as this one does; that does
-    not matter where nothing at all has changed."""
+def _whole(job: Job, name: str, backbones: Path, stamp: str) -> Checkpoint | None:
+    """A space's checkpoint if the run has all of it, made on a device that rounds as this one does;
+    that does not matter where nothing at all has changed."""
     try:
         if not holds_checkpoint(backbones, stamp):
-            return False
+            return None
         checkpoint = read_checkpoint(backbones)
         check_files(backbones, checkpoint)
         check_space_of(job.run / "features.h5", name)
@@ -85,15 +86,13 @@ def _is_whole(job: Job, name: str, backbones: Path, stamp: str) -> bool:
             raise UserError(f"it was made on {checkpoint.machine}")
     except UserError as error:
         say(f"{name} is not kept: {error}")
-        return False
-    return True
+        return None
+    return checkpoint
 
 
-def _keep(job: Job, name: str, backbones: Path, features: Path) -> None:
+def _keep(job: Job, name: str, checkpoint: Checkpoint) -> None:
     columns = asdict(columns_named(job.config))
     with replacing_folder(job.folder / name) as folder:
-        folder.rmdir()
-        link_folder(backbones, folder)
-        copy_space(features, name, folder / EMBEDDINGS)
-        checkpoint = replace(read_checkpoint(backbones), stamp=job.stamp, columns=columns)
-        save_checkpoint(checkpoint, folder)
+        link_folder(job.run / "backbones" / name, folder)
+        copy_space(job.run / "features.h5", name, folder / EMBEDDINGS)
+        save_checkpoint(replace(checkpoint, stamp=job.stamp, columns=columns), folder)

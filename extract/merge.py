@@ -33,9 +33,7 @@ def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
         check_files(source, read_checkpoint(source))
         check_space(source / EMBEDDINGS)
         if source.parent != job.folder:
-            (job.folder / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing_folder(job.folder / name) as partial:
-                partial.rmdir()
                 link_folder(source, partial)
         say(f"{name}: from {source.parent.parent.parent}")
     # Without a lexical space among the parts, captions have none: this looks again, at no cost.

@@ -16,7 +16,8 @@ from features.errors import UserError
 LEFT = (".partial", ".removed")
 """Ends of the names of what is being written or deleted."""
 SEAL = "xxh3"
-"""The last key of every JSON file: the checksum of all others."""
+"""Where a checksum is kept: the last key of a JSON file, an attribute of an HDF5 dataset, a key of
+the metadata of safetensors."""
 
 
 @contextmanager
@@ -81,9 +82,12 @@ def remove_folder(folder: Path) -> None:
 
 
 def link_folder(source: Path, target: Path, *without: str) -> None:
-    """Copy a folder by hard links: copies would cost gigabytes, a move what has been made."""
+    """Fill a folder, made if need be, with hard links to the files of another.
+
+    Copies would cost gigabytes, a move what has been made.
+    """
     ignored = shutil.ignore_patterns(*without)
-    shutil.copytree(source, target, copy_function=_link, ignore=ignored)
+    shutil.copytree(source, target, copy_function=_link, ignore=ignored, dirs_exist_ok=True)
 
 
 def _link(source: str, target: str) -> None:

@@ -13,9 +13,8 @@ import numpy as np
 import xxhash
 
 from features.errors import UserError
-from features.files import replacing
+from features.files import SEAL, replacing
 
-CHECKSUM = "xxh3"
 FORMAT = ("v110", "v110")
 """The oldest and the newest version of HDF5's format that is written."""
 BLOCK_ROWS = 1024
@@ -24,7 +23,7 @@ BLOCK_ROWS = 1024
 
 def seal(stored: h5py.Dataset) -> None:
     """Give a dataset its checksum."""
-    stored.attrs[CHECKSUM] = np.bytes_(_checksum(stored))
+    stored.attrs[SEAL] = np.bytes_(_checksum(stored))
 
 
 def verify(stored: h5py.Dataset, path: Path) -> None:
@@ -141,7 +140,7 @@ def _checksum(stored: h5py.Dataset) -> str:
 
 
 def _compare(found: str, stored: h5py.Dataset, path: Path) -> None:
-    if found.encode() != stored.attrs[CHECKSUM]:
+    if found.encode() != stored.attrs[SEAL]:
         fault = "is damaged: its checksum differs"
         raise UserError(f"{path}: {_where(stored)} {fault}. {again(path)}")
 

@@ -19,7 +19,7 @@ def run(quick, tmp_path):
 
 @pytest.fixture
 def fitted(monkeypatch):
-    """Names of the heads that are fitted; `end_at(name, error)` makes one end it all."""
+    """Names of the heads that are fitted; and by name the errors that heads end with instead."""
     names, ends, fit_head = [], {}, stage.fit_head
 
     def fit(name, *args):
