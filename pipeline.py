@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from extract.config import ExtractConfig
-from features.errors import CTRL_C, INTERRUPTED, UserError, explain
-from features.flags import Force, RunName, with_settings
-from features.lock import locked
-from features.processes import first
 from heads.config import FitConfig, SubmitConfig
+from runtime.errors import CTRL_C, INTERRUPTED, UserError, explain
+from runtime.flags import Force, RunName, with_settings
+from runtime.lock import locked
+from runtime.processes import first
 
 RUNS = Path("runs")
 
@@ -43,7 +43,7 @@ def extract(
 ) -> None:
     """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
     name = _folder(run)
-    from extract.stage import extract as run_stage
+    from extract.run import extract as run_stage
 
     with locked(name, ranks=True) as folder:
         made = run_stage(config, folder, force, only_folds)
@@ -65,7 +65,7 @@ def merge(
     force: Force = False,
 ) -> None:
     """Join the folds that extract --only-folds made in other runs to runs/NAME/features.h5."""
-    from extract.merge import merge as run_merge
+    from extract.merge_folds import merge as run_merge
 
     with locked(_folder(run)) as folder:
         print(run_merge(folder, [_folder(part) for part in parts], data, force))
@@ -75,7 +75,7 @@ def merge(
 @with_settings(FitConfig)
 def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
     """Stage two: fit fusion heads on features.h5 and tune each one's threshold."""
-    from heads.stage import fit_heads as run_stage
+    from heads.run import fit_heads as run_stage
 
     with locked(_folder(run)) as folder:
         print(run_stage(config, folder))
@@ -86,7 +86,7 @@ def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
 def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
     """Ensemble the fitted heads; write solution.csv, and runs/NAME/report.html and report.md."""
     from heads.report.build import write_report
-    from heads.stage import submit as run_stage
+    from heads.run import submit as run_stage
 
     with locked(_folder(run)) as folder:
         print(run_stage(config, folder))
@@ -104,10 +104,10 @@ def run(
     force: Force = False,
 ) -> None:
     """All three: extract, fit-heads, submit. Takes the flags of each."""
-    from extract.stage import extract as run_extract
+    from extract.run import extract as run_extract
     from heads.report.build import write_report
-    from heads.stage import fit_heads as run_fit
-    from heads.stage import submit as run_submit
+    from heads.run import fit_heads as run_fit
+    from heads.run import submit as run_submit
 
     with locked(_folder(run)) as folder:
         print(run_extract(extraction, folder, force))
@@ -134,7 +134,7 @@ def check(
     ] = Path("solution.csv"),
 ) -> None:
     """Look for leaks, unused modalities, a submission gone wrong; exit code 1 if a check fails."""
-    from heads.check.stage import check_run
+    from heads.check.all_checks import check_run
 
     with locked(_folder(run)) as folder:
         if not check_run(folder, solution):
@@ -145,8 +145,8 @@ def check(
 def status(*, run: RunName = "default") -> None:
     """Show how far a run has come, step by step, and what must run again, and why."""
     from extract.status import steps_of_stage_one
-    from features.steps import print_steps
     from heads.status import steps_of_stage_two
+    from runtime.run_steps import print_steps
 
     folder = _folder(run)
     print_steps([*steps_of_stage_one(folder), *steps_of_stage_two(folder)])
@@ -181,9 +181,9 @@ def predict(
     """Score new memes with what a run saved; writes id,probability,label."""
     import numpy as np
 
-    from extract.scoring import embed_memes, read_many, read_one
-    from heads.scoring import score_memes
-    from heads.submission import predictions_csv, write_predictions
+    from extract.predict import embed_memes, read_many, read_one
+    from heads.ensemble.submission import predictions_csv, write_predictions
+    from heads.predict import score_memes
 
     one = image is not None and text is not None
     if one == (data is not None) or (not one and (image or text)):
@@ -204,7 +204,7 @@ def predict(
 @with_settings(ExtractConfig)
 def doctor(config: ExtractConfig, *, run: RunName = "default") -> None:
     """Find what would stop extract before it starts; exit code 1 if there is such a thing."""
-    from extract.doctor.stage import doctor as examine
+    from extract.doctor.doctor import doctor as examine
 
     if not examine(config, _folder(run)):
         raise typer.Exit(1)

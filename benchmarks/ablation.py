@@ -18,11 +18,11 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from benchmarks.paired import Scored, compare, mean_gain, show
-from features.progress import say
-from features.store import join_spaces, read_features, writing_space
-from features.table import FINE_TUNED, FeatureTable
-from heads.saved import read_probabilities
+from benchmarks.paired_comparison import Scored, compare, mean_gain, show
+from features.feature_table import FINE_TUNED, FeatureTable
+from features.hdf5_store import join_spaces, read_features, writing_space
+from heads.fitting.saved_heads import read_probabilities
+from runtime.progress import log
 
 ROOT = Path(__file__).parent.parent
 RETRAINED = {
@@ -84,7 +84,7 @@ def run(out: Path, name: str, flags: list[str]) -> None:
     solution = out / f"{name}.csv"
     if solution.is_file():
         return
-    say(f"== {name}")
+    log(f"== {name}")
     commands = [["extract", *flags]] if flags else []
     commands += [["fit-heads"], ["submit", "--out", str(solution.resolve())]]
     for command in commands:
@@ -96,7 +96,7 @@ def recipe(folder: Path, flags: list[str]) -> None:
     """The seed recipe with our picture size and no padding beyond the batch's longest caption."""
     if (folder / "seed_recipe.npz").is_file():
         return
-    say(f"== {folder.name}")
+    log(f"== {folder.name}")
     settings = ["--image-size", "64", "--pad", "longest", "--out", str(folder.resolve())]
     words = [sys.executable, "-m", "benchmarks.seed_recipe", *flags, *settings]
     subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

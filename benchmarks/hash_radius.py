@@ -17,11 +17,11 @@ from rich.table import Table
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from extract.decode import decode_pictures, open_picture
-from extract.groups import HASH_RADIUS, normalise_caption
-from extract.memes import read_memes
-from features.errors import UserError
-from features.progress import progress, say
+from extract.data.image_decoding import decode_pictures, open_picture
+from extract.data.read_memes import read_memes
+from extract.duplicates.near_duplicates import HASH_RADIUS, normalise_caption
+from runtime.errors import UserError
+from runtime.progress import log, progress
 
 RADII = range(0, 21, 2)
 """A bin holds its radius and the bits below it down to the last one. As a hash sets as many bits
@@ -230,5 +230,5 @@ if __name__ == "__main__":
     try:
         typer.run(main)
     except UserError as error:
-        say(f"error: {error}")
+        log(f"error: {error}")
         sys.exit(2)

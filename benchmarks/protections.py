@@ -20,13 +20,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from extract import stage as stage_one
-from extract import training
+from extract import run as stage_one
 from extract.config import ExtractConfig
-from features import digests, files, lock, sealed, store, tensors
-from features.lock import locked
+from extract.training import training_state as training
+from features import hdf5_checksums as sealed
+from features import hdf5_store as store
 from heads.config import FitConfig, SubmitConfig
-from heads.stage import fit_heads, submit
+from heads.run import fit_heads, submit
+from runtime import atomic_files as files
+from runtime import file_checksums as digests
+from runtime import lock
+from runtime import safetensors_files as tensors
+from runtime.lock import locked
 
 CLOCKED = {
     "checksums": [

@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, InterpolationMode, PILToTensor, Resize
 
-from extract.backbones import Backbones
-from features.errors import UserError
-from features.progress import progress, say
+from extract.towers.pretrained_weights import Backbones
+from runtime.errors import UserError
+from runtime.progress import log, progress
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 AMP = DEVICE.type == "cuda"
@@ -148,7 +148,7 @@ def fit(
         val_loss = binary_cross_entropy_with_logits(predict(model, val), targets).item()
         seconds = {"train_seconds": trained - start, "val_seconds": time.perf_counter() - trained}
         history.append({"epoch": epoch, "train_loss": loss, "val_loss": val_loss, **seconds})
-        say(f"epoch {epoch}: loss {loss:.4f}, val loss {val_loss:.4f}")
+        log(f"epoch {epoch}: loss {loss:.4f}, val loss {val_loss:.4f}")
         plateau.step(val_loss)
         if val_loss < lowest:
             best = {name: value.cpu().clone() for name, value in model.state_dict().items()}

@@ -20,12 +20,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from benchmarks.seed_model import AMP, DEVICE, Memes, Recipe, fit, make_loader, predict
-from extract.backbones import load_backbones
-from extract.memes import read_memes
-from extract.table import MemeTable
-from features.errors import UserError
-from features.files import write_json, write_text
-from features.progress import say
+from extract.data.meme_table import MemeTable
+from extract.data.read_memes import read_memes
+from extract.towers.pretrained_weights import load_backbones
+from runtime.atomic_files import write_text
+from runtime.errors import UserError
+from runtime.json_files import write_json
+from runtime.progress import log
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 VAL_SHARE = 0.2
@@ -163,5 +164,5 @@ if __name__ == "__main__":
     try:
         typer.run(main)
     except UserError as error:
-        say(f"error: {error}")
+        log(f"error: {error}")
         sys.exit(2)

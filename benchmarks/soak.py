@@ -17,9 +17,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.course import Course, Memory, Spent, watched
+from benchmarks.resource_usage import Course, Memory, Spent, watched
 from benchmarks.soak_memes import write_memes, write_weights
-from features.progress import say
+from runtime.progress import log
 
 WEIGHTS = ["--image-weights", "weights/image", "--text-weights", "weights/text"]
 COMMANDS = {
@@ -63,7 +63,7 @@ def soak(count: int) -> dict[str, Course]:
         folder = Path(name)
         start = time.perf_counter()
         write_memes(folder / "memes", count)
-        say(f"{count} memes drawn in {time.perf_counter() - start:.0f} s")
+        log(f"{count} memes drawn in {time.perf_counter() - start:.0f} s")
         write_weights(folder / "weights")
         return {
             command: watched(command, words, folder, ENDS, LAST_STEP)

@@ -12,7 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
-from extract.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
+from extract.towers.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
 
 SIZE = 64
 SPLITS = ("train",) * 7 + ("val",) + ("test",) * 2

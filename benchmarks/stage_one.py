@@ -21,9 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.programs import PROGRAMS, Work, matmul_rate, operations, read_work
+from benchmarks.compared_programs import PROGRAMS, Work, matmul_rate, operations, read_work
 from extract.sample import write_sample
-from features.progress import say
+from runtime.progress import log
 
 
 def main(
@@ -57,7 +57,7 @@ def compare(
     for number in range(rounds + 1):
         for name, program in programs.items():
             seconds, memes = program(work)
-            say(f"{work.name}, round {number}, {name}: {memes / seconds:.1f} memes/s")
+            log(f"{work.name}, round {number}, {name}: {memes / seconds:.1f} memes/s")
             if number:
                 speed[name].append(memes / seconds)
     seed, ours, bare = (np.array(speed[name]) for name in ("seed", "ours", "bare"))

@@ -20,8 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.store import join_spaces, read_blocks, writing_space
-from features.table import Rows
+from features.feature_table import Rows
+from features.hdf5_store import join_spaces, read_blocks, writing_space
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (1280, 768)
@@ -31,7 +31,7 @@ BLOCK = 10_000
 SUBMIT = [
     "-c",
     "from pathlib import Path; from heads.config import SubmitConfig; "
-    "from heads.stage import submit; submit(SubmitConfig(), Path('runs/made-up'))",
+    "from heads.run import submit; submit(SubmitConfig(), Path('runs/made-up'))",
 ]
 """`submit` alone: made-up memes have no captions and pictures to report on."""
 

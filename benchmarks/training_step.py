@@ -16,15 +16,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel
 
-from extract.augment import augment
-from extract.backbones import load_backbones
 from extract.config import ExtractConfig
-from extract.device import choose_machine
-from extract.finetune import moving_average, parameter_groups
-from extract.fusion import FUSIONS
-from extract.model import JointModel
-from extract.spaces import freeze_words
-from extract.step import MAX_GRADIENT_NORM
+from extract.spaces.fine_tuned import freeze_words
+from extract.towers.device import choose_machine
+from extract.towers.fusion import FUSIONS
+from extract.towers.joint_model import JointModel
+from extract.towers.pretrained_weights import load_backbones
+from extract.training.augmentation import augment
+from extract.training.optimizer_step import MAX_GRADIENT_NORM
+from extract.training.training_loop import moving_average, parameter_groups
 
 WARM_UP = 4
 
@@ -92,7 +92,7 @@ def take_step(
     batch: tuple[Tensor, Tensor, Tensor, torch.Generator],
     clock: Clock,
 ) -> None:
-    """As `extract.finetune` takes it, but with a backward pass for each part."""
+    """As `extract.training.training_loop` takes it, but with a backward pass for each part."""
     pixels, ids, target, drawn = batch
     clock("between steps")
     views = augment(pixels, drawn)

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from features.settings import check, setting
+from runtime.settings import check, setting
 
 ON_BAD_ROWS = ("stop", "blank")
+
 IMAGE_COMMIT = "1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a"
 """Of timm/efficientnet_b0.ra_in1k, as two public projects pin it."""
+
 TEXT_COMMIT = "12040accade4e8a0f71eabdb258fecc2e7e948be"
 """Of distilbert/distilbert-base-uncased, as ten public projects pin it."""
+
 DATA, WEIGHTS, MODEL, TRAINING, MACHINE = "Data", "Weights", "Model", "Training", "Machine"
 
 

@@ -4,24 +4,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from extract.checkpoint import holds_checkpoint
 from extract.config import ExtractConfig
-from extract.decode import decode_pictures
-from extract.doctor.data import THUMBNAIL
-from extract.inputs import Captions, Inputs
-from extract.job import columns_named
-from extract.memes import read_memes
-from extract.prepare import Prepared
-from extract.spaces import STATE, names_of
-from extract.stage import CONFIG
-from extract.table import settle
-from extract.training import epochs_done
-from features.errors import UserError
-from features.files import read_json
-from features.lock import held_by
-from features.settings import flag, from_dict, to_dict
-from features.steps import BEGUN, DONE, MISSING, STALE, Step, told
-from features.store import read_attributes, read_space_names
+from extract.data.bad_rows import resolve_bad_rows
+from extract.data.batches import Inputs
+from extract.data.image_decoding import decode_pictures
+from extract.data.load_data import Prepared
+from extract.data.read_memes import read_memes
+from extract.data.tokenisation import Captions
+from extract.doctor.check_data import THUMBNAIL
+from extract.run import CONFIG
+from extract.spaces.all_spaces import names_of
+from extract.spaces.checkpoint import holds_checkpoint
+from extract.spaces.fine_tuned import STATE
+from extract.spaces.setup import columns_named
+from extract.training.training_state import epochs_done
+from features.hdf5_store import read_attributes, read_space_names
+from runtime.errors import UserError
+from runtime.json_files import read_json
+from runtime.lock import held_by
+from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_damage
+from runtime.settings import flag, from_dict, to_dict
 
 PLAIN = "all by default"
 
@@ -33,9 +35,9 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
         yield Step("at work", BEGUN, holder)
     begun = [path.parent for path in sorted(run.glob(f"unfinished/*/{CONFIG}"))]
     for folder in begun:
-        yield from told("spaces", lambda folder=folder: _spaces(folder))
+        yield from steps_or_damage("spaces", lambda folder=folder: _spaces(folder))
     if not features.is_file():
-        yield from told("features.h5", lambda: [_missing(run, begun)])
+        yield from steps_or_damage("features.h5", lambda: [_missing(run, begun)])
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
@@ -86,7 +88,7 @@ def _fingerprint(config: ExtractConfig, data: Path) -> str:
     """Of the data as they are now; pictures are decoded small, which it does not depend on."""
     table, problems, _ = read_memes(data, columns_named(config))
     pictures, undecodable = decode_pictures(table, THUMBNAIL, "bilinear")
-    table, kept = settle(table, problems + undecodable, config.on_bad_rows)
+    table, kept = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
     index = pictures.index[kept]
     inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, cut=0))
     return Prepared(table, inputs, []).fingerprint()

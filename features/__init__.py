@@ -1,1 +1,5 @@
-"""The seam between the stages: the table of cached embeddings and its file."""
+"""The contract between the stages: features.h5 and the table that is read from it.
+
+Stage one writes the file with `hdf5_store`. Stage two reads it with `hdf5_store` into the
+`FeatureTable` of `feature_table`. `hdf5_checksums` verifies each dataset as it is read.
+"""

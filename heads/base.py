@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from features.loading import read_arrays
+from runtime.array_files import read_arrays
 
 REFIT = "Delete the head's folder and run: python pipeline.py fit-heads"
 """What to do about a saved head that is damaged."""

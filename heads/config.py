@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import UserError
-from features.settings import check, setting
-from heads import HEADS
-from heads.combination import BEST, ENSEMBLES
-from heads.decisions import METRICS
+from heads.ensemble.combining import BEST, ENSEMBLES
+from heads.evaluation.metrics import METRICS
+from heads.registry import HEADS
+from runtime.errors import UserError
+from runtime.settings import check, setting
 
 GROUP = "Heads"
+
 SUBMISSION = "Submission"
 
 

@@ -8,7 +8,6 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from heads.base import Head, load_arrays, save_arrays
-from heads.products import products
 
 LEARNED = "classes_", "shape_", "coef_", "product_coef_", "intercept_"
 
@@ -45,7 +44,7 @@ class InteractionHead(Head):
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
         self.shape_ = np.array([self.image_width, self.rank])
-        both = products(X, *self.shape_)
+        both = column_products(X, *self.shape_)
         # Products of small numbers are smaller still: give them the weight of a modality.
         norm = np.sqrt((both**2).sum(axis=1).mean() / (X**2).sum(axis=1).mean())
         scale = self.product_scale / max(norm, 1e-12)
@@ -59,7 +58,9 @@ class InteractionHead(Head):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """float64 (N, 2)."""
-        logit = X @ self.coef_ + products(X, *self.shape_) @ self.product_coef_ + self.intercept_
+        logit = (
+            X @ self.coef_ + column_products(X, *self.shape_) @ self.product_coef_ + self.intercept_
+        )
         return np.stack([expit(-logit), expit(logit)], axis=1)
 
     def save(self, folder: Path) -> None:
@@ -72,3 +73,14 @@ class InteractionHead(Head):
         head = cls()
         load_arrays(head, folder / "weights.npz", LEARNED)
         return head
+
+
+def leading_columns(X: np.ndarray, image_width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` image and text columns of X: (N, up to count) twice."""
+    return X[:, : min(image_width, count)], X[:, image_width : image_width + count]
+
+
+def column_products(X: np.ndarray, image_width: int, count: int) -> np.ndarray:
+    """Every leading image column times every leading text column: (N, up to count**2)."""
+    image, text = leading_columns(X, image_width, count)
+    return (image[:, :, None] * text[:, None, :]).reshape(len(X), -1)

@@ -11,6 +11,7 @@ from heads.base import Head, load_arrays, save_arrays
 
 SHARPNESS = 10.0
 """A neighbour nearer by 0.1 of cosine similarity counts e times as much."""
+
 PSEUDO_COUNT = 1.0
 """Neighbours' worth of the share of positives that is mixed in, so that none is certain."""
 

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 from torch.nn.utils import skip_init
 
-from features.loading import damage_named
-from features.tensors import load_tensors, save_tensors
 from heads.base import REFIT, Head
+from runtime.errors import damage_named
+from runtime.safetensors_files import load_tensors, save_tensors
 
 HIDDEN = 64
+
 BATCH = 128
+
 MOST_STEPS = 64
 """Steps of an epoch; of many rows, each step takes more."""
+
 RATE = 3e-3
 
 

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.errors import UserError
-from features.files import read_json
-from features.steps import BEGUN, DONE, MISSING, STALE, Step, told
-from features.store import read_attributes
-from heads import ENTRIES
-from heads.saved import read_ensemble, read_record
-from heads.stage import PROGRESS, SOLUTION
+from features.hdf5_store import read_attributes
+from heads.ensemble.saved_ensemble import read_ensemble
+from heads.fitting.saved_heads import read_record
+from heads.registry import ENTRIES
+from heads.run import PROGRESS, SOLUTION
+from runtime.errors import UserError
+from runtime.json_files import read_json
+from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_damage
 
 
 def steps_of_stage_two(run: Path) -> Iterator[Step]:
@@ -19,9 +20,9 @@ def steps_of_stage_two(run: Path) -> Iterator[Step]:
         stamp = read_attributes(run / "features.h5")["stamp"]
     except UserError:
         return
-    yield from told("heads", lambda: _heads(run / "heads", stamp))
-    yield from told("ensemble", lambda: [_ensemble(run / "heads", stamp)])
-    yield from told("solution", lambda: [_solution(run, stamp)])
+    yield from steps_or_damage("heads", lambda: _heads(run / "heads", stamp))
+    yield from steps_or_damage("ensemble", lambda: [_ensemble(run / "heads", stamp)])
+    yield from steps_or_damage("solution", lambda: [_solution(run, stamp)])
     yield _of_the_ensemble(run, "check.json", "check")
     yield _of_the_ensemble(run, "report.html", "report")
 

@@ -16,11 +16,11 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
-from extract import spaces
 from extract.config import ExtractConfig
-from extract.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
+from extract.run import extract
 from extract.sample import write_sample
-from extract.stage import extract
+from extract.spaces import pretrained
+from extract.towers.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
@@ -45,7 +45,7 @@ def seeded():
 def small_pictures():
     """Enlarge pictures for the pretrained tower, as always, but to a size that takes no time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spaces, "PRETRAINED_SIZE", 48)
+        patch.setattr(pretrained, "PRETRAINED_SIZE", 48)
         yield
 
 
@@ -133,14 +133,16 @@ def tiny_run(tmp_path_factory, tiny_config):
 
 
 @pytest.fixture(scope="session")
-def nursery():
-    """f(cwd, words, operation, seconds, room, sent, out, err, enlarged): see nursery.py. Returns
-    the exit status, the number of file operations, and what was said to other machines."""
+def forked_command():
+    """f(cwd, words, operation, seconds, room, sent, out, err, enlarged): see forked_commands.py.
+
+    Returns the exit status, the number of file operations, and the connections that were opened.
+    """
     # Threads do not survive a fork.
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     allowed = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+        [sys.executable, str(Path(__file__).with_name("forked_commands.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from extract.spaces import PRETRAINED_SIZE
+from extract.spaces.pretrained import PRETRAINED_SIZE
 
 HEADS = ("--heads", "linear,knn,stack")
 """A few that are quick; all of them are run by .ci/run."""
@@ -19,7 +19,7 @@ PIPELINE = Path(__file__).parent.parent / "pipeline.py"
 
 
 @pytest.fixture(scope="module")
-def command(nursery, tmp_path_factory):
+def command(forked_command, tmp_path_factory):
     """f(*words, cwd) -> returncode, stdout, stderr."""
     folder = tmp_path_factory.mktemp("said")
 
@@ -27,7 +27,9 @@ def command(nursery, tmp_path_factory):
         files = out, err = folder / "out", folder / "err"
         for file in files:
             file.write_bytes(b"")
-        code, *_ = nursery(cwd, [*map(str, arguments)], out=out, err=err, enlarged=PRETRAINED_SIZE)
+        code, *_ = forked_command(
+            cwd, [*map(str, arguments)], out=out, err=err, enlarged=PRETRAINED_SIZE
+        )
         return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
 
     return run

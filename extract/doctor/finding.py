@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from features.results import results
+from runtime.console import results_console
 
 OK, WARNING, FAIL = "ok", "warning", "FAIL"
+
 STYLES = {OK: "green", WARNING: "yellow", FAIL: "red bold"}
 
 
@@ -24,7 +25,7 @@ class Finding:
 
 def print_findings(findings: list[Finding]) -> None:
     """One row a check, to stdout."""
-    console = results()
+    console = results_console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column()

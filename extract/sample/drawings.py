@@ -23,6 +23,7 @@ COLOURS = {
     "moss": (112, 136, 60),
     "blue": (62, 122, 214),
 }
+
 PAINTS = ("red", "orange", "green", "blue", "pink", "yellow")
 
 

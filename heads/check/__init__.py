@@ -1,1 +1,4 @@
-"""Checks that catch a lie: leaks, modalities that go unused, a submission gone wrong."""
+"""Checks of a finished run: leaks, modalities that go unused, a submission gone wrong.
+
+`all_checks` runs them. Each of the other files returns a `check_result`.
+"""

@@ -5,23 +5,24 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from features.files import write_text
-from heads.report import words
+from heads.report import formatting
+from heads.report.conclusions import make_conclusions
 from heads.report.confusion import count_outcomes, shade_correlation
 from heads.report.curves import draw_ranking, draw_reliability, draw_thresholds
-from heads.report.facts import collect_facts
-from heads.report.finished import FinishedRun, read_run
+from heads.report.finished_run import FinishedRun, read_run
 from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_sources, make_leaderboard
 from heads.report.panels import draw_contenders, draw_gains, draw_maps, draw_training
-from heads.report.verdict import reach_verdict
+from heads.report.run_summary import summarise_run
+from runtime.atomic_files import write_text
 
-TEMPLATES = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
+
 FILTERS = (
     *("count", "decimal", "duration", "figure_text", "joined", "label_name", "markdown_text"),
     *("plural", "signed", "signed_span", "span"),
 )
-"""Functions of words.py that the templates use."""
+"""Functions of formatting.py that the templates use."""
 
 
 def write_report(run: Path) -> Path:
@@ -42,13 +43,13 @@ def _shown(run: FinishedRun) -> dict[str, object]:
     boards = [make_leaderboard(run, rows) for rows in ("held_out", "test")]
     return {
         "name": run.folder.resolve().name,
-        "verdict": reach_verdict(run),
+        "conclusions": make_conclusions(run),
         "ensemble": run.ensemble,
         "boards": [board for board in boards if board],
         "sources": list_sources(run),
-        "metric": words.METRIC_NAMES[run.best_head().record.metric],
+        "metric": formatting.METRIC_NAMES[run.best_head().record.metric],
         "check": run.check,
-        "facts": collect_facts(run),
+        "facts": summarise_run(run),
     }
 
 
@@ -78,5 +79,5 @@ def _render(template: str, shown: dict[str, object], html: bool) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {name: getattr(words, name) for name in FILTERS}
+    environment.filters |= {name: getattr(formatting, name) for name in FILTERS}
     return environment.get_template(template).render(shown)

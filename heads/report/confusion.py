@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heads.report.finished import ENSEMBLE, FinishedRun
-from heads.report.words import CLASSES
+from heads.report.finished_run import ENSEMBLE, FinishedRun
+from heads.report.formatting import CLASSES
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from heads.decisions import METRICS, count_above
-from heads.metrics import BINS, interval
-from heads.report.drawing import INK, Plot, drawing
-from heads.report.finished import ENSEMBLE, Contender, FinishedRun
-from heads.report.words import METRIC_NAMES, decimal, plural, signed, signed_span, span
+from heads.evaluation.bootstrap import interval
+from heads.evaluation.metrics import METRICS, count_above
+from heads.evaluation.scores import BINS
+from heads.report.finished_run import ENSEMBLE, Contender, FinishedRun
+from heads.report.formatting import METRIC_NAMES, decimal, plural, signed, signed_span, span
+from heads.report.svg import INK, Plot, drawing
 
 GRID = np.linspace(0, 1, 101)
+
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 
 

@@ -1,19 +1,27 @@
 """Memes to look at: the most confident mistakes, and what the ensemble is least certain of."""
 
+import base64
+import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
+from PIL import Image, ImageOps
 
-from heads.report.finished import ENSEMBLE, FinishedRun
-from heads.report.pictures import thumbnail
-from heads.report.words import joined, label_name, shorten
+from heads.report.finished_run import ENSEMBLE, FinishedRun
+from heads.report.formatting import joined, label_name, shorten
 
 MISTAKES = 12
+
 UNCERTAIN = 6
+
 NEIGHBOURS = 3
+
 LARGE, SMALL = 160, 80
+
 CAPTION, NEIGHBOUR_CAPTION = 280, 90
+
 MOST_NAMED = 4
 
 
@@ -156,3 +164,28 @@ def _warnings(run: FinishedRun, row: int) -> list[str]:
     opposite = label_name(1 - int(rows.label[row]))
     verb = "is" if len(others) == 1 else "are"
     return [f"Its near-duplicate{'s' * (len(others) > 1)} {joined(named)} {verb} {opposite}."]
+
+
+QUALITY = 70
+
+
+def thumbnail(path: str, side: int) -> Markup | None:
+    """The picture, at most `side` pixels wide and high, as a WebP data URI.
+
+    None if the file is gone or Pillow cannot read it: the report is made long after the run, and
+    tells what it can. The picture is encoded anew, so that nothing else in the file gets in.
+    """
+    if not path or not Path(path).is_file():
+        return None
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (side, side))
+            upright = ImageOps.exif_transpose(picture).convert("RGBA")
+            upright.thumbnail((side, side))
+            flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+            buffer = io.BytesIO()
+            flat.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    # Pillow's plug-ins raise whatever a damaged file makes them raise.
+    except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError):
+        return None
+    return Markup("data:image/webp;base64,{}").format(base64.b64encode(buffer.getvalue()).decode())

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from heads.report.finished import Contender, FinishedRun
-from heads.report.words import METRIC_NAMES, decimal, span
+from heads.report.finished_run import Contender, FinishedRun
+from heads.report.formatting import METRIC_NAMES, decimal, span
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from features.table import FINE_TUNED, Space
-from heads.combination import combine
-from heads.metrics import interval
-from heads.ranking import auroc
-from heads.report.drawing import INK, SERIES, Canvas, Plot, dots, drawing
-from heads.report.finished import ENSEMBLE, FinishedRun
-from heads.report.words import count, plural
+from features.feature_table import FINE_TUNED, Space
+from heads.ensemble.combining import combine
+from heads.evaluation.bootstrap import interval
+from heads.evaluation.metrics import auroc
+from heads.report.finished_run import ENSEMBLE, FinishedRun
+from heads.report.formatting import count, plural
+from heads.report.svg import INK, SERIES, Canvas, Plot, dots, drawing
 
 MOST_DOTS = 4000
+
 LAYERS = 16
 """Classes are drawn in turns, so that neither hides the other."""
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from extract import spaces
-from extract.decode import Pictures
-from extract.device import Machine
-from extract.fusion import LinearFusion
-from extract.inputs import Captions, Inputs
-from extract.model import JointModel
-from extract.table import MemeTable
+from extract.data.batches import Inputs
+from extract.data.image_decoding import Pictures
+from extract.data.meme_table import MemeTable
+from extract.data.tokenisation import Captions
+from extract.spaces import fine_tuned
+from extract.towers.device import Machine
+from extract.towers.fusion import LinearFusion
+from extract.towers.joint_model import JointModel
 
 FP32 = Machine(torch.device("cpu"), *[torch.float32] * 3)
 
@@ -129,5 +130,5 @@ def trained(monkeypatch):
                 value.mul_(1.5)
         return []
 
-    monkeypatch.setattr(spaces, "finetune", spoil)
+    monkeypatch.setattr(fine_tuned, "finetune", spoil)
     return begun

@@ -5,14 +5,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from folders import contents, edit, table
+from run_folders import contents, edit, table
 from safetensors.torch import load_file, save_file
 
-from extract import spaces
-from extract.checkpoint import read_checkpoint
-from extract.stage import extract
-from features.errors import UserError
-from features.store import read_attributes, read_space_names
+from extract.run import extract
+from extract.spaces import dump_embeddings
+from extract.spaces.checkpoint import read_checkpoint
+from features.hdf5_store import read_attributes, read_space_names
+from runtime.errors import UserError
 
 
 def test_the_same_again_touches_nothing_and_says_so(run, tiny_config, capsys):
@@ -109,7 +109,7 @@ def test_a_dump_that_breaks_off_leaves_the_older_run_whole(run, tiny_config, mon
         raise KeyboardInterrupt
 
     before = contents(run)
-    monkeypatch.setattr(spaces, "embed", interrupted)
+    monkeypatch.setattr(dump_embeddings, "embed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(replace(tiny_config, epochs=1), run, force=True)
     shutil.rmtree(run / "unfinished")

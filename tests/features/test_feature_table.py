@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.table import FeatureTable, Rows, Space
+from features.feature_table import FeatureTable, Rows, Space
 
 SPLIT = np.array(["train"] * 6 + ["val"] * 2 + ["test"] * 2, dtype=object)
 NOBODY = np.zeros(10, bool)

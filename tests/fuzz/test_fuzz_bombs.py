@@ -5,11 +5,11 @@ import tracemalloc
 import zlib
 
 import pytest
-from decoding import decoded, problem_of
-from pictures import ORIGINALS, chunk, encoded, png
+from decode_one import decoded, problem_of
+from picture_files import ORIGINALS, chunk, encoded, png
 from PIL import Image, ImageFile
 
-from extract.decode import MOST_FILE_BYTES, MOST_PIXELS, MOST_SIDE
+from extract.data.image_decoding import MOST_FILE_BYTES, MOST_PIXELS, MOST_SIDE
 
 VAST = 30_000
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import pytest
-from amount import CASES, FUZZ
+from case_count import CASES, FUZZ
 
 import pipeline
 

@@ -4,12 +4,12 @@ import os
 import socket
 
 import pytest
-from amount import CASES, FUZZ, cases
-from tables import folder
+from case_count import CASES, FUZZ, cases
+from table_files import folder
 
-from extract.memes import read_memes, read_unlabelled
-from extract.scoring import read_one
-from features.errors import UserError
+from extract.data.read_memes import read_memes, read_unlabelled
+from extract.predict import read_one
+from runtime.errors import UserError
 
 PARTS = (
     *("..", ".", "", "img", "a.png", "b.png", "/", "\\", "C:", "~", "//host", "\n", "\r", "\t"),

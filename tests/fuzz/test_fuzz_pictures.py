@@ -4,12 +4,12 @@ import io
 import struct
 
 import pytest
-from amount import CASES, FUZZ, cases
-from decoding import decoded, problem_of
-from pictures import ORIGINALS, encoded, noise
+from case_count import CASES, FUZZ, cases
+from decode_one import decoded, problem_of
+from picture_files import ORIGINALS, encoded, noise
 from PIL import Image
 
-from extract import decode
+from extract.data import image_decoding as decode
 
 NAMES = list(ORIGINALS)
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

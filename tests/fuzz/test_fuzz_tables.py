@@ -5,8 +5,8 @@ import csv
 from dataclasses import replace
 
 import pytest
-from amount import CASES, FUZZ, cases
-from tables import (
+from case_count import CASES, FUZZ, cases
+from table_files import (
     check_message,
     check_subset,
     csv_lines,

@@ -4,12 +4,12 @@ import csv
 import io
 import json
 
-from amount import CASES, FUZZ, cases, examples
+from case_count import CASES, FUZZ, cases, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from tables import Meme, folder, outcome, rows_of
+from table_files import Meme, folder, outcome, rows_of
 
-from extract.memes import read_unlabelled
+from extract.data.read_memes import read_unlabelled
 
 # No NUL and no half characters: those are refused.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import planted
 import pytest
 
-from features.table import FeatureTable
+from features.feature_table import FeatureTable
 from heads.config import FitConfig, SubmitConfig
-from heads.stage import fit_heads, submit
+from heads.run import fit_heads, submit
 
 
 class Run(NamedTuple):

@@ -5,8 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
-from features.store import join_spaces, writing_space
-from features.table import FeatureTable, Rows, Space
+from features.feature_table import FeatureTable, Rows, Space
+from features.hdf5_store import join_spaces, writing_space
 
 WIDTHS = (6, 4)
 """Image and text columns."""
@@ -19,10 +19,10 @@ HEADS = "linear,interaction,lightgbm,knn,stack"
 """All but the one that needs torch."""
 
 QUICK = {
-    "heads.metrics:RESAMPLES": 40,
+    "heads.evaluation.bootstrap:RESAMPLES": 40,
     "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],
     "heads.interaction:InteractionHead.GRID": [{"C": 3.0, "product_scale": 3.0}],
-    "heads.boosting:LightgbmHead.GRID": [{"rounds": 40}],
+    "heads.lightgbm:LightgbmHead.GRID": [{"rounds": 40}],
     "heads.knn:KnnHead.GRID": [{"k": 16}],
     "heads.stack:StackHead.GRID": [{"C": 0.1}],
 }

@@ -10,7 +10,7 @@ from planted import WIDTHS, problem
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from heads import ENTRIES, HEADS
+from heads.registry import ENTRIES, HEADS
 
 PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 ADDITIVE = ("linear", "stack")

@@ -8,10 +8,10 @@ import planted
 import pytest
 
 from heads.config import FitConfig, SubmitConfig
-from heads.nested import to_logit
-from heads.saved import read_ensembled
-from heads.scoring import score_memes
-from heads.stage import fit_heads, submit
+from heads.ensemble.saved_ensemble import read_ensembled
+from heads.evaluation.out_of_fold import to_logit
+from heads.predict import score_memes
+from heads.run import fit_heads, submit
 
 pytestmark = pytest.mark.usefixtures("quick")
 

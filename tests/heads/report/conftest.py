@@ -4,7 +4,7 @@ import shutil
 
 import planted
 import pytest
-from finished_run import finish
+from made_up_run import finish
 
 from heads.report.build import write_report
 

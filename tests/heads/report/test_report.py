@@ -8,27 +8,27 @@ from html.parser import HTMLParser
 import numpy as np
 import planted
 import pytest
-from finished_run import HOSTILE, finish, silence
+from made_up_run import HOSTILE, finish, silence
 from markupsafe import Markup
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from features.errors import UserError
-from features.files import read_json, write_json
 from heads.config import SubmitConfig
-from heads.metrics import interval, resampling_weights
+from heads.evaluation.bootstrap import interval, resampling_weights
 from heads.report import gallery
 from heads.report.build import write_report
+from heads.report.conclusions import make_conclusions
 from heads.report.curves import draw_reliability, draw_thresholds
-from heads.report.differences import Difference, difference
-from heads.report.drawing import INK, Canvas, drawing
-from heads.report.finished import ENSEMBLE, read_run
-from heads.report.pictures import thumbnail
-from heads.report.verdict import reach_verdict
-from heads.report.words import duration, joined, markdown_text, shorten, signed
-from heads.stage import submit
+from heads.report.finished_run import ENSEMBLE, read_run
+from heads.report.formatting import duration, joined, markdown_text, shorten, signed
+from heads.report.gallery import thumbnail
+from heads.report.paired_differences import Difference, difference
+from heads.report.svg import INK, Canvas, drawing
+from heads.run import submit
+from runtime.errors import UserError
+from runtime.json_files import read_json, write_json
 
-SECTIONS = ["verdict", "heads", "plots", "mistakes", "check", "data"]
+SECTIONS = ["conclusions", "heads", "plots", "mistakes", "check", "data"]
 VOID = {"meta", "link", "img", "input", "br", "path", "use", "rect", "circle", "line"}
 
 
@@ -265,10 +265,10 @@ def test_memes_of_another_table_are_refused(run):
 )
 def test_the_headline_says_whether_fusion_pays(told, monkeypatch, ends, words):
     found = Difference(0.1, ends)
-    monkeypatch.setattr("heads.report.verdict.against", lambda *_, **__: found)
+    monkeypatch.setattr("heads.report.conclusions.against", lambda *_, **__: found)
     run = read_run(told)
     run.ensemble.scores["held_out"]["auroc"]["interval"] = [0.6, 0.7]
-    assert reach_verdict(run).headline.startswith(words)
+    assert make_conclusions(run).headline.startswith(words)
 
 
 def test_differences_are_paired_and_agree_with_scikit_learn():

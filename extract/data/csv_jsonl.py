@@ -1,0 +1,141 @@
+"""A CSV or JSONL file -> rows of text, and the rows that cannot be read."""
+
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.data.bad_rows import Problem
+from runtime.errors import UserError, listed, shown
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table as read: (line, values by column) of every row, and the rows that have none.
+
+    A value is text; only JSON lists and objects are left as they are.
+    """
+
+    file: str
+    header: list[str]
+    records: list[tuple[int, dict[str, object]]]
+    problems: list[Problem]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV or JSONL file; rows that cannot be read are its problems.
+
+    Raises UserError for a table without rows, a repeated column, or no readable row at all.
+    """
+    text = _decoded(path)
+    table = (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(text, path.name)
+    if not table.records and table.problems:
+        raise UserError("no row can be read:\n" + "\n".join(f"  {p}" for p in table.problems))
+    if not table.records:
+        raise UserError(f"{path} is an empty table: it has a header and no rows.")
+    return table
+
+
+def _decoded(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16. Save it as UTF-8.")
+    text = content.decode("utf-8-sig", errors="surrogateescape")
+    if not text.strip():
+        raise UserError(f"{path} is an empty file.")
+    return text
+
+
+def _read_csv(text: str, file: str) -> Table:
+    rows, problems = _csv_rows(text, file)
+    if rows and problems and problems[0].line < rows[0][0]:
+        raise UserError(f"the header cannot be read: {problems[0]}")
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    repeated = {name for name, count in Counter(header).items() if name and count > 1}
+    if repeated:
+        raise UserError(f"{file}: the header repeats {listed(sorted(repeated))}. Rename one.")
+    records = []
+    for line, fields in rows[1:]:
+        if len(fields) == len(header):
+            records.append((line, dict(zip(header, fields, strict=True))))
+        else:
+            fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
+            problems.append(Problem(file, line, fault))
+    return Table(file, header, records, problems)
+
+
+def _csv_rows(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[Problem]]:
+    csv.field_size_limit(2**31 - 1)
+    lines = io.StringIO(text, newline="")
+    first = next(line for line in lines if line.strip())
+    lines.seek(0)
+    # Strict: a quote that closes amid a field has in truth opened the next one, and what lies
+    # before it are rows that a quote left open has swallowed.
+    reader = csv.reader(lines, delimiter=max(",;\t", key=first.count), strict=True)
+    rows, problems, start = [], [], 1
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return rows, problems
+        except csv.Error:
+            problems.append(Problem(file, start, _open_quote(start, reader.line_num)))
+        else:
+            rows += [(start, fields)] if fields else []
+        start = reader.line_num + 1
+
+
+def _open_quote(start: int, end: int) -> str:
+    fault = "a quote opens in this row and does not close where a field ends"
+    return fault if start == end else f"{fault}; read up to line {end}"
+
+
+def _read_jsonl(text: str, file: str) -> Table:
+    records, problems = [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            records.append((number, _json_fields(line)))
+        except (ValueError, RecursionError) as error:
+            fault = f"not a JSON object ({str(error).split(': line')[0]})"
+            problems.append(Problem(file, number, fault))
+    header = dict.fromkeys(name for _, fields in records for name in fields)
+    return Table(file, list(header), records, problems)
+
+
+def _json_fields(line: str) -> dict[str, object]:
+    """Numbers stay as they are written: ids such as 1e5 and 1.10 are two, and no others."""
+    content = json.loads(
+        line,
+        object_pairs_hook=_without_repeats,
+        parse_int=str,
+        parse_float=str,
+        parse_constant=_no_constant,
+    )
+    if not isinstance(content, dict):
+        raise ValueError(f"found {shown(line.strip())}")
+    return {name: _as_text(value) for name, value in content.items()}
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = {name.strip(): value for name, value in pairs}
+    if len(fields) < len(pairs):
+        names = Counter(name.strip() for name, _ in pairs)
+        raise ValueError(f"it repeats {shown(names.most_common(1)[0][0])}")
+    return fields
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
+
+
+def _as_text(value: object) -> object:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value

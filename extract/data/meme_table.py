@@ -1,0 +1,24 @@
+"""The table of memes that every step of stage one reads."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class MemeTable:
+    """The user's memes, in the order train, val, test.
+
+    `rows` has the columns id (str), split (train, val, test), image (path as str), caption (str),
+    label (int8, -1 = unknown), order (int32, place in solution.csv, -1 = not asked for),
+    file and line (where the row came from).
+    """
+
+    rows: pd.DataFrame
+    id_column: str
+    """Name of the id column of solution.csv."""
+    label_column: str
+    """Name of the label column of solution.csv."""
+
+    def __len__(self) -> int:
+        return len(self.rows)

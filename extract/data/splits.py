@@ -1,0 +1,149 @@
+"""Rows of all tables, as written: which split each is of, and which stand in two tables."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from extract.data.bad_rows import Problem
+from extract.data.columns import SPLIT_WORDS, Columns, recognised, resolve_columns
+from extract.data.csv_jsonl import Table, read_table
+from extract.data.layouts import Sources
+from features.feature_table import SPLITS
+from runtime.errors import listed, shown
+
+ROLES = ("id", "image", "text", "label")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as written, its columns' names, and the word that said its split."""
+
+    file: str
+    line: int
+    columns: Columns
+    word: str
+    split: str
+    id: str
+    image: str
+    text: str
+    label: str
+
+
+def read_rows(sources: Sources, asked: Columns) -> tuple[list[Row], list[Problem], list[str]]:
+    """Return the rows in the order train, val, test, the rows that are none, and notes.
+
+    Raises UserError for a table or a column that cannot be used.
+    """
+    rows, problems, notes = [], [], []
+    for path, split in sources.tables:
+        table = read_table(path)
+        columns = resolve_columns(
+            table.header,
+            asked,
+            table.file,
+            needs_label=split != "test",
+            needs_split=split is None,
+        )
+        found = list(_rows_of(table, columns, split, path.stem.lower()))
+        rows += [row for row in found if isinstance(row, Row)]
+        problems += [*table.problems, *(row for row in found if isinstance(row, Problem))]
+        notes += _column_notes(table, columns)
+    rows, repeats, shared = _without_repeats(rows)
+    rows.sort(key=lambda row: SPLITS.index(row.split))
+    unread = [f"Not read: {path.name}." for path in sources.unread]
+    notes = [*_counts(rows), *notes, *shared, *_shared_ids(rows), *unread]
+    return rows, problems + repeats, notes
+
+
+def _rows_of(
+    table: Table, columns: Columns, split: str | None, stem: str
+) -> Iterator[Row | Problem]:
+    for line, fields in table.records:
+        try:
+            cells = [_cell(fields, getattr(columns, role)) for role in ROLES]
+            word = _cell(fields, columns.split).strip().lower() if columns.split else stem
+            place = _split(word, columns.split) if columns.split else split
+        except ValueError as error:
+            yield Problem(table.file, line, str(error))
+        else:
+            yield Row(table.file, line, columns, word, place, *cells)
+
+
+def _cell(fields: dict[str, object], column: str | None) -> str:
+    cell = fields.get(column, "")
+    if not isinstance(cell, str):
+        raise ValueError(f"column {column}: found a list or an object, allowed text")
+    return cell
+
+
+def _split(word: str, column: str) -> str:
+    if word not in SPLIT_WORDS:
+        found = shown(word) if word else "nothing"
+        raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_WORDS)}")
+    return SPLIT_WORDS[word]
+
+
+def _without_repeats(rows: Iterable[Row]) -> tuple[list[Row], list[Problem], list[str]]:
+    """Take rows once that two sources of one split share, as dev_seen and dev_unseen do."""
+    first, kept, problems, shared = {}, [], [], Counter()
+    for row in rows:
+        earlier = first.setdefault((row.split, row.id), row)
+        if earlier is row or not row.id.strip():
+            kept.append(row)
+        elif _source(row) != _source(earlier) and _content(row) == _content(earlier):
+            shared[row.split] += 1
+        else:
+            kept.append(row)
+            problems.append(_repeat(row, earlier))
+    notes = [
+        f"{split}: {_number(count, 'id')} in more than one file with the same content, taken once."
+        for split, count in shared.items()
+    ]
+    return kept, problems, notes
+
+
+def _source(row: Row) -> tuple[str, str]:
+    return row.file, row.word
+
+
+def _content(row: Row) -> tuple[str, str, str]:
+    return row.image, row.text, row.label
+
+
+def _repeat(row: Row, earlier: Row) -> Problem:
+    other = "" if _source(row) == _source(earlier) else " with another image, caption or label"
+    message = (
+        f"column {row.columns.id}: found {shown(row.id)} again, which {earlier.file}:"
+        f"{earlier.line} has{other}; an id is allowed once in a split"
+    )
+    return Problem(row.file, row.line, message)
+
+
+def _counts(rows: Sequence[Row]) -> Iterator[str]:
+    counts = Counter((row.split, row.file) for row in rows)
+    for (split, file), count in counts.items():
+        yield f"{split}: {_number(count, 'row')} from {file}."
+
+
+def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
+    if columns.id == columns.image:
+        role, other = ("image", "id") if recognised([columns.id], "id") else ("id", "image")
+        yield f"{table.file}: no {role} column, so column {columns.id} is both {role} and {other}."
+    ignored = recognised(table.header, "split")
+    if ignored and columns.split is None:
+        yield f"{table.file}: column {listed(ignored)} is not read, the file says the split."
+
+
+def _shared_ids(rows: Sequence[Row]) -> Iterator[str]:
+    ids = defaultdict(set)
+    for row in rows:
+        ids[row.split].add(row.id)
+    for one, other in combinations(ids, 2):
+        if shared := ids[one] & ids[other]:
+            count = _number(len(shared), "id")
+            yield f"{count} in both {one} and {other}, such as {shown(min(shared))}: kept apart."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -1,0 +1,6 @@
+"""Near-duplicates and folds.
+
+`near_duplicates` numbers the groups of memes with nearly the same picture or caption, `folds`
+assigns cross-validation folds that never split a group, and `data_summary` counts both for
+data.json and the report.
+"""

@@ -1,0 +1,94 @@
+"""Folds that were fine-tuned by themselves, on other machines perhaps, joined to one run."""
+
+from pathlib import Path
+
+from extract.config import ExtractConfig
+from extract.duplicates.data_summary import summarise_data
+from extract.run import CONFIG, finish
+from extract.spaces.all_spaces import make_spaces, names_of
+from extract.spaces.checkpoint import check_files, holds_checkpoint, read_checkpoint
+from extract.spaces.dump_embeddings import EMBEDDINGS
+from extract.spaces.setup import Setup, load_setup
+from extract.towers.device import choose_machine
+from features.hdf5_store import check_space
+from runtime.atomic_files import link_folder, replacing_folder
+from runtime.errors import UserError
+from runtime.json_files import read_json
+from runtime.progress import log
+from runtime.settings import flag, from_dict, to_dict
+
+
+def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
+    """Join the spaces that `extract --only-folds` left in the runs `parts` to features.h5 of `run`.
+
+    `data` says where the data is on this machine, if not where it was for the first part. Raises
+    UserError if the parts are of different data or settings, or if a fold is in none of them.
+    """
+    features = run / "features.h5"
+    if features.exists() and not force:
+        raise UserError(f"{features} is there already. Name another --run, or pass --force.")
+    folders = [_unfinished(part) for part in parts]
+    config = _common_config(folders, data)
+    setup = load_setup(config, choose_machine(config.device, config.precision), run)
+    found = _find_spaces(setup, folders)
+    for name, source in found.items():
+        check_files(source, read_checkpoint(source))
+        check_space(source / EMBEDDINGS)
+        if source.parent != setup.folder:
+            with replacing_folder(setup.folder / name) as partial:
+                link_folder(source, partial)
+        log(f"{name}: from {source.parent.parent.parent}")
+    # Without a lexical space among the parts, captions have none: this looks again, at no cost.
+    names = make_spaces(setup, names_of(config))
+    return finish(setup, summarise_data(setup.prepared, setup.rows), names)
+
+
+def _unfinished(part: Path) -> Path:
+    """The folder in which a run's finished spaces wait."""
+    folders = [path.parent for path in part.glob(f"unfinished/*/{CONFIG}")]
+    if len(folders) != 1:
+        raise UserError(
+            f"{part} holds no folds to merge. Make them first: python pipeline.py extract "
+            f"--only-folds 0 --run {part.name}"
+        )
+    return folders[0]
+
+
+def _common_config(folders: list[Path], data: str | None) -> ExtractConfig:
+    configs = [from_dict(ExtractConfig, read_json(f / CONFIG, "extract")) for f in folders]
+    first, *others = (to_dict(config) | {"data": None} for config in configs)
+    for folder, other in zip(folders[1:], others, strict=True):
+        differing = [
+            f"{flag(key)}: {first[key]} and {other[key]}"
+            for key in first
+            if first[key] != other[key]
+        ]
+        if folder.name != folders[0].name:
+            differing = differing or ["other rows, captions, labels, pictures or weights"]
+            raise UserError(
+                f"{folders[0].parent.parent} and {folder.parent.parent} are not parts of one run:\n"
+                + "\n".join(f"  {line}" for line in differing)
+            )
+    return from_dict(ExtractConfig, first | {"data": data or configs[0].data})
+
+
+def _find_spaces(setup: Setup, folders: list[Path]) -> dict[str, Path]:
+    """Space name -> the folder that holds it, of every space but perhaps the lexical one."""
+    if folders[0].name != setup.stamp:
+        raise UserError(
+            f"{folders[0].parent.parent} was made from other data or weights than are found now. "
+            "Pass --data with the folder of the data that it was made from."
+        )
+    found, missing = {}, []
+    for name in names_of(setup.config):
+        holders = [f / name for f in folders if holds_checkpoint(f / name, setup.stamp)]
+        if holders:
+            found[name] = holders[0]
+        elif name.startswith("space_"):
+            missing.append(name.removeprefix("space_"))
+    if missing:
+        raise UserError(
+            f"no part holds the folds {', '.join(missing)}. Make them with the same settings and "
+            f"--only-folds {','.join(missing)}"
+        )
+    return found

@@ -1,0 +1,140 @@
+"""What it takes to make the spaces of a run: settings, device, weights, and the data, read."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from extract.config import ExtractConfig
+from extract.data.columns import Columns
+from extract.data.load_data import Prepared, prepare
+from extract.data.read_memes import read_memes
+from extract.duplicates.folds import assign_folds, plan_space
+from extract.duplicates.near_duplicates import group_memes
+from extract.sample import write_sample
+from extract.towers.device import Machine
+from extract.towers.pretrained_weights import Backbones, load_backbones
+from extract.training import distributed
+from features.feature_table import Rows
+from runtime.atomic_files import remove_folder
+from runtime.progress import log
+from runtime.settings import to_dict
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that is known before the first space is made."""
+
+    config: ExtractConfig
+    machine: Machine
+    backbones: Backbones
+    """As downloaded: only copies of them are trained."""
+    prepared: Prepared
+    made_from: dict[str, Any]
+    """Settings, fingerprint of the data, revisions of the weights: equal ones, equal features."""
+    run: Path
+
+    @cached_property
+    def rows(self) -> Rows:
+        """What is known of each meme. Near-duplicates are looked for when this is first asked for:
+        of a large table, that takes minutes, which a run that is up to date need not spend."""
+        return _rows(self.prepared, self.config)
+
+    @property
+    def stamp(self) -> str:
+        """Short identity of `made_from`."""
+        return stamp(self.made_from)
+
+    @property
+    def folder(self) -> Path:
+        """Where finished spaces wait for the others."""
+        return self.run / "unfinished" / self.stamp
+
+
+def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
+    """Load the weights and read the data; nothing is written but the sample.
+
+    Raises UserError for bad data or settings.
+    """
+    backbones = load_backbones(
+        config.weights,
+        config.image_weights,
+        config.text_weights,
+        config.text_pooling,
+        config.image_revision,
+        config.text_revision,
+    )
+    prepared = _prepare(config, run, backbones)
+    prepared = replace(prepared, inputs=prepared.inputs.moved(machine.device))
+    return Setup(config, machine, backbones, prepared, identify(config, backbones, prepared), run)
+
+
+def resolve(config: ExtractConfig) -> ExtractConfig:
+    """Fill in the default that depends on the data: bundled weights for the sample, else hub."""
+    return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
+
+
+def identify(config: ExtractConfig, backbones: Backbones, prepared: Prepared) -> dict[str, Any]:
+    """What an extraction is made from: equal settings, data and weights give equal features."""
+    return {
+        "config": {**to_dict(config), "data": None},
+        "fingerprint": prepared.fingerprint(),
+        "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
+    }
+
+
+def stamp(made_from: dict[str, Any]) -> str:
+    """Short identity of an extraction: equal data and settings give equal stamps."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_folds(setup: Setup) -> None:
+    """Raise UserError now, not after hours, if a fold cannot be left out."""
+    rows, config = setup.rows, setup.config
+    for fold in range(config.folds):
+        plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
+
+
+def columns_named(config: ExtractConfig) -> Columns:
+    """The columns that flags name."""
+    return Columns(
+        config.id_column,
+        config.image_column,
+        config.text_column,
+        config.label_column,
+        config.split_column,
+    )
+
+
+def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared:
+    data = Path(config.data) if config.data else _sample(run / "sample", config)
+    return prepare(
+        read_memes(data, columns_named(config)),
+        config.image_size,
+        backbones.image.interpolation,
+        config.max_tokens,
+        backbones.text,
+        config.on_bad_rows,
+    )
+
+
+def _sample(folder: Path, config: ExtractConfig) -> Path:
+    """Draw the sample anew: it takes seconds, and a half-drawn or edited one is never trusted."""
+    if distributed.first():
+        remove_folder(folder)
+        log(f"drawing {config.sample_memes} sample memes into {folder}")
+        write_sample(folder, config.sample_memes, config.seed)
+    distributed.wait()
+    return folder
+
+
+def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
+    rows = prepared.table.rows
+    split, label = rows["split"].to_numpy(dtype=object), rows["label"].to_numpy()
+    group = group_memes(prepared.table, prepared.inputs.pictures)
+    fold = assign_folds(split, label, group, config.folds, config.seed)
+    return Rows(
+        rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()
+    )

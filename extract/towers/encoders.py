@@ -1,0 +1,145 @@
+"""One adapter a library: timm for pictures, transformers for captions; folders as on the hub."""
+
+import contextlib
+import copy
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from runtime.errors import UserError
+
+transformers_logging.disable_progress_bar()
+
+transformers_logging.set_verbosity_error()
+
+
+class ImageEncoder(nn.Module):
+    """uint8 pixels (B, 3, S, S) -> pooled embedding (B, dim).
+
+    Normalisation is part of the encoder, so that pixels travel as bytes; so is enlarging them to
+    `least_size` pixels, if they are smaller.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        data_config = resolve_data_config(model=backbone)
+        self.interpolation: str = data_config["interpolation"]
+        self.dim: int = backbone.num_features
+        self.least_size = 0
+        for name in ("mean", "std"):
+            value = torch.tensor(data_config[name]).view(1, 3, 1, 1) * 255
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        normal = (pixels.float() - self.mean) / self.std
+        if normal.shape[-1] < self.least_size:
+            normal = interpolate(normal, size=self.least_size, mode="bicubic", antialias=True)
+        return self.backbone(normal.contiguous(memory_format=torch.channels_last))
+
+
+class TextEncoder(nn.Module):
+    """Token ids and mask (B, L) -> pooled embedding (B, dim).
+
+    DistilBERT has no pooler. `mean` averages the hidden states of the tokens that are not padding
+    (sentence-transformers' pooling), `first` takes the [CLS] token's.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, tokenizer: Tokenizer, pooling: str) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.dim: int = backbone.config.hidden_size
+        self.max_tokens: int = backbone.config.max_position_embeddings
+        self.pad_id: int = backbone.config.pad_token_id or 0
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        if self.pooling == "first":
+            return hidden[:, 0]
+        weight = mask.unsqueeze(-1).float()
+        return (hidden * weight).sum(1) / weight.sum(1)
+
+
+def load_image_encoder(folder: Path) -> ImageEncoder:
+    """Load a timm model from a folder with config.json and model.safetensors."""
+    require_files(folder, "--image-weights", ("config.json", "model.safetensors"))
+    with _failure_named(folder, "timm cannot load config.json with model.safetensors"):
+        # With its classifier, the weights are loaded strictly: none is left at random.
+        backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        backbone.reset_classifier(0)
+        return ImageEncoder(backbone)
+
+
+def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
+    """Load a transformers encoder from a folder with config.json, weights and tokenizer.json."""
+    require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
+    with _failure_named(folder, "transformers cannot load config.json with model.safetensors"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            backbone, loading = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                # Not False, it asks on the terminal whether to run code that config.json names.
+                trust_remote_code=False,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        # A pooler is not used, and masked language models come without one.
+        missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+        if missing:
+            raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
+        with _failure_named(folder, "tokenizers cannot load tokenizer.json"):
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return TextEncoder(backbone, tokenizer, pooling)
+
+
+def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
+    """Write a folder that `load_image_encoder` reads."""
+    # safetensors takes no channels_last weights.
+    backbone = copy.deepcopy(encoder.backbone).to(memory_format=torch.contiguous_format)
+    timm.models.save_for_hf(backbone, folder, safe_serialization=True)
+
+
+def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
+    """Write a folder that `load_text_encoder` reads."""
+    encoder.backbone.save_pretrained(folder, safe_serialization=True)
+    encoder.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@contextlib.contextmanager
+def _failure_named(folder: Path, failure: str) -> Iterator[None]:
+    """Turn whatever a library raises over the files of `folder` into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
+        raise UserError(
+            f"{folder}: {failure}: {error}. Download or save that folder again; of a run, delete "
+            "the folder around it and run, with the flags of before: python pipeline.py extract"
+        ) from error
+
+
+def require_files(folder: Path, flag: str, names: tuple[str, ...]) -> None:
+    """Raise UserError if `folder` lacks one of `names`."""
+    if not folder.is_dir():
+        raise UserError(f"{flag}: {folder} is not a folder")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise UserError(
+            f"{flag}: {folder} lacks {', '.join(missing)} (found {found}). Save the model with "
+            "save_pretrained (transformers) or save_for_hf (timm), in safetensors format."
+        )

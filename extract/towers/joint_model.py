@@ -1,0 +1,46 @@
+"""The joint model: two towers, each in its own precision, and a fusion head if it is trained."""
+
+import torch
+from torch import Tensor, nn
+
+from extract.towers.device import Machine
+from extract.towers.encoders import ImageEncoder, TextEncoder
+
+
+class JointModel(nn.Module):
+    """Picture and caption -> logit of being hateful. Embeddings and fusion are float32."""
+
+    def __init__(
+        self, image: ImageEncoder, text: TextEncoder, fusion: nn.Module | None, machine: Machine
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+        self.fusion = fusion
+        self.machine = machine
+        self.image.to(memory_format=torch.channels_last)
+        self.to(machine.device)
+
+    def embed_image(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, 3, S, S) -> float32 (B, image.dim)."""
+        machine = self.machine
+        dtype = machine.image_dtype if torch.is_grad_enabled() else machine.embedding_dtype
+        with self._autocast(dtype):
+            return self.image(pixels.to(self.machine.device, non_blocking=True)).float()
+
+    def embed_text(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """int64 (B, L) twice -> float32 (B, text.dim)."""
+        device = self.machine.device
+        with self._autocast(self.machine.text_dtype):
+            return self.text(
+                ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+            ).float()
+
+    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.fusion(self.embed_image(pixels), self.embed_text(ids, mask))
+
+    def _autocast(self, dtype: torch.dtype) -> torch.amp.autocast:
+        half = dtype != torch.float32
+        return torch.amp.autocast(
+            self.machine.device.type, dtype=dtype if half else None, enabled=half
+        )

@@ -1,0 +1,73 @@
+"""The table of heads on the terminal: what was measured, on which rows, and how sure it is."""
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from runtime.console import results_console
+
+
+def print_tables(metrics: dict[str, Any]) -> None:
+    """Print the held-out figures, and those of test rows where test labels are known, to stdout."""
+    console = results_console()
+    for rows, title in (
+        ("held_out", "{n} held-out rows, seen by no backbone and by no head that scores them"),
+        ("test", "{n} test rows, labels used for scoring only"),
+    ):
+        scored = [line for line in _lines(metrics) if line["scores"][rows]]
+        if scored:
+            count = scored[0]["scores"][rows]["rows"]
+            console.print(_table(title.format(n=count), scored, rows, metrics["metric"]))
+    console.print(
+        "± is half of the 95 % interval, resampled by group of near-duplicates. "
+        "fit: rows that one fit is fitted on.",
+        style="dim",
+    )
+
+
+def _lines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    heads = [
+        {
+            "name": head["name"],
+            "fit": max(kind["fitted_rows"] for kind in head["kinds"]),
+            **{key: head[key] for key in ("scores", "threshold", "seconds")},
+        }
+        for head in metrics["heads"]
+    ]
+    if metrics["ensemble"]:
+        kind = metrics["ensemble"]["kind"]
+        heads.append(
+            {**metrics["ensemble"], "name": f"ensemble ({kind})", "fit": 0, "seconds": 0.0}
+        )
+    return heads
+
+
+def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    short = {"accuracy": "acc", "balanced_accuracy": "bal", "f1": "f1"}[metric]
+    table.add_column("head", no_wrap=True)
+    for name in ("fit", "AUROC", "AP", f"{short}@.5", f"{short}@t", "t", "s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        scores = line["scores"][rows]
+        table.add_row(
+            line["name"],
+            str(line["fit"] or "-"),
+            _figure(scores["auroc"]),
+            _figure(scores["average_precision"], spread=False),
+            _figure(scores[f"{metric}_default"], spread=False),
+            _figure(scores[f"{metric}_tuned"]),
+            f"{line['threshold']['value']:.2f}",
+            f"{line['seconds']:.1f}",
+            style="bold" if line["name"].startswith("ensemble") else None,
+        )
+    return table
+
+
+def _figure(figure: dict[str, Any] | None, spread: bool = True) -> str:
+    if figure is None:
+        return "-"
+    low, high = figure["interval"]
+    value = f"{figure['value']:.3f}"
+    return f"{value}±{(high - low) / 2:.3f}".replace("±0", "±") if spread else value

@@ -1,0 +1,85 @@
+"""Progress of long work, on stderr: a bar on a terminal, plain lines when piped."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from runtime.processes import first
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between two plain lines."""
+
+
+def log(message: str) -> None:
+    """One line on stderr. Of processes that torchrun started, the first one speaks for all."""
+    if first():
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(task: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(count)`; show count, rate in `unit` a second and the time left."""
+    console = Console(stderr=True)
+    shown = _bar(task, total, unit, console) if console.is_terminal else _lines(task, total, unit)
+    with shown as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(task: str, total: int, unit: str, console: Console) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        row = bar.add_task(task, total=total, rate="")
+        clock = _Rate(unit)
+
+        def advance(count: int) -> None:
+            clock.add(count)
+            bar.update(row, advance=count, rate=clock.text())
+
+        yield advance
+
+
+@contextmanager
+def _lines(task: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    clock = _Rate(unit)
+    last = time.perf_counter()
+
+    def advance(count: int) -> None:
+        nonlocal last
+        clock.add(count)
+        now = time.perf_counter()
+        if now - last >= PLAIN_INTERVAL and clock.done < total:
+            last = now
+            left = (total - clock.done) / clock.per_second()
+            log(f"{task}: {clock.done}/{total}, {clock.text()}, {left:.0f} s left")
+
+    yield advance
+
+
+class _Rate:
+    """Counts work done since it was made."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.done = 0
+        self.start = time.perf_counter()
+
+    def add(self, count: int) -> None:
+        self.done += count
+
+    def per_second(self) -> float:
+        return self.done / max(time.perf_counter() - self.start, 1e-9)
+
+    def text(self) -> str:
+        rate = self.per_second()
+        return f"{rate:.0f} {self.unit}/s" if rate >= 10 else f"{rate:.1f} {self.unit}/s"

@@ -1,0 +1,274 @@
+"""Whatever would end a run is found before it, all of it at once, and nothing is written."""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_folders import contents, edit, table
+
+from extract.config import ExtractConfig
+from extract.data.image_decoding import Pictures
+from extract.data.tokenisation import Captions
+from extract.doctor import doctor as stage
+from extract.doctor import examine as beyond
+from extract.doctor.check_data import check_data
+from extract.doctor.check_labels import (
+    check_balance,
+    check_captions,
+    check_contradictions,
+    check_folds,
+    check_near_duplicates,
+    check_shift,
+    duration,
+    left_out,
+)
+from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
+from features.feature_table import Rows
+from runtime.errors import UserError
+
+PIPELINE = Path(__file__).parents[3] / "pipeline.py"
+CHECKS = {
+    "settings", "versions", "device", "threads", "OpenMP", "run folder", "lock", "image weights",
+    "text weights", "data", "rows", "classes", "class shift", "contradictions", "near-duplicates",
+    "folds", "captions", "features", "disk", "memory", "time",
+}  # fmt: skip
+
+
+def by_name(findings):
+    return {finding.name: finding for finding in findings}
+
+
+def failed(findings):
+    return {finding.name for finding in findings if finding.state == FAIL}
+
+
+def make_rows(train, val, test, group=None):
+    """Rows with the given labels in each split."""
+    label = np.array([*train, *val, *test])
+    split = np.repeat(np.array(["train", "val", "test"], object), [len(train), len(val), len(test)])
+    every = np.arange(len(label))
+    return Rows(every.astype(str).astype(object), split, label, every if group is None else group,
+                np.full(len(label), -1), every)  # fmt: skip
+
+
+# The whole
+
+
+def test_everything_is_looked_at_and_good_data_stop_nothing(tiny_config, tmp_path):
+    findings = stage.examine(tiny_config, tmp_path / "runs/r")
+    assert {finding.name for finding in findings} == CHECKS
+    assert not failed(findings)
+
+
+def test_faults_of_every_kind_are_reported_at_once(tiny_config, data, tmp_path):
+    (data / table(data, "test")["img"][5]).write_bytes(b"no picture")
+    edit(data, "train", 3, "label", 7)
+    run = tmp_path / "run"
+    run.write_text("a file where the run's folder would be")
+    config = replace(tiny_config, data=str(data), image_weights="nowhere", device="gpu", folds=30)
+    assert failed(stage.examine(config, run)) == {
+        "device", "run folder", "image weights", "rows", "folds"
+    }  # fmt: skip
+
+
+def test_nothing_is_written_into_data_run_or_temporary_files(
+    tiny_config, data, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    before = contents(tmp_path)
+    stage.examine(replace(tiny_config, data=str(data)), Path("runs/r"))
+    stage.examine(replace(tiny_config, data=None, sample_memes=120), Path("runs/r"))
+    assert contents(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "temp"}
+    assert not list((tmp_path / "temp").iterdir())
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_config, run):
+    before = contents(run.parent)
+    found = by_name(stage.examine(tiny_config, run))["features"]
+    assert found.state == OK and "keeps it" in found.found
+    assert contents(run.parent) == before
+
+
+def test_the_command_prints_a_plain_table_of_80_columns_and_exits_with_1(
+    tiny_config, tiny_sample, tmp_path
+):
+    weights = ("--image-weights", tiny_config.image_weights, "--text-weights", "nowhere")
+    done = subprocess.run(
+        [sys.executable, PIPELINE, "doctor", "--data", tiny_sample, *weights],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "FAIL     text weights" in done.stdout and "ok       rows" in done.stdout
+    assert "extract would stop" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80 and "\x1b" not in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_warnings_alone_do_not_fail_and_markup_in_names_is_shown(monkeypatch, capsys):
+    found = [Finding(WARNING, "rows", "a[bold].csv:3: bad", "mend it")]
+    monkeypatch.setattr(stage, "examine", lambda config, run: found)
+    assert stage.doctor(ExtractConfig(), Path("runs/r"))
+    printed = capsys.readouterr().out
+    assert "a[bold].csv:3" in printed and "→ mend it" in printed and "warnings: 1:" in printed
+    print_findings([Finding(FAIL, "rows", "x-" * 100)])
+    assert capsys.readouterr().out.count("x-") == 100
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="torchrun"):
+        stage.doctor(ExtractConfig(), Path("runs/r"))
+
+
+def test_what_needs_weights_is_said_to_be_left_out_without_them(tiny_config, tmp_path):
+    config = replace(tiny_config, text_weights="nowhere")
+    found = by_name(stage.examine(config, tmp_path / "r"))
+    assert found["room"].state == WARNING and "need weights" in found["room"].found
+    assert found["near-duplicates"].state != FAIL and "memory" not in found
+
+
+def test_no_rehearsal_where_memory_is_short(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("extract.doctor.check_disk_memory.available_memory", lambda: 1000)
+    findings = stage.examine(tiny_config, tmp_path / "r")
+    assert failed(findings) == {"memory"} and "time" not in by_name(findings)
+
+
+# Settings
+
+
+def test_flags_without_effect_are_named():
+    assert stage.check_settings(ExtractConfig(epochs=3)) == Finding(OK, "settings", "--epochs 3")
+    useless = ExtractConfig(data="x", sample_memes=200)
+    assert "--sample-memes" in stage.check_settings(useless).found
+    assert stage.check_settings(ExtractConfig(text_column="t")).state == WARNING
+
+
+# Rows and pictures
+
+
+def rows_of(config, folder, **settings):
+    return by_name(check_data(replace(config, **settings), folder)[1])["rows"]
+
+
+def test_data_that_cannot_be_read_at_all_fail(tiny_config, tmp_path):
+    memes, findings = check_data(tiny_config, tmp_path / "nowhere")
+    assert memes is None and failed(findings) == {"data"}
+
+
+def test_sound_rows_are_ok(tiny_config, tiny_sample):
+    found = rows_of(tiny_config, tiny_sample)
+    assert found.state == OK and "all 240 are sound" in found.found
+
+
+def test_bad_rows_are_counted_and_the_first_listed_with_their_places(tiny_config, data):
+    for row in range(8):
+        edit(data, "test", row, "text", " ")
+    edit(data, "train", 4, "text", " ")
+    found = rows_of(tiny_config, data)
+    assert found.state == FAIL and "9 bad rows" in found.found and "4 more" in found.found
+    assert "test.csv:2: column text" in found.found and found.found.count("test.csv") == 5
+    assert "--on-bad-rows blank lets it go on: 8 test rows blanked, 1 train" in found.advice
+    assert rows_of(tiny_config, data, on_bad_rows="blank").state == WARNING
+
+
+def test_a_fault_that_blank_does_not_help_with_is_said_to_be_one(tiny_config, data):
+    edit(data, "train", 3, "label", 7)
+    edit(data, "test", 1, "text", " ")
+    found = rows_of(tiny_config, data, on_bad_rows="blank")
+    assert found.state == FAIL and "helps with 1, not with train.csv:5" in found.advice
+
+
+def test_the_other_checks_go_on_with_the_rows_that_are_left(tiny_config, data):
+    edit(data, "train", 3, "label", 7)
+    (data / table(data, "test")["img"][5]).write_bytes(b"no picture")
+    (memes, pictures), _ = check_data(tiny_config, data)
+    assert len(memes) == len(pictures.index) == 239
+    assert (memes.rows["label"][memes.rows["split"] == "train"] >= 0).all()
+
+
+def test_pictures_are_told_apart_as_extract_does(tiny_config, tiny_sample, tiny_run):
+    """Thumbnails have the digests and hashes of pictures: the fingerprint is that of the run."""
+    (_, pictures), _ = check_data(tiny_config, tiny_sample)
+    assert pictures.pixels.shape[2:] == (8, 8)
+    found = by_name(stage.examine(tiny_config, tiny_run))["features"]
+    assert "same data" in found.found
+
+
+# Labels
+
+
+def test_a_rare_class_is_warned_of():
+    assert check_balance(make_rows([0, 1] * 10, [0, 1], [-1, -1])).state == OK
+    rare = check_balance(make_rows([0] * 19 + [1], [0, 1], [-1]))
+    assert rare.state == WARNING and "train 20: 5.0% positive" in rare.found
+    assert "labels unknown" in rare.found
+
+
+def test_a_shift_between_train_and_val_is_warned_of_and_chance_is_not():
+    assert check_shift(make_rows([0, 1] * 50, [0, 1, 1] * 5, [])).state == OK
+    shift = check_shift(make_rows([0, 0, 1] * 100, [0, 1, 1] * 40, []))
+    assert shift.state == WARNING and "--prior" in shift.advice
+    assert check_shift(make_rows([0, 1], [], [])).state == OK
+
+
+def test_contradictions_are_listed(make_table):
+    memes = make_table([0, 0, 1], ["Same", "same", "same"], ["train"] * 3)
+    pictures = Pictures(None, None, ["a", "b"], np.array([0, 0, 1]))
+    found = check_contradictions(memes, pictures, make_rows([0, 1, 1], [], []))
+    assert found.state == WARNING and "0, 1" in found.found
+    assert check_contradictions(memes, pictures, make_rows([1, 1, 0], [], [])).state == OK
+
+
+def test_near_duplicates_of_test_rows_are_warned_of():
+    apart = np.array([0, 0, 1, 2])
+    assert check_near_duplicates(make_rows([0, 1], [], [1, 1], apart)).state == OK
+    found = check_near_duplicates(make_rows([0, 1], [], [1, 1], np.array([0, 1, 1, 2])))
+    assert found.state == WARNING and "nearly in train or val: 1 (50%)" in found.found
+
+
+def test_a_large_table_is_told_how_long_near_duplicates_will_take(
+    tiny_config, tmp_path, monkeypatch
+):
+    assert "3.7 min" in left_out(100_000, 100_000).found
+    monkeypatch.setattr(beyond, "MOST_GROUPED", 239)
+    monkeypatch.setattr(beyond, "group_memes", None)
+    found = by_name(stage.examine(tiny_config, tmp_path / "r"))
+    assert "left out" in found["near-duplicates"].found and "folds" not in found
+    assert found["time"].state == OK
+
+
+def test_folds_that_cannot_be_cut_fail_each_with_its_reason():
+    config = ExtractConfig(folds=2, batch_size=8)
+    assert check_folds(make_rows([0, 1] * 50, [], []), config).state == OK
+    few = check_folds(make_rows([0, 1] * 4, [], []), config)
+    assert few.state == FAIL and "--folds" in few.found
+    poor = check_folds(make_rows([0] * 60 + [1] * 6, [], []), config)
+    assert poor.state == FAIL and "fold 0" in poor.found and "fold 1" in poor.found
+
+
+def test_a_batch_larger_than_what_a_fold_leaves_is_warned_of():
+    found = check_folds(make_rows([0, 1] * 50, [], []), ExtractConfig(folds=2, batch_size=64))
+    assert found.state == WARNING and "--batch-size" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("cut", "asked", "state"), [(0, 64, OK), (1, 64, OK), (3, 64, WARNING), (1, 128, WARNING)]
+)
+def test_captions_that_lose_their_end_are_counted(make_text_encoder, cut, asked, state):
+    tokens = [np.arange(64)] * cut + [np.arange(9)] * (40 - cut)
+    captions = Captions(tokens, np.arange(40), 0, cut)
+    found = check_captions(captions, make_text_encoder(), ExtractConfig(max_tokens=asked))
+    assert found.state == state and f"{cut} cut to 64 tokens" in found.found
+
+
+def test_durations_are_said_in_the_unit_that_fits():
+    assert [duration(s) for s in (7, 89, 90, 3600, 86400)] == [
+        "7 s", "89 s", "1.5 min", "60 min", "24 h"
+    ]  # fmt: skip

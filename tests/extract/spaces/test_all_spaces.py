@@ -1,0 +1,189 @@
+"""What each space of a run was made of: its fold left out, its own seed, or no label at all."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from extract.data.columns import RECOGNISE
+from extract.data.load_data import prepare
+from extract.data.read_memes import read_memes
+from extract.duplicates.folds import plan_space
+from extract.run import extract
+from extract.spaces import all_spaces, fine_tuned, pretrained
+from extract.spaces.embedding import embed
+from extract.spaces.ngrams import fit_lexical
+from extract.towers.device import choose_machine
+from extract.towers.encoders import load_text_encoder
+from extract.towers.joint_model import JointModel
+from extract.towers.pretrained_weights import load_backbones
+from features.hdf5_store import read_features
+
+TUNED = ["space_0", "space_1"]
+
+
+@pytest.fixture(scope="module")
+def features(tiny_run):
+    return read_features(tiny_run / "features.h5")
+
+
+@pytest.fixture(scope="module")
+def backbones(tiny_weights):
+    """Both towers as they were before any training."""
+    return load_backbones("hub", str(tiny_weights / "image"), str(tiny_weights / "text"), "mean")
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny_sample, backbones):
+    reading = read_memes(tiny_sample, RECOGNISE)
+    return prepare(reading, 32, backbones.image.interpolation, 32, backbones.text, "stop")
+
+
+def named(features, name):
+    return next(space for space in features.spaces if space.name == name)
+
+
+def splits_a_group(group, parts):
+    return any(len(np.unique(parts[group == number])) > 1 for number in np.unique(group))
+
+
+# Fine-tuned
+
+
+def test_word_embeddings_stay_as_they_came_and_the_rest_is_trained(backbones, tiny_run):
+    tuned = load_text_encoder(tiny_run / "backbones/space_0/text", "mean").state_dict()
+    for name, before in backbones.text.state_dict().items():
+        if before.ndim > 1:
+            assert torch.equal(tuned[name], before) is ("word_embeddings" in name), name
+
+
+def test_fine_tuned_spaces_come_first_then_those_without_labels(features, tiny_run):
+    names = [*TUNED, "pretrained", "lexical"]
+    assert [space.name for space in features.spaces] == names
+    assert {path.name for path in (tiny_run / "backbones").iterdir()} == set(names)
+    with_logits = [space.name for space in features.spaces if space.joint_logit is not None]
+    assert with_logits == TUNED
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_space_leaves_its_fold_out_and_monitors_outside_it(features, fold):
+    rows, space = features.rows, named(features, f"space_{fold}")
+    plan = plan_space(rows.label, rows.group, rows.fold, fold, seed=0)
+    assert np.array_equal(space.seen, plan.fitted)
+    assert np.array_equal(space.monitored, plan.monitored)
+    assert np.array_equal(space.untouched & rows.labelled, rows.fold == fold)
+    assert not (space.seen & space.monitored).any()
+    assert space.seen.sum() > 60 and space.monitored.any()
+
+
+def test_every_labelled_row_is_untouched_in_exactly_one_space_and_test_rows_in_all(features):
+    rows = features.rows
+    untouched = np.sum([named(features, name).untouched for name in TUNED], axis=0)
+    assert np.array_equal(untouched, np.where(rows.labelled, 1, 2))
+    assert np.array_equal(features.reported, rows.labelled)
+
+
+def test_no_group_is_on_both_sides_of_what_a_space_has_learnt(features):
+    labelled = features.rows.labelled
+    for space in features.spaces:
+        parts = (space.seen + 2 * space.monitored)[labelled]
+        assert not splits_a_group(features.rows.group[labelled], parts), space.name
+
+
+def test_each_fold_starts_from_the_same_towers_with_a_seed_and_a_fusion_of_its_own(
+    trained, tiny_config, backbones, tmp_path
+):
+    extract(replace(tiny_config, seed=3), tmp_path / "run")
+    (first, first_seed), (second, second_seed) = trained
+    assert (first_seed, second_seed) == (3000, 3001)
+    for tower in ("image", "text"):
+        for name, value in getattr(backbones, tower).state_dict().items():
+            assert torch.equal(first[f"{tower}.{name}"], value)
+            assert torch.equal(second[f"{tower}.{name}"], value)
+    assert not torch.equal(first["fusion.head.weight"], second["fusion.head.weight"])
+
+
+def test_neighbouring_seeds_share_no_training_seed():
+    seeds = [fine_tuned.training_seed(seed, fold) for seed in range(5) for fold in range(20)]
+    assert len(set(seeds)) == 100
+
+
+def test_with_one_fold_the_only_pair_leaves_val_out(trained, tiny_config, tmp_path):
+    features = read_features(extract(replace(tiny_config, folds=1), tmp_path / "run"))
+    rows = features.rows
+    assert [space.name for space in features.spaces] == ["space_0", "pretrained", "lexical"]
+    assert len(trained) == 1
+    left_out = np.isin(rows.group, rows.group[rows.split == "val"]) & rows.labelled
+    assert np.array_equal(features.spaces[0].untouched & rows.labelled, left_out)
+    assert np.array_equal(features.reported, left_out)
+
+
+# Without labels
+
+
+@pytest.mark.parametrize("name", ["pretrained", "lexical"])
+def test_a_space_without_labels_has_seen_nobody(features, name):
+    assert named(features, name).untouched.all()
+
+
+def test_the_pretrained_space_is_the_towers_as_they_came(features, backbones, prepared):
+    found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 32), "f4")}
+
+    def write(name, rows, values):
+        found[name][rows] = values
+
+    image = copy.deepcopy(backbones.image)
+    image.least_size = pretrained.PRETRAINED_SIZE
+    model = JointModel(image, backbones.text, None, choose_machine("cpu", "auto"))
+    embed(model, prepared.inputs, write, lambda name, rows: found[name][rows])
+    space = named(features, "pretrained")
+    assert np.array_equal(space.image, found["image"])
+    assert np.array_equal(space.text, found["text"])
+
+
+def test_the_pretrained_image_tower_looks_at_enlarged_pictures(features, backbones, prepared):
+    rows = np.array([0, 100, 239])
+    image = backbones.image.eval()
+    normal = (prepared.inputs.pixels(rows).float() - image.mean) / image.std
+    with torch.inference_mode():
+        wanted = image.backbone(interpolate(normal, size=48, mode="bicubic", antialias=True))
+        small = image.backbone(normal)
+    found = named(features, "pretrained").image[rows]
+    assert np.abs(found - wanted.numpy()).max() < 0.03 * np.abs(found).max()
+    assert np.abs(found - small.numpy()).max() > 0.1 * np.abs(found).max()
+
+
+def test_fine_tuned_spaces_differ_from_the_pretrained_one_and_from_each_other(features):
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        for name in ("image", "text"):
+            ours, theirs = (getattr(features.spaces[place], name) for place in (one, other))
+            assert not np.allclose(ours, theirs, atol=1e-4)
+
+
+def test_the_lexical_space_has_the_pretrained_pictures(features):
+    image, pretrained = (named(features, name).image for name in ("lexical", "pretrained"))
+    assert np.array_equal(image, pretrained)
+
+
+def test_the_lexical_space_learns_from_train_and_val_captions_and_from_no_test_caption(
+    features, prepared
+):
+    captions = prepared.captions()
+    labelled = [captions[row] for row in np.flatnonzero(features.rows.labelled)]
+    text = named(features, "lexical").text
+    assert np.array_equal(text, fit_lexical(labelled, seed=0).embed(captions))
+    assert not np.array_equal(text, fit_lexical(captions, seed=0).embed(captions))
+
+
+@pytest.mark.usefixtures("trained")
+def test_captions_that_share_nothing_make_no_lexical_space(
+    tiny_config, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(all_spaces, "fit_lexical", lambda *_: None)
+    features = read_features(extract(tiny_config, tmp_path / "run"))
+    assert [space.name for space in features.spaces] == [*TUNED, "pretrained"]
+    assert not (tmp_path / "run/backbones/lexical").exists()
+    assert "no lexical space" in capsys.readouterr().err

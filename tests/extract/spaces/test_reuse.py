@@ -1,0 +1,227 @@
+"""A change of settings makes the spaces that it touches anew, and no others."""
+
+import resource
+import shutil
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from run_folders import edit
+
+from extract.run import extract
+from extract.spaces import all_spaces, dump_embeddings
+from extract.spaces.checkpoint import read_checkpoint
+from extract.spaces.reuse import EMBEDDED_BY, is_affected
+from features.hdf5_store import read_attributes, read_features
+from runtime.errors import UserError
+from runtime.json_files import read_json, write_json
+
+TUNED = {"space_0", "space_1"}
+ALL = TUNED | {"pretrained", "lexical"}
+pytestmark = pytest.mark.usefixtures("trained")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Names of the spaces that are made from now on."""
+    names, make = set(), all_spaces._make
+
+    def noted(setup, name, maker):
+        names.add(name)
+        make(setup, name, maker)
+
+    monkeypatch.setattr(all_spaces, "_make", noted)
+    return names
+
+
+def spaces_of(run):
+    """Arrays of each space."""
+    table = read_features(run / "features.h5")
+    return {
+        space.name: [getattr(space, name) for name in ("image", "text", "joint_logit", "seen")]
+        for space in table.spaces
+    }
+
+
+def assert_same_spaces(one, other):
+    assert one.keys() == other.keys()
+    for name, arrays in one.items():
+        for found, expected in zip(arrays, other[name], strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "affected"),
+    [
+        ({"epochs": 1}, TUNED),
+        ({"fusion": "mlp"}, TUNED),
+        ({"lr_image": 0.1, "batch_size": 8}, TUNED),
+        ({"folds": 1}, {"space_0"}),
+        ({"seed": 1}, TUNED | {"lexical"}),
+        ({"max_tokens": 6}, ALL),
+        ({"text_pooling": "first"}, ALL),
+        ({"image_size": 48}, ALL),
+    ],
+)
+def test_what_a_setting_touches_is_made_anew(run, tiny_config, tmp_path, made, change, affected):
+    config = replace(tiny_config, **change)
+    extract(config, run, force=True)
+    assert made == affected
+    extract(config, tmp_path / "fresh")
+    assert_same_spaces(spaces_of(run), spaces_of(tmp_path / "fresh"))
+    stamp = read_attributes(run / "features.h5")["stamp"]
+    for name in spaces_of(run):
+        assert read_checkpoint(run / "backbones" / name).stamp == stamp
+
+
+def test_an_edited_caption_touches_every_space(run, tiny_config, data, made):
+    edit(data, "train", 0, "text", "other words")
+    extract(replace(tiny_config, data=str(data)), run, force=True)
+    assert made == ALL
+
+
+def test_force_on_what_is_up_to_date_makes_everything_anew(run, tiny_config, made):
+    extract(tiny_config, run, force=True)
+    assert made == ALL
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_lost_backbones_are_made_anew_and_no_others(run, tiny_config, made, name):
+    before = spaces_of(run)
+    shutil.rmtree(run / "backbones" / name)
+    extract(tiny_config, run)
+    # The lexical space has the pretrained one's image embeddings.
+    assert made == ({name, "lexical"} if name == "pretrained" else {name})
+    after = spaces_of(run)
+    # The training that `trained` puts in the place of a true one ends with other weights.
+    for space in TUNED & {name}:
+        assert after.pop(space)[0].shape == before.pop(space)[0].shape
+    assert_same_spaces(after, before)
+
+
+def test_a_damaged_features_file_keeps_nobody_from_making_it_anew(run, tiny_config, made, capsys):
+    path = run / "features.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    assert made == ALL
+    assert "no space is kept" in capsys.readouterr().err
+
+
+def test_a_flipped_bit_is_not_kept(run, tiny_config, made, capsys):
+    path = run / "features.h5"
+    image = next(s.image for s in read_features(path).spaces if s.name == "pretrained")
+    content = bytearray(path.read_bytes())
+    content[bytes(content).index(image.tobytes()) + 5] ^= 1
+    path.write_bytes(content)
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    assert made == ALL
+    assert "pretrained is not kept" in capsys.readouterr().err
+
+
+def test_columns_that_flags_name_are_those_of_the_new_run(run, tiny_config, made):
+    extract(replace(tiny_config, label_column="label"), run, force=True)
+    assert made == TUNED
+    assert read_checkpoint(run / "backbones" / "pretrained").columns["label"] == "label"
+
+
+def test_what_force_would_make_anew_is_said(run, tiny_config):
+    with pytest.raises(UserError, match=r"pass --force, which makes anew space_0, space_1\."):
+        extract(replace(tiny_config, epochs=1), run)
+
+
+def test_killed_after_spaces_were_kept_the_next_call_ends_alike(
+    run, tiny_config, tmp_path, monkeypatch
+):
+    config = replace(tiny_config, epochs=1)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(dump_embeddings, "embed", interrupted)
+        extract(config, run, force=True)
+    extract(config, run, force=True)
+    extract(config, tmp_path / "fresh")
+    assert_same_spaces(spaces_of(run), spaces_of(tmp_path / "fresh"))
+
+
+def test_other_weights_touch_every_space():
+    old = {"fingerprint": "f", "weights": ["a", "b"], "config": {"seed": 0}}
+    assert all(is_affected(name, old, {**old, "weights": ["a", "c"]}) for name in ALL)
+
+
+def test_a_setting_that_an_older_version_did_not_know_touches_what_depends_on_it():
+    config = {"seed": 0, **dict.fromkeys(EMBEDDED_BY, 1)}
+    old = {"fingerprint": "f", "weights": [], "config": config}
+    new = {**old, "config": {**config, "unheard_of": 1}}
+    assert is_affected("space_0", old, new)
+    assert not is_affected("pretrained", old, new)
+
+
+def test_records_of_other_features_are_written_anew(run, tiny_config, made, capsys):
+    path = run / "data.json"
+    stamp = read_json(path, "extract")["stamp"]
+    write_json(path, {**read_json(path, "extract"), "stamp": "another"})
+    extract(tiny_config, run)
+    assert made == set()
+    assert "data.json is of other features" in capsys.readouterr().err
+    assert read_json(path, "extract")["stamp"] == stamp
+
+
+@pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl", "near_duplicates.csv"])
+def test_what_is_told_of_the_data_is_written_anew_and_nothing_else(
+    run, tiny_config, made, capsys, name
+):
+    (run / "heads").mkdir()
+    features, path = (run / "features.h5").stat().st_mtime_ns, run / name
+    known = path.read_text()
+    if path.suffix == ".json":
+        path.write_text(known.replace("1", "2"))
+    else:
+        path.unlink()
+    extract(tiny_config, run)
+    assert made == set()
+    assert name in capsys.readouterr().err
+    assert path.read_text() == known
+    assert (run / "heads").is_dir()
+    assert (run / "features.h5").stat().st_mtime_ns == features
+    extract(tiny_config, run)
+    assert "up to date" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pretrained", "lexical"])
+def test_backbones_that_are_damaged_are_not_kept(run, tiny_config, made, capsys, name):
+    file = "text/model.safetensors" if name == "pretrained" else "axes.npz"
+    path = run / "backbones" / name / file
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    # The lexical space has the pretrained one's image embeddings.
+    assert made == TUNED | {name, "lexical"}
+    assert f"{name} is not kept" in capsys.readouterr().err
+
+
+def test_what_another_device_made_is_not_kept(run, tiny_config, made, capsys):
+    for name in ("pretrained", "lexical"):
+        path = run / "backbones" / name / "checkpoint.json"
+        write_json(path, {**read_json(path, "extract"), "machine": "cuda:0, in bf16"})
+    extract(replace(tiny_config, epochs=1), run, force=True)
+    assert made == ALL
+    assert "pretrained is not kept: it was made on cuda:0, in bf16" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_not_taken_for_damage(run, tiny_config, made):
+    shutil.rmtree(run / "backbones" / "space_1")
+    before = (run / "features.h5").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"embeddings\.h5 cannot be written"):
+            extract(tiny_config, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert made == set()
+    assert (run / "features.h5").read_bytes() == before

@@ -1,0 +1,193 @@
+"""Several processes train the model that one would, and write the same embeddings."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from extract.run import extract
+from extract.towers.encoders import load_text_encoder, save_text_encoder
+from extract.training.sync_batch_norm import share_statistics
+from features.hdf5_store import read_features
+
+ROOT = Path(__file__).parents[3]
+PREPARE = """
+import torch
+from extract.spaces import fine_tuned, pretrained
+from extract.training import distributed
+from extract.config import ExtractConfig
+from extract.run import extract
+from pathlib import Path
+torch.set_num_threads(1)
+pretrained.PRETRAINED_SIZE = 48
+config = ExtractConfig(**{config!r})
+run = Path({run!r})
+{body}
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config, tmp_path_factory):
+    """Without dropout, whose masks are each rank's own.
+
+    The picture tower hardly learns: some of its biases have no gradient but rounding errors, which
+    AdamW would take for steps of full length. That all gradients agree is tested by themselves.
+    """
+    text = load_text_encoder(Path(tiny_config.text_weights), "mean")
+    for name in ("dropout", "attention_dropout"):
+        setattr(text.backbone.config, name, 0.0)
+    folder = tmp_path_factory.mktemp("no_dropout")
+    save_text_encoder(text, folder)
+    settings = {"fusion": "linear", "epochs": 2, "precision": "fp32", "folds": 1, "lr_image": 1e-7}
+    return replace(tiny_config, text_weights=str(folder), **settings)
+
+
+def start_ranks(count, body, config, run):
+    """Start `count` processes as torchrun would; returns (exit code, stdout, stderr) of each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    code = PREPARE.format(config=vars(config), run=str(run), body=body)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    ended = [process.communicate(timeout=240) for process in started]
+    return [(process.returncode, *said) for process, said in zip(started, ended, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def alone(config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("alone") / "run"
+    extract(config, run)
+    return read_features(run / "features.h5")
+
+
+@pytest.fixture(scope="module")
+def together(config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("together") / "run"
+    ended = start_ranks(2, "extract(config, run)", config, run)
+    assert [code for code, *_ in ended] == [0, 0], ended[0][2] + ended[1][2]
+    return run, ended
+
+
+def test_two_ranks_make_the_spaces_that_one_process_makes(alone, together):
+    found = read_features(together[0] / "features.h5")
+    assert [space.name for space in found.spaces] == [space.name for space in alone.spaces]
+    for one, other in zip(alone.spaces, found.spaces, strict=True):
+        trained = one.joint_logit is not None
+        for name in ("image", "text", *(["joint_logit"] if trained else [])):
+            values, expected = getattr(other, name), getattr(one, name)
+            if trained:
+                np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4)
+            else:
+                np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(other.seen, one.seen)
+
+
+def test_two_ranks_record_the_losses_that_one_process_does(alone, together):
+    found = read_features(together[0] / "features.h5").spaces[0].attributes["history"]
+    for one, other in zip(alone.spaces[0].attributes["history"], found, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_gradients_are_those_of_one_process_with_the_whole_batch(config, tmp_path):
+    body = """
+from dataclasses import replace
+from safetensors.torch import save_file
+from torch.nn.functional import binary_cross_entropy_with_logits
+from extract.towers.device import choose_machine
+from extract.training.training_loop import _on_all_ranks
+from extract.towers.fusion import LinearFusion
+from extract.spaces.setup import load_setup
+from extract.towers.joint_model import JointModel
+machine = choose_machine("cpu", "fp32")
+with distributed.joined(machine.device):
+    setup = load_setup(config, machine, run)
+    image, text = setup.backbones.image, setup.backbones.text
+    torch.manual_seed(0)
+    model = JointModel(image, text, LinearFusion(image.dim, text.dim), machine).train()
+    rows = setup.rows.labelled.nonzero()[0][:15]
+    own = rows[distributed.rank() :: distributed.world()]
+    inputs, target = setup.prepared.inputs, torch.from_numpy(setup.rows.label[own]).float()
+    together = _on_all_ranks(model)
+    logits = together(inputs.pixels(own), *inputs.tokens(own))
+    loss = binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    (loss * distributed.world() / len(rows)).backward()
+    found = {name: value.grad for name, value in model.named_parameters()}
+    found |= {name: value for name, value in model.named_buffers() if "running" in name}
+    if distributed.first():
+        save_file({k: v.contiguous() for k, v in found.items()}, f"{run}.{distributed.world()}")
+"""
+    for count in (1, 2):
+        ended = start_ranks(count, body, config, tmp_path / "found")
+        assert not any(code for code, *_ in ended), ended[0][2]
+    one, two = (load_file(tmp_path / f"found.{count}") for count in (1, 2))
+    assert one.keys() == two.keys()
+    for name, expected in one.items():
+        scale = max(expected.abs().max().item(), 1e-3)
+        torch.testing.assert_close(two[name], expected, rtol=0, atol=1e-4 * scale, msg=name)
+
+
+def test_the_first_rank_speaks_and_writes_for_all(together):
+    run, ended = together
+    assert "space_0" in ended[0][2]
+    assert not ended[1][2]
+    assert not (run / "unfinished").exists()
+    assert not list(run.rglob("*.partial"))
+
+
+def test_a_rank_that_dies_leaves_no_file_that_looks_finished(config, tmp_path):
+    body = """
+def die(*_):
+    raise SystemExit("rank 1 has no memory left")
+if distributed.rank() == 1:
+    fine_tuned.finetune = die
+extract(config, run)
+"""
+    (first, _, _), (second, _, said) = start_ranks(2, body, config, tmp_path / "run")
+    assert first != 0 and second == 1
+    assert "no memory left" in said
+    assert not list(tmp_path.rglob("*.h5"))
+    assert not list(tmp_path.rglob("checkpoint.json"))
+
+
+@pytest.mark.parametrize("dims", [(6,), (6, 5, 4)])
+def test_on_one_rank_shared_statistics_are_batch_normalisation(dims):
+    kind = nn.BatchNorm1d if len(dims) == 1 else nn.BatchNorm2d
+    plain, shared = kind(6, momentum=0.2), kind(6, momentum=0.2)
+    with torch.no_grad():
+        for norm in (plain, shared):
+            norm.weight.copy_(torch.linspace(0.5, 2, 6))
+            norm.bias.copy_(torch.linspace(-1, 1, 6))
+    share_statistics(shared)
+    batches = [torch.randn(7, *dims) * 3 + 5 for _ in range(3)]
+    for batch in batches:
+        inputs = [batch.clone().requires_grad_() for _ in range(2)]
+        outputs = [norm(x) for norm, x in zip((plain, shared), inputs, strict=True)]
+        torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
+        for output in outputs:
+            (output**3).sum().backward()
+        torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-3, atol=1e-3)
+    state = shared.state_dict()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(state[name], value, rtol=1e-4, atol=1e-5)
+    plain.eval()
+    shared.eval()
+    torch.testing.assert_close(shared(batches[0]), plain(batches[0]), rtol=1e-4, atol=1e-4)
