@@ -14,7 +14,7 @@ from heads.config import FitConfig, SubmitConfig
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, explain
 from runtime.flags import Force, RunName, with_settings
 from runtime.lock import locked
-from runtime.processes import first
+from runtime.processes import first, limit_spinning
 
 RUNS = Path("runs")
 
@@ -231,6 +231,7 @@ def _folder(name: str) -> Path:
 
 def main() -> int:
     """Run a command; a mistake of the user's ends in one message and exit code 2."""
+    limit_spinning()
     try:
         # Not standalone: typer would word and exit by itself.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0

@@ -1,6 +1,10 @@
-"""Which process this is, of those that torchrun started; alone, it is the first of one."""
+"""Which process this is, of those that torchrun started, and how its threads wait."""
 
 import os
+
+SPIN_COUNT = "1000"
+"""Rounds for which a waiting OpenMP thread spins before it sleeps. If other programs need cores,
+threads that spin for longer take a core from the thread they wait for."""
 
 
 def rank() -> int:
@@ -21,3 +25,13 @@ def local_rank() -> int:
 def first() -> bool:
     """Whether this is the process that writes, and speaks for all."""
     return rank() == 0
+
+
+def limit_spinning() -> None:
+    """Let OpenMP threads that wait spin only briefly, unless the user has chosen otherwise.
+
+    Call it before torch is loaded: libgomp reads the variable once. docs/performance.md has the
+    measurements.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT

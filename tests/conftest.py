@@ -1,5 +1,10 @@
 """Seeds, and what costs time to make: tiny weights, a small sample, one finished run."""
 
+from runtime.processes import limit_spinning
+
+# Before torch is loaded, below.
+limit_spinning()
+
 import json
 import os
 import random

@@ -1,0 +1,48 @@
+"""How threads wait is set where a process starts, and a user's own choice stands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.processes import SPIN_COUNT, limit_spinning
+
+ROOT = Path(__file__).parents[2]
+VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_waiting_threads_spin_only_briefly(monkeypatch):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    limit_spinning()
+    assert os.environ["GOMP_SPINCOUNT"] == SPIN_COUNT
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_what_the_user_has_set_stands(name, monkeypatch):
+    monkeypatch.setenv(name, "7")
+    limit_spinning()
+    assert {v: os.environ.get(v) for v in VARIABLES} == {**dict.fromkeys(VARIABLES), name: "7"}
+
+
+@pytest.mark.parametrize("start", ["pipeline.main()", "import benchmarks"])
+def test_it_is_set_before_torch_is_loaded(start):
+    code = (
+        "import os, sys, pipeline\n"
+        "sys.argv = ['pipeline.py', '--help']\n"
+        f"{start}\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(os.environ['GOMP_SPINCOUNT'], file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == SPIN_COUNT
