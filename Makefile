@@ -1,8 +1,8 @@
-# Two commands do everything: `make run` and `make test`. Both install into .venv when needed.
+# `make run` and `make test` do everything. Both install into .venv first if needed.
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: run test clean
+.PHONY: run test test-long clean
 
 run: .venv/installed
 	$(BIN)/python pipeline.py run
@@ -10,7 +10,12 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
+
+# The same at length: kills, fuzzing, and a soak test of all commands. It takes hours.
+test-long: .venv/installed
+	FUZZ=5 $(BIN)/python -m pytest --numprocesses auto --kills 50
+	$(BIN)/python -m benchmarks.soak --memes 20000 --against 2000
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

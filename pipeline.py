@@ -1,6 +1,6 @@
-"""The command line of memefuse: names every path of a run and calls the stages in order.
+"""The command line: one function per command, which calls the stages on the folder of a run.
 
-Each command imports what it needs when it runs, so that --help is instant.
+Each command imports what it needs when it runs, so that --help is fast.
 """
 
 import sys
@@ -11,7 +11,7 @@ import typer
 
 from extract.config import ExtractConfig
 from heads.config import FitConfig, SubmitConfig
-from runtime.errors import CTRL_C, INTERRUPTED, UserError, explain
+from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
 from runtime.flags import Force, RunName, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
@@ -19,7 +19,7 @@ from runtime.processes import first, limit_spinning
 RUNS = Path("runs")
 
 app = typer.Typer(
-    help="Is a meme hateful? Fine-tune two backbones once, then fit fusion heads many times.",
+    help="Classify memes as hateful or not: fine-tune two backbones once, then fit fusion heads.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,37 +34,37 @@ def extract(
     only_folds: Annotated[
         str | None,
         typer.Option(
-            help="Make these folds alone, such as 0,2, for merge to join: one job a machine.",
+            help="Process only these folds, such as 0,2, on this machine; merge joins them.",
             rich_help_panel="Run",
         ),
     ] = None,
     run: RunName = "default",
     force: Force = False,
 ) -> None:
-    """Stage one: fine-tune both backbones, dump pooled embeddings to runs/NAME/features.h5."""
-    name = _folder(run)
+    """Stage one: fine-tune both backbones, write pooled embeddings to runs/NAME/features.h5."""
+    path = _folder(run)
     from extract.run import extract as run_stage
 
-    with locked(name, ranks=True) as folder:
-        made = run_stage(config, folder, force, only_folds)
+    with locked(path, distributed=True) as folder:
+        features = run_stage(config, folder, force, only_folds)
     if first():
-        print(made)
+        print(features)
 
 
 @app.command()
 def merge(
     parts: Annotated[
-        list[str], typer.Argument(help="Names of the runs that hold folds, at least one.")
+        list[str], typer.Argument(help="Names of the runs with the folds to join, at least one.")
     ],
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="Where the data is, if not where it was.", rich_help_panel="Data"),
+        typer.Option(help="Path of the data, if it has moved.", rich_help_panel="Data"),
     ] = None,
     run: RunName = "default",
     force: Force = False,
 ) -> None:
-    """Join the folds that extract --only-folds made in other runs to runs/NAME/features.h5."""
+    """Join the folds that extract --only-folds wrote in other runs to runs/NAME/features.h5."""
     from extract.merge_folds import merge as run_merge
 
     with locked(_folder(run)) as folder:
@@ -74,7 +74,7 @@ def merge(
 @app.command()
 @with_settings(FitConfig)
 def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
-    """Stage two: fit fusion heads on features.h5 and tune each one's threshold."""
+    """Stage two: fit fusion heads on features.h5 and choose a threshold for each."""
     from heads.run import fit_heads as run_stage
 
     with locked(_folder(run)) as folder:
@@ -84,7 +84,7 @@ def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
 @app.command()
 @with_settings(SubmitConfig)
 def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
-    """Ensemble the fitted heads; write solution.csv, and runs/NAME/report.html and report.md."""
+    """Combine the fitted heads in an ensemble; write solution.csv, report.html and report.md."""
     from heads.report.build import write_report
     from heads.run import submit as run_stage
 
@@ -103,7 +103,7 @@ def run(
     run: RunName = "default",
     force: Force = False,
 ) -> None:
-    """All three: extract, fit-heads, submit. Takes the flags of each."""
+    """Run extract, fit-heads and submit. Takes the flags of all three."""
     from extract.run import extract as run_extract
     from heads.report.build import write_report
     from heads.run import fit_heads as run_fit
@@ -118,7 +118,7 @@ def run(
 
 @app.command()
 def report(*, run: RunName = "default") -> None:
-    """Write runs/NAME/report.html and report.md anew, from what the run has now."""
+    """Write runs/NAME/report.html and report.md again, from the current files of the run."""
     from heads.report.build import write_report
 
     with locked(_folder(run)) as folder:
@@ -133,7 +133,7 @@ def check(
         Path, typer.Option(help="The submission to check.", rich_help_panel="Run")
     ] = Path("solution.csv"),
 ) -> None:
-    """Look for leaks, unused modalities, a submission gone wrong; exit code 1 if a check fails."""
+    """Check for leaks, unused modalities, an invalid submission; exit code 1 if a check fails."""
     from heads.check.all_checks import check_run
 
     with locked(_folder(run)) as folder:
@@ -143,7 +143,7 @@ def check(
 
 @app.command()
 def status(*, run: RunName = "default") -> None:
-    """Show how far a run has come, step by step, and what must run again, and why."""
+    """Show the state of each step of a run: what is done, and what must run again and why."""
     from extract.status import steps_of_stage_one
     from heads.status import steps_of_stage_two
     from runtime.run_steps import print_steps
@@ -157,13 +157,13 @@ def predict(
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="A table of memes, or a folder with one.", rich_help_panel="Memes"),
+        typer.Option(help="Table of memes, or folder with one.", rich_help_panel="Memes"),
     ] = None,
     image: Annotated[
         Path | None, typer.Option(help="One picture; needs --text.", rich_help_panel="Memes")
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="The picture's caption.", rich_help_panel="Memes")
+        str | None, typer.Option(help="Caption of the picture.", rich_help_panel="Memes")
     ] = None,
     on_bad_rows: Annotated[
         str,
@@ -171,26 +171,26 @@ def predict(
     ] = "stop",
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write; without it, stdout.", rich_help_panel="Memes"),
+        typer.Option(help="File to write; default: stdout.", rich_help_panel="Memes"),
     ] = None,
     run: RunName = "default",
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="Run")
     ] = "auto",
 ) -> None:
-    """Score new memes with what a run saved; writes id,probability,label."""
+    """Predict labels of new memes with the saved models of a run; writes id,probability,label."""
     import numpy as np
 
     from extract.predict import embed_memes, read_many, read_one
     from heads.ensemble.submission import predictions_csv, write_predictions
     from heads.predict import score_memes
 
-    one = image is not None and text is not None
-    if one == (data is not None) or (not one and (image or text)):
-        raise UserError("predict: pass either --data, or --image together with --text")
+    single = image is not None and text is not None
+    if single == (data is not None) or (not single and (image or text)):
+        raise UserError("predict: pass either --data, or both --image and --text")
     folder = _folder(run)
     backbones = folder / "backbones"
-    reading = read_one(image, text) if one else read_many(Path(data), backbones)
+    reading = read_one(image, text) if single else read_many(Path(data), backbones)
     tables = embed_memes(reading, backbones, device, on_bad_rows)
     parts = [(table.rows.id, *score_memes(table, folder)) for table in tables]
     scored = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
@@ -203,7 +203,7 @@ def predict(
 @app.command()
 @with_settings(ExtractConfig)
 def doctor(config: ExtractConfig, *, run: RunName = "default") -> None:
-    """Find what would stop extract before it starts; exit code 1 if there is such a thing."""
+    """Check data, machine and disk before extract; exit code 1 if something would stop it."""
     from extract.doctor.doctor import doctor as examine
 
     if not examine(config, _folder(run)):
@@ -213,11 +213,11 @@ def doctor(config: ExtractConfig, *, run: RunName = "default") -> None:
 @app.command()
 def sample(
     *,
-    out: Annotated[Path, typer.Option(help="New folder for the sample.")],
-    memes: Annotated[int, typer.Option(help="How many memes.", min=120)] = 2000,
+    out: Annotated[Path, typer.Option(help="New folder to write the sample to.")],
+    memes: Annotated[int, typer.Option(help="Number of memes.", min=120)] = 2000,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)] = 0,
 ) -> None:
-    """Write the built-in sample memes to disk, as anybody's own data would look."""
+    """Write the built-in sample memes to disk, in the layout of your own data."""
     from extract.sample import write_sample
 
     print(write_sample(out, memes, seed))
@@ -230,13 +230,13 @@ def _folder(name: str) -> Path:
 
 
 def main() -> int:
-    """Run a command; a mistake of the user's ends in one message and exit code 2."""
+    """Run a command. An error that the user can fix prints one message and exits with code 2."""
     limit_spinning()
     try:
-        # Not standalone: typer would word and exit by itself.
+        # In standalone mode, typer would print errors and exit itself.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except (UserError, OSError, typer.TyperException) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {error_message(error)}", file=sys.stderr)
         return 2
     if code == CTRL_C:
         print(INTERRUPTED, file=sys.stderr)

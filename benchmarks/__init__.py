@@ -1,6 +1,6 @@
-"""What the figures in the README are compared with, and how its constants were chosen."""
+"""Benchmarks: accuracy against a baseline, ablation, speed, memory, and choice of constants."""
 
 from runtime.processes import limit_spinning
 
-# This file is loaded before any benchmark, and so before torch.
+# Before torch is imported: this file is loaded before any benchmark.
 limit_spinning()

@@ -1,9 +1,9 @@
-"""What it costs that nothing is lost: seconds spent on checksums, flushes and kept states.
+"""Overhead of protection against data loss: checksums, disk flushes and training checkpoints.
 
     python -m benchmarks.protections
 
-Runs extract, fit-heads and submit on the built-in sample in this process, with a clock around all
-that would not be there if no machine ever failed.
+Runs extract, fit-heads and submit on the built-in sample in this process and measures the time
+spent in functions that only protect against crashes and damaged files.
 """
 
 import json
@@ -22,36 +22,35 @@ from rich.table import Table
 
 from extract import run as stage_one
 from extract.config import ExtractConfig
-from extract.training import training_state as training
-from features import hdf5_checksums as sealed
-from features import hdf5_store as store
+from extract.training import resume_training
+from features import hdf5_checksums, hdf5_store
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
-from runtime import atomic_files as files
-from runtime import file_checksums as digests
-from runtime import lock
-from runtime import safetensors_files as tensors
+from runtime import atomic_files, file_checksums, json_files, lock, safetensors_files
 from runtime.lock import locked
 
-CLOCKED = {
+TIMED = {
     "checksums": [
-        *((sealed, name) for name in ("seal", "verify", "_compare", "xxhash")),
-        *((module, "_checksum") for module in (files, tensors)),
-        (digests, "_digest"),
+        *(
+            (hdf5_checksums, name)
+            for name in ("write_checksum", "verify_checksum", "_compare", "xxhash")
+        ),
+        *((module, "_checksum") for module in (json_files, safetensors_files)),
+        (file_checksums, "_file_checksum"),
     ],
-    "flushes to disk": [(files, "_flush")],
-    "states between epochs": [(training, "save_training")],
-    "leftovers looked for": [(lock, "remove_leftovers")],
+    "flushes to disk": [(atomic_files, "_flush")],
+    "training states between epochs": [(resume_training, "save_training_state")],
+    "search for leftover files": [(lock, "remove_leftovers")],
 }
 
 
 def main(
-    memes: Annotated[int, typer.Option(help="Sample memes.")] = 1000,
-    epochs: Annotated[int, typer.Option(help="Epochs of stage one, at most.")] = 4,
+    memes: Annotated[int, typer.Option(help="Number of sample memes.")] = 1000,
+    epochs: Annotated[int, typer.Option(help="Maximum number of epochs in stage one.")] = 4,
 ) -> None:
-    """Print a table of seconds and shares, and JSON to stdout's last line."""
-    spent = dict.fromkeys(CLOCKED, 0.0)
-    with tempfile.TemporaryDirectory() as folder, clocked(spent):
+    """Print a table of seconds and shares, and JSON on the last line of stdout."""
+    spent = dict.fromkeys(TIMED, 0.0)
+    with tempfile.TemporaryDirectory() as folder, measure_time(spent):
         os.chdir(folder)
         start = time.perf_counter()
         with locked(Path("runs/r")) as run:
@@ -62,18 +61,18 @@ def main(
     table = Table(title=f"extract, fit-heads, submit on {memes} sample memes: {total:.0f} s")
     for column in ("protection", "s", "share"):
         table.add_column(column, justify="right" if column != "protection" else "left")
-    for name, seconds in {**spent, "together": sum(spent.values())}.items():
+    for name, seconds in {**spent, "total": sum(spent.values())}.items():
         table.add_row(name, f"{seconds:.2f}", f"{seconds / total:.2%}")
     Console(width=80).print(table)
     print(json.dumps({"memes": memes, "seconds": total, "spent": spent}))
 
 
 @contextmanager
-def clocked(spent: dict[str, float]) -> Iterator[None]:
-    """Add up seconds by protection; of nested calls the outer one counts."""
+def measure_time(spent: dict[str, float]) -> Iterator[None]:
+    """Add up the seconds of each kind of protection. Nested calls count once, for the outer one."""
     depth = 0
 
-    def clock(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             nonlocal depth
             depth += 1
@@ -87,37 +86,37 @@ def clocked(spent: dict[str, float]) -> Iterator[None]:
 
         return timed
 
-    for name, places in CLOCKED.items():
-        for module, attribute in places:
+    for name, functions in TIMED.items():
+        for module, attribute in functions:
             if attribute == "xxhash":
-                sealed.xxhash = Digests(clock, name)
+                hdf5_checksums.xxhash = TimedXxhash(wrap, name)
                 continue
-            timed = clock(name, getattr(module, attribute))
-            for user in users(module, attribute):
-                setattr(user, attribute, timed)
+            timed = wrap(name, getattr(module, attribute))
+            for importer in importers(module, attribute):
+                setattr(importer, attribute, timed)
     yield
 
 
-def users(module: ModuleType, attribute: str) -> list[ModuleType]:
-    """The modules that know a function under its name."""
+def importers(module: ModuleType, attribute: str) -> list[ModuleType]:
+    """The modules in which a function is bound to this name."""
     function = getattr(module, attribute)
-    return [m for m in (module, store) if getattr(m, attribute, None) is function]
+    return [m for m in (module, hdf5_store) if getattr(m, attribute, None) is function]
 
 
-class Digests:
-    """In the place of the module xxhash: digests whose updates are clocked."""
+class TimedXxhash:
+    """Replacement for the module xxhash whose digests measure the time of `update`."""
 
-    def __init__(self, clock: Callable[..., Any], name: str) -> None:
-        self.clock, self.name, self.plain = clock, name, sealed.xxhash
+    def __init__(self, wrap: Callable[..., Any], name: str) -> None:
+        self.wrap, self.name, self.xxhash = wrap, name, hdf5_checksums.xxhash
 
     def xxh3_64(self) -> Any:  # noqa: ANN401
-        digest = self.plain.xxh3_64()
+        digest = self.xxhash.xxh3_64()
 
-        class Clocked:
-            update = staticmethod(self.clock(self.name, digest.update))
+        class TimedDigest:
+            update = staticmethod(self.wrap(self.name, digest.update))
             hexdigest = staticmethod(digest.hexdigest)
 
-        return Clocked
+        return TimedDigest
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How one command of memefuse goes: its time, step by step, and its memory, second by second."""
+"""Run one command of memefuse and measure its time by step and its memory over time."""
 
 import os
 import re
@@ -14,110 +14,110 @@ from typing import NamedTuple, Self
 from runtime.progress import log
 
 ROOT = Path(__file__).parent.parent
-EVERY = 1.0
-"""Seconds between two looks at the memory."""
+INTERVAL = 1.0
+"""Seconds between two memory samples."""
 
 
-class Memory(NamedTuple):
-    """What a process holds at one time, in MiB."""
+class MemorySample(NamedTuple):
+    """Memory of a process at one time, in MiB."""
 
     seconds: float
     anonymous: float
     mapped: float
-    """Of files: libraries, memory-mapped arrays. The system can take it back."""
+    """File-backed: libraries and memory-mapped arrays. The system can reclaim it."""
     peak: float
-    """The most of both together until then, by the system's own count."""
+    """Peak of both together so far (VmHWM)."""
 
 
-class Spent(NamedTuple):
-    """Time, or a stretch of it."""
+class Elapsed(NamedTuple):
+    """Wall-clock and CPU time."""
 
     seconds: float
     cpu: float
-    """Seconds of all cores, which other programs on the machine change less."""
+    """CPU seconds of all threads, which depend less on other programs on the machine."""
 
     def since(self, start: Self) -> Self:
-        """The stretch from `start` to here."""
-        return Spent(self.seconds - start.seconds, self.cpu - start.cpu)
+        """Time since `start`."""
+        return Elapsed(self.seconds - start.seconds, self.cpu - start.cpu)
 
     def __add__(self, other: Self) -> Self:
-        return Spent(self.seconds + other.seconds, self.cpu + other.cpu)
+        return Elapsed(self.seconds + other.seconds, self.cpu + other.cpu)
 
 
-class Course(NamedTuple):
-    """How one command went."""
+class CommandUsage(NamedTuple):
+    """Time and memory of one command."""
 
-    spent: Spent
-    steps: dict[str, Spent]
-    memory: list[Memory]
+    elapsed: Elapsed
+    steps: dict[str, Elapsed]
+    memory: list[MemorySample]
 
     def peak(self, kind: str) -> float:
-        """MiB of one field of Memory."""
-        return max(getattr(moment, kind) for moment in self.memory)
+        """Maximum of one field of MemorySample, in MiB."""
+        return max(getattr(sample, kind) for sample in self.memory)
 
 
-def watched(
-    command: str, words: list[str], folder: Path, ends: dict[str, str], last_step: str
-) -> Course:
-    """Run one command of pipeline.py in `folder`, and sample its memory.
+def run_and_measure(
+    command: str, args: list[str], folder: Path, step_ends: dict[str, str], last_step: str
+) -> CommandUsage:
+    """Run one command of pipeline.py in `folder` and sample its memory.
 
-    `ends` says which lines of its stderr, regular expressions, end which step; what comes after
-    the last such line is the `last_step`.
+    `step_ends` maps regular expressions for lines of stderr to the steps that these lines end.
+    The time after the last such line belongs to `last_step`.
     """
-    start = last = Spent(time.perf_counter(), 0.0)
-    before = cpu_of_children()
+    start = last = Elapsed(time.perf_counter(), 0.0)
+    before = cpu_seconds_of_children()
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "pipeline.py"), command, *words, "--run", "soak"],
+        [sys.executable, str(ROOT / "pipeline.py"), command, *args, "--run", "soak"],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    memory: list[Memory] = []
-    watcher = Thread(target=watch, args=(process, start.seconds, memory))
-    watcher.start()
-    steps: dict[str, Spent] = {}
-    said = deque[str](maxlen=20)
+    memory: list[MemorySample] = []
+    sampler = Thread(target=sample_memory, args=(process, start.seconds, memory))
+    sampler.start()
+    steps: dict[str, Elapsed] = {}
+    last_lines = deque[str](maxlen=20)
     for line in process.stderr:
-        said.append(line)
-        step = next((step for end, step in ends.items() if re.search(end, line)), None)
+        last_lines.append(line)
+        step = next((step for end, step in step_ends.items() if re.search(end, line)), None)
         if step:
-            now = Spent(time.perf_counter(), cpu_of(process.pid))
-            steps[step] = steps.get(step, Spent(0.0, 0.0)) + now.since(last)
+            now = Elapsed(time.perf_counter(), cpu_seconds(process.pid))
+            steps[step] = steps.get(step, Elapsed(0.0, 0.0)) + now.since(last)
             last = now
-    # Its end closes the pipe; the watcher may sleep a little longer.
+    # The pipe closes when the process ends; the sampler may still be sleeping.
     seconds = time.perf_counter()
-    watcher.join()
+    sampler.join()
     if process.returncode:
-        sys.exit("".join([*said, f"{command} failed"]))
-    done = Spent(seconds, cpu_of_children() - before)
+        sys.exit("".join([*last_lines, f"{command} failed"]))
+    end = Elapsed(seconds, cpu_seconds_of_children() - before)
     if steps:
-        steps[last_step] = done.since(last)
-    spent = done.since(start)
-    log(f"{command}: {spent.seconds:.0f} s, {spent.cpu:.0f} s of cores")
-    return Course(spent, steps, memory)
+        steps[last_step] = end.since(last)
+    elapsed = end.since(start)
+    log(f"{command}: {elapsed.seconds:.0f} s, {elapsed.cpu:.0f} CPU s")
+    return CommandUsage(elapsed, steps, memory)
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of cores that a running process has used, in all its threads."""
-    # The name, in brackets, may hold spaces.
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that a running process has used in all its threads."""
+    # The process name in brackets may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_of_children() -> float:
-    """The same of all commands that have ended."""
+def cpu_seconds_of_children() -> float:
+    """CPU seconds of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def watch(process: subprocess.Popen, start: float, memory: list[Memory]) -> None:
-    """Append to `memory` until the process ends."""
+def sample_memory(process: subprocess.Popen, start: float, memory: list[MemorySample]) -> None:
+    """Append samples to `memory` until the process ends."""
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
         kib = {key: int(value) for key, value in re.findall(r"(\w+):\s+(\d+) kB", status)}
-        # A process that is about to end has no memory.
+        # A process that is about to end has no memory fields.
         if "RssAnon" in kib:
-            held = (kib[key] / 1024 for key in ("RssAnon", "RssFile", "VmHWM"))
-            memory.append(Memory(time.perf_counter() - start, *held))
-        time.sleep(EVERY)
+            mib = (kib[key] / 1024 for key in ("RssAnon", "RssFile", "VmHWM"))
+            memory.append(MemorySample(time.perf_counter() - start, *mib))
+        time.sleep(INTERVAL)

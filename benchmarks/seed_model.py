@@ -1,4 +1,4 @@
-"""The parts of the reference: a data set that decodes as it goes, the joint model, its training."""
+"""The baseline's data set, model and training loop (see `seed_recipe`)."""
 
 import time
 
@@ -23,10 +23,10 @@ AMP = DEVICE.type == "cuda"
 """float16 under autocast, with a GradScaler; a CPU computes in float32."""
 
 
-class Memes(Dataset):
-    """Rows of a MemeTable; a picture is decoded and a caption tokenised whenever it is asked for.
+class MemeDataset(Dataset):
+    """Rows of a MemeTable. Pictures are decoded and captions tokenised on access.
 
-    `pad` is `fixed`, for captions padded to `max_tokens`, or `longest`, for each batch's longest.
+    `pad` is `fixed` to pad captions to `max_tokens`, or `longest` to pad to the batch's longest.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Memes(Dataset):
     ) -> None:
         self.rows = rows[["image", "caption"]].to_numpy()
         self.labels = rows["label"].to_numpy(dtype=np.float32)
-        # Squashed and not cropped: captions run along the borders. Not augmented either: mirrored
-        # or cut, the words in a picture are no longer words.
+        # Resized without cropping, because captions run along the borders. No augmentation: text in
+        # a picture becomes illegible when mirrored or cut.
         interpolation = InterpolationMode(backbones.image.interpolation)
         self.transform = Compose([Resize((image_size, image_size), interpolation), PILToTensor()])
         self.tokenizer, self.pad_id = backbones.text.tokenizer, backbones.text.pad_id
@@ -49,30 +49,30 @@ class Memes(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor, Tensor, float]:
-        path, caption = self.rows[place]
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
+        path, caption = self.rows[index]
         with Image.open(path) as picture:
             pixels = self.transform(picture.convert("RGB"))
         tokens = self.tokenizer.encode(caption)
         ids, mask = torch.tensor(tokens.ids), torch.tensor(tokens.attention_mask)
-        return pixels, ids, mask, self.labels[place]
+        return pixels, ids, mask, self.labels[index]
 
     def collate(self, items: list[tuple[Tensor, Tensor, Tensor, float]]) -> tuple[Tensor, ...]:
-        """Pixels uint8 (B, 3, S, S), ids and mask int64 (B, L), targets float32 (B,)."""
+        """Return pixels uint8 (B, 3, S, S), ids and mask int64 (B, L), targets float32 (B,)."""
         pixels, ids, masks, labels = zip(*items, strict=True)
         ids = pad_sequence(ids, batch_first=True, padding_value=self.pad_id)
         masks = pad_sequence(masks, batch_first=True)
         return torch.stack(pixels), ids, masks, torch.tensor(labels)
 
 
-def make_loader(memes: Memes, batch_size: int, workers: int, train: bool) -> DataLoader:
-    """Batches of `memes`, shuffled for training."""
+def make_loader(memes: MemeDataset, batch_size: int, workers: int, train: bool) -> DataLoader:
+    """Return a DataLoader, shuffled if `train`."""
     return DataLoader(
         memes,
         batch_size,
         shuffle=train,
         collate_fn=memes.collate,
-        # Batch normalisation cannot take a last batch of one meme.
+        # Batch normalisation cannot handle a last batch of one meme.
         drop_last=train and len(memes) % batch_size == 1,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -80,8 +80,8 @@ def make_loader(memes: Memes, batch_size: int, workers: int, train: bool) -> Dat
     )
 
 
-class Recipe(nn.Module):
-    """Picture and caption -> logit, by one linear layer on both pooled embeddings."""
+class BaselineModel(nn.Module):
+    """One linear layer on the concatenated embeddings of both backbones; returns logits (B,)."""
 
     def __init__(self, backbones: Backbones) -> None:
         super().__init__()
@@ -91,17 +91,21 @@ class Recipe(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         pixels, ids, mask = (part.to(DEVICE, non_blocking=True) for part in inputs)
         with torch.autocast(DEVICE.type, torch.float16, enabled=AMP):
-            # Normalised as its backbone was trained; our own encoder would also change the memory
-            # format, which is not in the recipe.
+            # Normalised as in pretraining. Not through ImageEncoder, which would also change the
+            # memory format, an optimisation that the baseline lacks.
             image = self.image.backbone((pixels.float() - self.image.mean) / self.image.std)
             embedding = torch.cat([image, self.text(ids, mask)], dim=1)
             return self.head(embedding).squeeze(1).float()
 
 
 def train_epoch(
-    model: Recipe, loader: DataLoader, optimizer: AdamW, scaler: torch.amp.GradScaler, name: str
+    model: BaselineModel,
+    loader: DataLoader,
+    optimizer: AdamW,
+    scaler: torch.amp.GradScaler,
+    name: str,
 ) -> float:
-    """One pass over the loader; returns the mean loss of its batches."""
+    """Train for one epoch; return the mean loss of the batches."""
     model.train()
     total = torch.zeros((), device=DEVICE)
     with progress(name, len(loader.dataset), "memes") as advance:
@@ -117,30 +121,32 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def predict(model: Recipe, loader: DataLoader) -> Tensor:
-    """Logits of the loader's memes, in order: float64 (N,)."""
+def predict(model: BaselineModel, loader: DataLoader) -> Tensor:
+    """Return the logits of the loader's memes in order: float64 (N,)."""
     model.eval()
     return torch.cat([model(*inputs) for *inputs, _ in loader]).double().cpu()
 
 
-def make_optimizer(model: Recipe, lr: float, lr_head: float) -> tuple[AdamW, torch.amp.GradScaler]:
-    """AdamW with a rate for both backbones and one for the head, and what scales float16."""
+def make_optimizer(
+    model: BaselineModel, lr: float, lr_head: float
+) -> tuple[AdamW, torch.amp.GradScaler]:
+    """AdamW with separate learning rates for backbones and head, and the float16 GradScaler."""
     backbones = [*model.image.parameters(), *model.text.parameters()]
     groups = [{"params": backbones}, {"params": model.head.parameters(), "lr": lr_head}]
     return AdamW(groups, lr=lr), torch.amp.GradScaler(DEVICE.type, enabled=AMP)
 
 
 def fit(
-    model: Recipe, train: DataLoader, val: DataLoader, epochs: int, lr: float, lr_head: float
+    model: BaselineModel, train: DataLoader, val: DataLoader, epochs: int, lr: float, lr_head: float
 ) -> list[dict[str, float]]:
-    """Train for all epochs and leave the model at the one with the lowest loss on val.
+    """Train for all epochs; leave the model with the weights of the lowest val loss.
 
-    Returns one dict an epoch: epoch, train_loss, val_loss, train_seconds, val_seconds.
+    Return one dict per epoch: epoch, train_loss, val_loss, train_seconds, val_seconds.
     """
     optimizer, scaler = make_optimizer(model, lr, lr_head)
     plateau = ReduceLROnPlateau(optimizer, factor=0.3, patience=1)
     targets = torch.from_numpy(val.dataset.labels).double()
-    history, best, lowest = [], None, np.inf
+    history, best_state, lowest = [], None, np.inf
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         loss = train_epoch(model, train, optimizer, scaler, f"epoch {epoch}")
@@ -151,9 +157,9 @@ def fit(
         log(f"epoch {epoch}: loss {loss:.4f}, val loss {val_loss:.4f}")
         plateau.step(val_loss)
         if val_loss < lowest:
-            best = {name: value.cpu().clone() for name, value in model.state_dict().items()}
+            best_state = {name: value.cpu().clone() for name, value in model.state_dict().items()}
             lowest = val_loss
-    if best is None:
-        raise UserError("training diverged: no epoch has a finite loss on val. Lower --lr.")
-    model.load_state_dict(best)
+    if best_state is None:
+        raise UserError("training diverged: no epoch has a finite val loss. Pass a lower --lr.")
+    model.load_state_dict(best_state)
     return history

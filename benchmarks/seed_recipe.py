@@ -1,7 +1,7 @@
-"""The reference: what a student would write for the contest, complete and fair.
+"""The baseline ("seed recipe"): a complete solution with standard methods only.
 
 Both pretrained backbones and one linear layer on their concatenated embeddings are fine-tuned
-jointly on train; val lowers the learning rate, names the epoch and sets the threshold.
+jointly on train. Learning rate schedule, epoch and threshold are chosen on val.
 
     python -m benchmarks.seed_recipe --data DIR --out DIR
 """
@@ -19,7 +19,7 @@ import typer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from benchmarks.seed_model import AMP, DEVICE, Memes, Recipe, fit, make_loader, predict
+from benchmarks.seed_model import AMP, DEVICE, BaselineModel, MemeDataset, fit, make_loader, predict
 from extract.data.meme_table import MemeTable
 from extract.data.read_memes import read_memes
 from extract.towers.pretrained_weights import load_backbones
@@ -30,33 +30,36 @@ from runtime.progress import log
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 VAL_SHARE = 0.2
-"""Share of train that takes the place of val, if there is none."""
+"""Share of train that is used as val if the data set has none."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every flag."""
+    """Command-line flags."""
 
     data: Annotated[Path, typer.Option(help="Folder in the Kaggle layout.")]
     out: Annotated[Path, typer.Option(help="Folder for solution.csv, seed_recipe.json and .npz.")]
-    weights: Annotated[Literal["hub", "bundled"], typer.Option(help="As for extract.")] = "hub"
-    pooling: Annotated[Literal["mean", "first"], typer.Option(help="Of the tokens.")] = "mean"
+    weights: Annotated[Literal["hub", "bundled"], typer.Option(help="Weights, as for extract.")] = (
+        "hub"
+    )
+    pooling: Annotated[Literal["mean", "first"], typer.Option(help="Pooling of tokens.")] = "mean"
     image_size: Annotated[int, typer.Option(help="Side of the pictures, in pixels.", min=32)] = 224
     max_tokens: Annotated[int, typer.Option(help="Longest caption, in tokens.", min=4)] = 128
     pad: Annotated[
-        Literal["fixed", "longest"], typer.Option(help="To --max-tokens, or within the batch.")
+        Literal["fixed", "longest"],
+        typer.Option(help="Pad to --max-tokens, or to the longest in the batch."),
     ] = "fixed"
-    epochs: Annotated[int, typer.Option(help="All are run; the best is kept.", min=1)] = 6
-    batch_size: Annotated[int, typer.Option(help="Memes in a step.", min=2)] = 32
+    epochs: Annotated[int, typer.Option(help="Epochs; the best one is used.", min=1)] = 6
+    batch_size: Annotated[int, typer.Option(help="Memes per step.", min=2)] = 32
     lr: Annotated[float, typer.Option(help="Learning rate of the backbones.", min=0.0)] = 5e-5
     lr_head: Annotated[float, typer.Option(help="Learning rate of the head.", min=0.0)] = 1e-3
-    workers: Annotated[int, typer.Option(help="Processes of the DataLoader.", min=0)] = 0
-    seed: Annotated[int, typer.Option(help="Of the head, the order and the dropout.", min=0)] = 0
+    workers: Annotated[int, typer.Option(help="DataLoader processes.", min=0)] = 0
+    seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run measured, and its probabilities (float64) of the rows of val and of test."""
+    """Report of a run, and its probabilities float64 (N,) of the val and test rows."""
 
     report: dict[str, Any]
     val: np.ndarray
@@ -64,10 +67,10 @@ class Outcome:
 
 
 def read_parts(data: Path, seed: int) -> tuple[MemeTable, dict[str, pd.DataFrame]]:
-    """The table and its rows by split; without val, a stratified fifth of train becomes it."""
+    """Read the table and its rows by split. Without val, a stratified fifth of train is used."""
     table, problems, _ = read_memes(data)
     if problems:
-        raise UserError("\n".join(["bad rows in the data:", *map(str, problems)]))
+        raise UserError("\n".join(["invalid rows in the data:", *map(str, problems)]))
     parts = {name: table.rows[table.rows["split"] == name] for name in ("train", "val", "test")}
     if parts["val"].empty:
         train = parts["train"]
@@ -78,18 +81,18 @@ def read_parts(data: Path, seed: int) -> tuple[MemeTable, dict[str, pd.DataFrame
 
 
 def fine_tune(parts: dict[str, pd.DataFrame], settings: Settings) -> Outcome:
-    """Fit on train, choosing by val, and predict val and test."""
+    """Train on train, select on val, and predict val and test."""
     torch.manual_seed(settings.seed)
     backbones = load_backbones(settings.weights, None, None, settings.pooling)
-    model = Recipe(backbones).to(DEVICE)
+    model = BaselineModel(backbones).to(DEVICE)
     loaders = {}
     for name, rows in parts.items():
-        memes = Memes(rows, backbones, settings.image_size, settings.max_tokens, settings.pad)
+        memes = MemeDataset(rows, backbones, settings.image_size, settings.max_tokens, settings.pad)
         loaders[name] = make_loader(memes, settings.batch_size, settings.workers, name == "train")
     rates = settings.lr, settings.lr_head
     history = fit(model, loaders["train"], loaders["val"], settings.epochs, *rates)
-    train_seconds = sum(past["train_seconds"] for past in history)
-    seconds = train_seconds + sum(past["val_seconds"] for past in history)
+    train_seconds = sum(epoch["train_seconds"] for epoch in history)
+    seconds = train_seconds + sum(epoch["val_seconds"] for epoch in history)
     report = {
         "backbones": [backbones.image_origin, backbones.text_origin],
         "device": torch.cuda.get_device_name() if AMP else "cpu",
@@ -102,14 +105,14 @@ def fine_tune(parts: dict[str, pd.DataFrame], settings: Settings) -> Outcome:
 
 
 def sweep_threshold(label: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the best accuracy; of equals, the one nearest 0.5."""
+    """Return the threshold with the best accuracy; ties go to the one nearest 0.5."""
     accuracy = [np.mean((probability > t) == label) for t in THRESHOLDS]
     best = THRESHOLDS[np.isclose(accuracy, max(accuracy))]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
 def score(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any] | None:
-    """AUROC, accuracy at 0.5 and at the swept threshold; None without labels of both classes."""
+    """AUROC, accuracy at 0.5 and at `threshold`; None unless labels of both classes are known."""
     known = label >= 0
     label, probability = label[known], probability[known]
     if len(np.unique(label)) < 2:
@@ -123,15 +126,15 @@ def score(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[
 
 
 def write_solution(table: MemeTable, decision: np.ndarray, path: Path) -> None:
-    """Write the ids that the contest asks for, in its order, and their labels."""
+    """Write the requested ids in the requested order with their predicted labels."""
     test = table.rows[table.rows["split"] == "test"]
     solution = pd.DataFrame({table.id_column: test["id"], table.label_column: decision.astype(int)})
-    asked = test["order"][test["order"] >= 0].sort_values().index
-    write_text(path, solution.loc[asked].to_csv(index=False, lineterminator="\n"))
+    requested = test["order"][test["order"] >= 0].sort_values().index
+    write_text(path, solution.loc[requested].to_csv(index=False, lineterminator="\n"))
 
 
 def main(**flags: Any) -> None:  # noqa: ANN401
-    """Fine-tune the reference on train, score it on val and test, write solution.csv."""
+    """Train the baseline on train, evaluate it on val and test, and write solution.csv."""
     settings = Settings(**flags)
     table, parts = read_parts(settings.data, settings.seed)
     outcome = fine_tune(parts, settings)
@@ -152,11 +155,11 @@ def main(**flags: Any) -> None:  # noqa: ANN401
     np.savez(settings.out / "seed_recipe.npz", **rows)
     for name in ("val", "test"):
         if report[name]:
-            print(name, *(f"{figure} {value:.4g}" for figure, value in report[name].items()))
+            print(name, *(f"{metric} {value:.4g}" for metric, value in report[name].items()))
     print(settings.out / "solution.csv")
 
 
-# One flag for each field of Settings.
+# typer derives one flag from each field of Settings.
 main.__signature__ = inspect.signature(Settings)
 main.__annotations__ = Settings.__annotations__
 

@@ -1,10 +1,10 @@
-"""Time per meme and memory of the three commands on many made-up memes, against few of them.
+"""Scaling of time and memory: the three commands on many made-up memes, compared with few.
 
     python -m benchmarks.soak --memes 100000 --against 10000
 
-Draws memes into a temporary folder and runs extract, fit-heads and submit on them in processes of
-their own, as a user would, with tiny backbones: what is looked for is what grows faster than the
-memes, and not how fast the towers are.
+Writes made-up memes to a temporary folder and runs extract, fit-heads and submit on them, each in a
+separate process. The backbones are tiny, because the purpose is to find steps that scale worse than
+linearly, not to measure the towers.
 """
 
 import json
@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.resource_usage import Course, Memory, Spent, watched
+from benchmarks.resource_usage import CommandUsage, Elapsed, MemorySample, run_and_measure
 from benchmarks.soak_memes import write_memes, write_weights
 from runtime.progress import log
 
@@ -27,78 +27,90 @@ COMMANDS = {
     "fit-heads": [],
     "submit": [],
 }
-ENDS = {
+STEP_ENDS = {
     r"^train: ": "decode",
     r"^backbones: ": "group",
     r"^space_\d+: .* fitted": "plan",
     r"^epoch 1: ": "train",
-    r"^(space_\d+|pretrained): made": "embed",
-    r"^lexical: made": "lexical",
+    r"^(space_\d+|pretrained): complete": "embed",
+    r"^lexical: complete": "lexical",
 }
-"""What `extract` says -> the step that ends with it: decode from the start on, with reading and
-tokenising; group with cutting folds; plan is who is fitted, and the n-grams of captions."""
+"""Progress message of `extract` -> the step that ends with it. `decode` includes startup, reading
+and tokenising; `group` includes the folds; `plan` is the choice of fitted rows and the n-grams."""
 LAST_STEP = "join"
 POINTS = 20
+"""Number of points in a memory curve."""
 
 
 def main(
-    memes: Annotated[int, typer.Option(help="Memes, test ones included.", min=200)] = 100_000,
-    against: Annotated[int, typer.Option(help="The few they are held against.", min=200)] = 10_000,
+    memes: Annotated[
+        int, typer.Option(help="Number of memes, including test memes.", min=200)
+    ] = 100_000,
+    against: Annotated[
+        int, typer.Option(help="Number of memes in the small run to compare with.", min=200)
+    ] = 10_000,
 ) -> None:
-    """Print tables of time, memory and their growth, and JSON to stdout's last line."""
-    few, many = soak(against), soak(memes)
+    """Print tables of time, memory and their growth, and JSON on the last line of stdout."""
+    few, many = measure_commands(against), measure_commands(memes)
     console = Console(width=80)
-    for table in (peaks(many, memes), growth(few, many, against, memes), curves(many)):
+    tables = (
+        usage_table(many, memes),
+        growth_table(few, many, against, memes),
+        memory_table(many),
+    )
+    for table in tables:
         console.print(table)
-    found = {
-        count: {name: summary(course) for name, course in courses.items()}
-        for count, courses in ((against, few), (memes, many))
+    report = {
+        count: {name: summary(usage) for name, usage in usages.items()}
+        for count, usages in ((against, few), (memes, many))
     }
-    print(json.dumps(found))
+    print(json.dumps(report))
 
 
-def soak(count: int) -> dict[str, Course]:
-    """Make so many memes, and run the commands on them."""
+def measure_commands(count: int) -> dict[str, CommandUsage]:
+    """Write `count` memes, run the commands on them and measure each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
         write_memes(folder / "memes", count)
-        log(f"{count} memes drawn in {time.perf_counter() - start:.0f} s")
+        log(f"{count} memes written in {time.perf_counter() - start:.0f} s")
         write_weights(folder / "weights")
         return {
-            command: watched(command, words, folder, ENDS, LAST_STEP)
-            for command, words in COMMANDS.items()
+            command: run_and_measure(command, args, folder, STEP_ENDS, LAST_STEP)
+            for command, args in COMMANDS.items()
         }
 
 
-def peaks(courses: dict[str, Course], memes: int) -> Table:
-    """Time and peak memory of every command."""
+def usage_table(usages: dict[str, CommandUsage], memes: int) -> Table:
+    """Time and peak memory of each command."""
     table = Table(title=f"{memes} memes")
-    for column in ("command", "s", "CPU s", "CPU ms a meme", "anonymous MiB", "mapped", "both"):
+    for column in ("command", "s", "CPU s", "CPU ms per meme", "anonymous MiB", "mapped", "both"):
         table.add_column(column)
-    for name, course in courses.items():
-        seconds, cpu = course.spent
-        held = (f"{course.peak(kind):.0f}" for kind in ("anonymous", "mapped", "peak"))
-        table.add_row(name, f"{seconds:.1f}", f"{cpu:.1f}", f"{1000 * cpu / memes:.2f}", *held)
+    for name, usage in usages.items():
+        seconds, cpu = usage.elapsed
+        mib = (f"{usage.peak(kind):.0f}" for kind in ("anonymous", "mapped", "peak"))
+        table.add_row(name, f"{seconds:.1f}", f"{cpu:.1f}", f"{1000 * cpu / memes:.2f}", *mib)
     return table
 
 
-def growth(few: dict[str, Course], many: dict[str, Course], less: int, more: int) -> Table:
-    """Time per meme of commands and steps, many against few, and peak memory per added meme."""
-    table = Table(title=f"{more} memes against {less}")
+def growth_table(
+    few: dict[str, CommandUsage], many: dict[str, CommandUsage], less: int, more: int
+) -> Table:
+    """Time per meme of commands and steps, many vs few, and peak memory per added meme."""
+    table = Table(title=f"{more} memes compared with {less}")
     headings = (
         f"CPU s, {less}",
         f"{more}",
-        "ratio a meme",
-        "ms an added meme",
-        "KiB an added meme",
+        "ratio per meme",
+        "ms per added meme",
+        "KiB per added meme",
     )
     for column in ("", *headings):
         table.add_column(column)
-    for name, course in many.items():
-        added = 1024 * (course.peak("anonymous") - few[name].peak("anonymous")) / (more - less)
-        times = {name: (few[name].spent.cpu, course.spent.cpu)}
-        times |= {f"  {s}": (few[name].steps[s].cpu, t.cpu) for s, t in course.steps.items()}
+    for name, usage in many.items():
+        added = 1024 * (usage.peak("anonymous") - few[name].peak("anonymous")) / (more - less)
+        times = {name: (few[name].elapsed.cpu, usage.elapsed.cpu)}
+        times |= {f"  {s}": (few[name].steps[s].cpu, t.cpu) for s, t in usage.steps.items()}
         for row, (before, after) in times.items():
             ratio = (after / more) / (before / less)
             each = 1000 * (after - before) / (more - less)
@@ -107,48 +119,50 @@ def growth(few: dict[str, Course], many: dict[str, Course], less: int, more: int
     return table
 
 
-def curves(courses: dict[str, Course]) -> Table:
-    """Anonymous memory of each command as time goes by."""
-    table = Table(title="anonymous memory, most of each twentieth of the time")
+def memory_table(usages: dict[str, CommandUsage]) -> Table:
+    """Anonymous memory of each command over time."""
+    table = Table(title=f"anonymous memory, maximum of each 1/{POINTS} of the time")
     columns = []
-    for name, course in courses.items():
+    for name, usage in usages.items():
         table.add_column(f"{name}, min")
         table.add_column("MiB")
-        moments = thinned(course)
-        rows = [(f"{m.seconds / 60:.1f}", f"{m.anonymous:.0f}") for m in moments]
+        samples = downsample(usage)
+        rows = [(f"{s.seconds / 60:.1f}", f"{s.anonymous:.0f}") for s in samples]
         columns.append(rows + [("", "")] * (POINTS - len(rows)))
     for cells in zip(*columns, strict=True):
         table.add_row(*(value for cell in cells for value in cell))
     return table
 
 
-def thinned(course: Course) -> list[Memory]:
-    """At most POINTS moments: of each part of the time, the one of most anonymous memory."""
-    width = course.spent.seconds / POINTS
+def downsample(usage: CommandUsage) -> list[MemorySample]:
+    """At most POINTS samples: the maximum of anonymous memory in each of POINTS intervals."""
+    width = usage.elapsed.seconds / POINTS
     parts = [
-        [moment for moment in course.memory if int(moment.seconds / width) == number]
+        [sample for sample in usage.memory if int(sample.seconds / width) == number]
         for number in range(POINTS)
     ]
-    return [max(part, key=lambda moment: moment.anonymous) for part in parts if part]
+    return [max(part, key=lambda sample: sample.anonymous) for part in parts if part]
 
 
-def summary(course: Course) -> dict[str, Any]:
-    """JSON-ready: seconds and seconds of cores, MiB, and the curve as minutes, anonymous and
-    mapped MiB."""
+def summary(usage: CommandUsage) -> dict[str, Any]:
+    """Return JSON-ready values: seconds and CPU seconds, peak MiB, and the memory curve.
+
+    The points of the curve are minutes, anonymous MiB and mapped MiB.
+    """
     return {
-        "seconds": rounded(course.spent),
-        "steps": {step: rounded(spent) for step, spent in course.steps.items()},
-        "peak_mib": {kind: round(course.peak(kind)) for kind in ("anonymous", "mapped", "peak")},
+        "seconds": rounded(usage.elapsed),
+        "steps": {step: rounded(elapsed) for step, elapsed in usage.steps.items()},
+        "peak_mib": {kind: round(usage.peak(kind)) for kind in ("anonymous", "mapped", "peak")},
         "curve": [
-            [round(moment.seconds / 60, 2), round(moment.anonymous), round(moment.mapped)]
-            for moment in thinned(course)
+            [round(sample.seconds / 60, 2), round(sample.anonymous), round(sample.mapped)]
+            for sample in downsample(usage)
         ],
     }
 
 
-def rounded(spent: Spent) -> list[float]:
-    """Seconds, seconds of cores."""
-    return [round(value, 1) for value in spent]
+def rounded(elapsed: Elapsed) -> list[float]:
+    """Seconds and CPU seconds, to one decimal place."""
+    return [round(value, 1) for value in elapsed]
 
 
 if __name__ == "__main__":

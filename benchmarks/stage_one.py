@@ -1,11 +1,11 @@
-"""Memes per second of stage one against the seed recipe, and against the bare backbones.
+"""Speed of stage one in memes per second, compared with the baseline and the bare backbones.
 
     python -m benchmarks.stage_one [--memes 400] [--rounds 3]
 
-All programs do the same work in turn, in this process, on sample memes; a figure is the median of
-the rounds. `as run`: each with its own settings. `matched`: all with our picture size, the longest
-caption of a batch as its length, and float32. Bare are the backbones alone, on the same batches as
-ours, in memory already.
+All programs process the same sample memes in turn, in this process; results are medians over the
+rounds. `as run`: each program with its default settings. `matched`: all with our picture size,
+captions padded to the longest in the batch, and float32. `seed` is the baseline (`seed_recipe`).
+`bare` is only the backbones, on our batches, which are already in memory.
 """
 
 import json
@@ -21,43 +21,48 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compared_programs import PROGRAMS, Work, matmul_rate, operations, read_work
+from benchmarks.compared_programs import (
+    PROGRAMS,
+    Workload,
+    flops_per_meme,
+    make_workload,
+    matmul_gflops,
+)
 from extract.sample import write_sample
 from runtime.progress import log
 
 
 def main(
-    memes: Annotated[int, typer.Option(help="Sample memes.", min=120)] = 400,
-    rounds: Annotated[int, typer.Option(help="Of which the median is taken.", min=1)] = 3,
+    memes: Annotated[int, typer.Option(help="Number of sample memes.", min=120)] = 400,
+    rounds: Annotated[int, typer.Option(help="Rounds to take the median of.", min=1)] = 3,
 ) -> None:
-    """Print memes per second and ratios; JSON on the last line."""
+    """Print memes per second and ratios, and JSON on the last line of stdout."""
     with tempfile.TemporaryDirectory() as folder:
         data = write_sample(Path(folder) / "sample", memes, seed=0)
-        found = {}
+        speeds = {}
         for task in PROGRAMS:
             for matched in (False, True):
-                work = read_work(data, matched, Path(folder))
-                found[f"{task}, {'matched' if matched else 'as run'}"] = compare(
-                    work, PROGRAMS[task], rounds
-                )
-        arithmetic = {
-            task: rates(found[f"{task}, matched"], operations(work, training=task == "training"))
-            for task in PROGRAMS
-        }
-    show(found, arithmetic, describe())
-    print(json.dumps({"machine": describe(), "memes": memes, "rounds": rounds, **found}))
+                workload = make_workload(data, matched, Path(folder))
+                name = f"{task}, {'matched' if matched else 'as run'}"
+                speeds[name] = compare(workload, PROGRAMS[task], rounds)
+        flops = {t: flops_per_meme(workload, training=t == "training") for t in PROGRAMS}
+        utilisation = {t: flop_rates(speeds[f"{t}, matched"], flops[t]) for t in PROGRAMS}
+    print_tables(speeds, utilisation, describe_machine())
+    print(json.dumps({"machine": describe_machine(), "memes": memes, "rounds": rounds, **speeds}))
 
 
 def compare(
-    work: Work, programs: dict[str, Callable[[Work], tuple[float, int]]], rounds: int
+    workload: Workload,
+    programs: dict[str, Callable[[Workload], tuple[float, int]]],
+    rounds: int,
 ) -> dict[str, float]:
-    """Memes per second of each program, and the medians of ratios within a round."""
+    """Memes per second of each program, and medians of the ratios within each round."""
     speed: dict[str, list[float]] = {name: [] for name in programs}
-    # The first round warms caches and does not count.
+    # The first round is a warm-up and is not counted.
     for number in range(rounds + 1):
         for name, program in programs.items():
-            seconds, memes = program(work)
-            log(f"{work.name}, round {number}, {name}: {memes / seconds:.1f} memes/s")
+            seconds, memes = program(workload)
+            log(f"{workload.name}, round {number}, {name}: {memes / seconds:.1f} memes/s")
             if number:
                 speed[name].append(memes / seconds)
     seed, ours, bare = (np.array(speed[name]) for name in ("seed", "ours", "bare"))
@@ -69,34 +74,34 @@ def compare(
     }
 
 
-def rates(found: dict[str, float], each: float) -> dict[str, float]:
-    """Arithmetic rate in GFLOP/s, by `each` meme's operations, and its share of a product's."""
-    product = matmul_rate(torch.float32)
-    rate = found["ours"] * each / 1e9
-    return {"GFLOP per meme": each / 1e9, "GFLOP/s": rate, "of matrix product": rate / product}
+def flop_rates(speed: dict[str, float], flops: float) -> dict[str, float]:
+    """GFLOP/s of our program at `flops` operations per meme, as such and relative to a matmul."""
+    matmul = matmul_gflops(torch.float32)
+    rate = speed["ours"] * flops / 1e9
+    return {"GFLOP per meme": flops / 1e9, "GFLOP/s": rate, "of matrix product": rate / matmul}
 
 
-def describe() -> str:
-    """The machine in one line."""
+def describe_machine() -> str:
+    """Describe architecture, threads, GPU and torch version in one line."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
         f"{platform.machine()}, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}"
     )
 
 
-def show(found: dict, arithmetic: dict, machine: str) -> None:
-    """One table."""
+def print_tables(speeds: dict, utilisation: dict, machine: str) -> None:
+    """Print speeds as a table and FLOP rates as lines below it."""
     table = Table(title="memes per second", caption=machine)
     names = ("seed", "ours", "bare", "ours / seed", "ours / bare")
     for column in ("", *names):
         table.add_column(column)
-    for task, figures in found.items():
-        table.add_row(task, *(f"{figures[name]:.2f}" for name in names))
+    for task, speed in speeds.items():
+        table.add_row(task, *(f"{speed[name]:.2f}" for name in names))
     console = Console(width=80)
     console.print(table)
-    for task, figures in arithmetic.items():
-        words = ", ".join(f"{name} {value:.2f}" for name, value in figures.items())
-        console.print(f"{task}, matched: {words}")
+    for task, rates in utilisation.items():
+        listed = ", ".join(f"{name} {value:.2f}" for name, value in rates.items())
+        console.print(f"{task}, matched: {listed}")
 
 
 if __name__ == "__main__":

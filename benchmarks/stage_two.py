@@ -1,9 +1,9 @@
-"""Seconds and memory of stage two on made-up features of the true widths.
+"""Time and memory of stage two on made-up features of realistic width.
 
     python -m benchmarks.stage_two --rows 10000 --folds 5
 
-Writes features.h5 to a temporary folder and runs fit-heads and submit on it in processes of their
-own, as a user would. The features carry a planted signal: an interaction of both modalities.
+Writes features.h5 to a temporary folder and runs fit-heads and submit on it, each in a separate
+process. The features contain a planted signal: an interaction of both modalities.
 """
 
 import json
@@ -25,23 +25,24 @@ from features.hdf5_store import join_spaces, read_blocks, writing_space
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (1280, 768)
+"""Image and text columns."""
 TEST_SHARE = 0.15
 BLOCK = 10_000
-"""Rows made at once."""
+"""Rows generated at once."""
 SUBMIT = [
     "-c",
     "from pathlib import Path; from heads.config import SubmitConfig; "
     "from heads.run import submit; submit(SubmitConfig(), Path('runs/made-up'))",
 ]
-"""`submit` alone: made-up memes have no captions and pictures to report on."""
+"""`submit` without the report, which needs captions and pictures."""
 
 
 def main(
-    rows: Annotated[int, typer.Option(help="Memes, test ones included.")] = 10_000,
-    folds: Annotated[int, typer.Option(help="Fine-tuned spaces.")] = 5,
-    again: Annotated[str, typer.Option(help="The head that is refitted alone.")] = "linear",
+    rows: Annotated[int, typer.Option(help="Number of memes, including test memes.")] = 10_000,
+    folds: Annotated[int, typer.Option(help="Number of fine-tuned spaces.")] = 5,
+    again: Annotated[str, typer.Option(help="Head to refit on its own.")] = "linear",
 ) -> None:
-    """Print a table of seconds and peak memory of each command, and JSON to stdout's last line."""
+    """Print seconds and peak memory of each command, and JSON on the last line of stdout."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "runs" / "made-up"
         write_run(run, rows, folds)
@@ -50,10 +51,10 @@ def main(
             f"fit-heads --heads {again}": ["fit-heads", "--heads", again],
             "submit, without the report": SUBMIT,
         }
-        read_share = reading(run)
-        measured = {name: timed(words, Path(folder)) for name, words in commands.items()}
+        read_share = relative_read_speed(run)
+        measured = {name: measure(args, Path(folder)) for name, args in commands.items()}
         heads = json.loads((run / "metrics.json").read_text())["heads"]
-    table = Table(title=f"{rows} rows, {folds} folds, {WIDTHS[0]} + {WIDTHS[1]} columns a space")
+    table = Table(title=f"{rows} rows, {folds} folds, {WIDTHS[0]} + {WIDTHS[1]} columns per space")
     for column in ("command", "s", "peak MiB"):
         table.add_column(column)
     for name, (seconds, memory) in measured.items():
@@ -64,52 +65,52 @@ def main(
     console.print(table)
     for name, share in read_share.items():
         console.print(
-            f"a space is read at {share:.2f} of numpy's speed on the same bytes {name}, "
-            "which verifies nothing"
+            f"a space is read and verified at {share:.2f} of the speed at which numpy reads the "
+            f"same bytes {name} without verification"
         )
     report = {"rows": rows, "folds": folds, "seconds_mib": measured, "read_share": read_share}
     print(json.dumps(report))
 
 
 def write_run(run: Path, count: int, folds: int) -> None:
-    """A finished stage one of `count` memes: fine-tuned spaces, a pretrained and a lexical one."""
+    """Write features.h5 of `count` memes: `folds` fine-tuned spaces, `pretrained` and `lexical`."""
     rng = np.random.default_rng(0)
     sides = rng.integers(0, 2, (count, 2))
     label = np.where(rng.random(count) < 0.2, rng.integers(0, 2, count), sides[:, 0] ^ sides[:, 1])
     test = np.arange(count) >= count * (1 - TEST_SHARE)
-    every = np.arange(count)
-    fold = np.where(test, -1, every % folds)
+    all_rows = np.arange(count)
+    fold = np.where(test, -1, all_rows % folds)
     rows = Rows(
-        id=every.astype(str).astype(object),
+        id=all_rows.astype(str).astype(object),
         split=np.where(test, "test", "train").astype(object),
         label=label.astype(np.int8),
-        group=every.astype(np.int32),
+        group=all_rows.astype(np.int32),
         fold=fold.astype(np.int16),
-        order=np.where(test, every, -1).astype(np.int32),
+        order=np.where(test, all_rows, -1).astype(np.int32),
     )
     spaces = {}
     for name in (*(f"space_{k}" for k in range(folds)), "pretrained", "lexical"):
         spaces[name] = run / f"{name}.h5"
-        tuned = name.startswith("space_")
-        with writing_space(spaces[name], count, *WIDTHS, joint=tuned) as space:
-            for some in np.array_split(every, -(-count // BLOCK)):
+        fine_tuned = name.startswith("space_")
+        with writing_space(spaces[name], count, *WIDTHS, joint=fine_tuned) as space:
+            for block in np.array_split(all_rows, -(-count // BLOCK)):
                 for part, width, side in zip(("image", "text"), WIDTHS, sides.T, strict=True):
-                    space.write(part, some, embeddings(rng, side[some], width))
-            if tuned:
+                    space.write(part, block, random_embeddings(rng, side[block], width))
+            if fine_tuned:
                 seen = ~test & (fold != int(name[6:]))
-                space.write("joint_logit", every, (label - 0.5 + rng.normal(size=count)))
-                space.write("seen", every, seen)
-            space.describe({"name": name})
+                space.write("joint_logit", all_rows, (label - 0.5 + rng.normal(size=count)))
+                space.write("seen", all_rows, seen)
+            space.set_attributes({"name": name})
     attributes = {"stamp": "x", "config": {"seed": 0}, "id_column": "id", "label_column": "label"}
     join_spaces(run / "features.h5", rows, attributes, spaces)
     for path in spaces.values():
         path.unlink()
 
 
-def reading(run: Path, rounds: int = 5) -> dict[str, float]:
-    """Speed of reading a space, verified, as a share of numpy's on a file of the same bytes.
+def relative_read_speed(run: Path, rounds: int = 5) -> dict[str, float]:
+    """Speed of reading and verifying a space, relative to numpy reading a file of the same bytes.
 
-    numpy reads the file in the same blocks, and as two whole arrays.
+    numpy reads the file in the same blocks, and as two whole arrays. Medians over the rounds.
     """
     features, plain = run / "features.h5", run / "plain.bin"
     with plain.open("wb") as file:
@@ -134,28 +135,28 @@ def reading(run: Path, rounds: int = 5) -> dict[str, float]:
     return {name: float(np.median(share)) for name, share in shares.items()}
 
 
-def embeddings(rng: np.random.Generator, side: np.ndarray, width: int) -> np.ndarray:
-    """float32 (N, width) of falling variance, as networks give, with `side` (N,) along one axis."""
-    spread = (1 / np.sqrt(1 + np.arange(width))).astype(np.float32)
-    values = rng.normal(size=(len(side), width)).astype(np.float32) * spread
+def random_embeddings(rng: np.random.Generator, side: np.ndarray, width: int) -> np.ndarray:
+    """float32 (N, width): variance decreases by column; column 2 also depends on `side` (N,)."""
+    scale = (1 / np.sqrt(1 + np.arange(width))).astype(np.float32)
+    values = rng.normal(size=(len(side), width)).astype(np.float32) * scale
     values[:, 2] += side - 0.5
     return values
 
 
-def timed(words: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of one command, run in `folder`."""
+def measure(args: list[str], folder: Path) -> tuple[float, float]:
+    """Run one command in `folder`; return its seconds and peak MiB."""
     start = time.perf_counter()
-    command = [str(ROOT / "pipeline.py"), *words, "--run", "made-up"]
+    command = [str(ROOT / "pipeline.py"), *args, "--run", "made-up"]
     process = subprocess.Popen(
-        [sys.executable, *(words if words is SUBMIT else command)],
+        [sys.executable, *(args if args is SUBMIT else command)],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    # Of this child alone, and not the largest so far.
+    # wait4 returns the usage of this child only; getrusage would return the maximum so far.
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"{' '.join(words)} failed")
+        sys.exit(f"{' '.join(args)} failed")
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runtime.settings import check, setting
+from runtime.settings import setting, validate
 
 ON_BAD_ROWS = ("stop", "blank")
 
@@ -113,4 +113,4 @@ class ExtractConfig:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)

@@ -5,13 +5,13 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.duplicates.data_summary import summarise_data
 from extract.run import CONFIG, finish
-from extract.spaces.all_spaces import make_spaces, names_of
-from extract.spaces.checkpoint import check_files, holds_checkpoint, read_checkpoint
+from extract.spaces.all_spaces import create_spaces, space_names
+from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.setup import Setup, load_setup
+from extract.spaces.run_setup import Setup, load_setup
 from extract.towers.device import choose_machine
-from features.hdf5_store import check_space
-from runtime.atomic_files import link_folder, replacing_folder
+from features.hdf5_store import verify_space_file
+from runtime.atomic_files import atomic_write_folder, link_folder
 from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.progress import log
@@ -32,14 +32,14 @@ def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
     setup = load_setup(config, choose_machine(config.device, config.precision), run)
     found = _find_spaces(setup, folders)
     for name, source in found.items():
-        check_files(source, read_checkpoint(source))
-        check_space(source / EMBEDDINGS)
+        verify_files(source, read_checkpoint(source))
+        verify_space_file(source / EMBEDDINGS)
         if source.parent != setup.folder:
-            with replacing_folder(setup.folder / name) as partial:
+            with atomic_write_folder(setup.folder / name) as partial:
                 link_folder(source, partial)
         log(f"{name}: from {source.parent.parent.parent}")
     # Without a lexical space among the parts, captions have none: this looks again, at no cost.
-    names = make_spaces(setup, names_of(config))
+    names = create_spaces(setup, space_names(config))
     return finish(setup, summarise_data(setup.prepared, setup.rows), names)
 
 
@@ -80,7 +80,7 @@ def _find_spaces(setup: Setup, folders: list[Path]) -> dict[str, Path]:
             "Pass --data with the folder of the data that it was made from."
         )
     found, missing = {}, []
-    for name in names_of(setup.config):
+    for name in space_names(setup.config):
         holders = [f / name for f in folders if holds_checkpoint(f / name, setup.stamp)]
         if holders:
             found[name] = holders[0]

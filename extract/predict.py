@@ -15,16 +15,22 @@ from extract.data.load_data import Prepared, prepare
 from extract.data.meme_table import MemeTable
 from extract.data.read_memes import Reading, read_unlabelled
 from extract.data.text_cells import read_caption, unreadable
-from extract.spaces.checkpoint import Checkpoint, check_files, load_model, read_checkpoint, remake
+from extract.spaces.checkpoint import (
+    Checkpoint,
+    load_model,
+    read_checkpoint,
+    space_remedy,
+    verify_files,
+)
 from extract.spaces.embedding import embed
 from extract.spaces.lexical import LEXICAL
-from extract.spaces.ngrams import Lexical, load_lexical
+from extract.spaces.ngrams import LexicalEncoder, load_lexical
 from extract.spaces.pretrained import PRETRAINED
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import load_image_encoder, load_text_encoder
 from extract.towers.joint_model import JointModel
 from features.feature_table import FeatureTable, Rows, Space
-from runtime.errors import UserError, shown
+from runtime.errors import UserError, quoted
 from runtime.progress import log
 
 AT_ONCE = 8192
@@ -35,7 +41,7 @@ def read_one(image: Path, caption: str) -> Reading:
     """A table of one meme, whose id is the name of its picture file."""
     words, unsaid = read_caption(caption.strip())
     if fault := unreadable(str(image)):
-        raise UserError(f"--image {shown(str(image))}: {fault}. Rename it.")
+        raise UserError(f"--image {quoted(str(image))}: {fault}. Rename it.")
     row = {
         "id": image.stem,
         "split": "test",
@@ -74,8 +80,8 @@ def embed_memes(
         own = read_checkpoint(folder)
         if own.stamp != checkpoint.stamp:
             other = f"is of another extraction than {folders[0]}"
-            raise UserError(f"{folder} {other}. {remake(folder)}")
-        check_files(folder, own)
+            raise UserError(f"{folder} {other}. {space_remedy(folder)}")
+        verify_files(folder, own)
     machine = _machine(device, checkpoint.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
     prepared = _prepare(reading, folders[0], checkpoint, on_bad_rows)
@@ -86,7 +92,7 @@ def embed_memes(
         inputs = prepared.inputs.part(part).moved(machine.device)
         spaces: dict[str, Space] = {}
         for folder, model in zip(folders, loaded, strict=True):
-            if isinstance(model, Lexical):
+            if isinstance(model, LexicalEncoder):
                 image = spaces[PRETRAINED].image
                 arrays = {"image": image, "text": model.embed(captions[part])}
             else:
@@ -96,7 +102,7 @@ def embed_memes(
         yield FeatureTable(some, list(spaces.values()), {"stamp": checkpoint.stamp})
 
 
-def _load(folder: Path, machine: Machine) -> JointModel | Lexical:
+def _load(folder: Path, machine: Machine) -> JointModel | LexicalEncoder:
     if folder.name == LEXICAL:
         return load_lexical(folder)
     return load_model(folder, read_checkpoint(folder), machine)

@@ -6,16 +6,16 @@ from typing import Any
 
 from extract.config import ExtractConfig
 from extract.duplicates.data_summary import near_duplicates, summarise_data
-from extract.spaces.all_spaces import make_spaces, names_of
+from extract.spaces.all_spaces import create_spaces, space_names
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.reuse import is_affected, reuse_unaffected
-from extract.spaces.setup import Setup, check_folds, load_setup, resolve, stamp
+from extract.spaces.reuse_spaces import is_affected, reuse_unaffected
+from extract.spaces.run_setup import Setup, check_folds, load_setup, resolve, stamp
 from extract.towers.device import choose_machine
 from extract.training import distributed
 from features.feature_table import SPLITS
 from features.hdf5_store import join_spaces, read_attributes, read_space_names
-from runtime.atomic_files import link_folder, remove_folder, replacing_folder, write_text
+from runtime.atomic_files import atomic_write_folder, link_folder, remove_folder, write_text
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 from runtime.progress import log
@@ -39,14 +39,14 @@ def extract(
     or settings.
     """
     config = resolve(config)
-    names = names_of(config, only_folds)
+    names = space_names(config, only_folds)
     machine = choose_machine(config.device, config.precision)
-    with distributed.joined(machine.device):
+    with distributed.process_group(machine.device):
         setup = load_setup(config, machine, run)
         features = run / "features.h5"
         current = features.exists() and not force and _is_current(features, setup.made_from, names)
         # No rank may go on to write before all have looked.
-        distributed.wait()
+        distributed.barrier()
         if current:
             log(f"{features} is up to date: same data, same settings (--force makes it anew)")
             if distributed.first():
@@ -59,14 +59,14 @@ def extract(
         _announce(setup, facts)
         _begin(setup)
         # Told to make anew what is up to date, nothing is kept.
-        reuse_unaffected(setup, names, also_the_same=not force)
-        made = make_spaces(setup, names)
+        reuse_unaffected(setup, names, even_if_unchanged=not force)
+        made = create_spaces(setup, names)
         if only_folds is not None:
             log(f"the run that joins all folds: python pipeline.py merge {run.name} ...")
             return setup.folder
         if distributed.first():
             finish(setup, facts, made)
-        distributed.wait()
+        distributed.barrier()
     return features
 
 
@@ -143,7 +143,7 @@ def _begin(setup: Setup) -> None:
             if other != setup.folder and other.is_dir():
                 remove_folder(other)
         write_json(setup.folder / CONFIG, to_dict(setup.config))
-    distributed.wait()
+    distributed.barrier()
 
 
 def finish(setup: Setup, facts: dict[str, Any], names: list[str]) -> Path:
@@ -152,7 +152,7 @@ def finish(setup: Setup, facts: dict[str, Any], names: list[str]) -> Path:
     # Until the last of this is done, what is there belongs to no features.
     features.unlink(missing_ok=True)
     _write_records(setup, facts, names, setup.folder)
-    with replacing_folder(setup.run / "backbones") as partial:
+    with atomic_write_folder(setup.run / "backbones") as partial:
         for name in names:
             link_folder(setup.folder / name, partial / name, EMBEDDINGS)
     # Heads fitted on other embeddings must not outlive them.

@@ -11,18 +11,18 @@ from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import Prepared
 from extract.data.read_memes import read_memes
 from extract.data.tokenisation import Captions
-from extract.doctor.check_data import THUMBNAIL
+from extract.doctor.check_rows import THUMBNAIL_SIZE
 from extract.run import CONFIG
-from extract.spaces.all_spaces import names_of
+from extract.spaces.all_spaces import space_names
 from extract.spaces.checkpoint import holds_checkpoint
-from extract.spaces.fine_tuned import STATE
-from extract.spaces.setup import columns_named
-from extract.training.training_state import epochs_done
+from extract.spaces.fine_tuned import STATE_SUFFIX
+from extract.spaces.run_setup import columns_named
+from extract.training.resume_training import epochs_done
 from features.hdf5_store import read_attributes, read_space_names
 from runtime.errors import UserError
 from runtime.json_files import read_json
-from runtime.lock import held_by
-from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_damage
+from runtime.lock import lock_holder
+from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
 from runtime.settings import flag, from_dict, to_dict
 
 PLAIN = "all by default"
@@ -31,13 +31,13 @@ PLAIN = "all by default"
 def steps_of_stage_one(run: Path) -> Iterator[Step]:
     """Yield who is at work, spaces under way, data, backbones, features.h5: those there are."""
     features = run / "features.h5"
-    if holder := held_by(run):
+    if holder := lock_holder(run):
         yield Step("at work", BEGUN, holder)
     begun = [path.parent for path in sorted(run.glob(f"unfinished/*/{CONFIG}"))]
     for folder in begun:
-        yield from steps_or_damage("spaces", lambda folder=folder: _spaces(folder))
+        yield from steps_or_error("spaces", lambda folder=folder: _spaces(folder))
     if not features.is_file():
-        yield from steps_or_damage("features.h5", lambda: [_missing(run, begun)])
+        yield from steps_or_error("features.h5", lambda: [_missing(run, begun)])
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
@@ -87,7 +87,7 @@ def _data(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
 def _fingerprint(config: ExtractConfig, data: Path) -> str:
     """Of the data as they are now; pictures are decoded small, which it does not depend on."""
     table, problems, _ = read_memes(data, columns_named(config))
-    pictures, undecodable = decode_pictures(table, THUMBNAIL, "bilinear")
+    pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, kept = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
     index = pictures.index[kept]
     inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, cut=0))
@@ -105,8 +105,8 @@ def _backbones(run: Path, names: list[str], stamp: str) -> Step:
 def _spaces(folder: Path) -> Iterator[Step]:
     """The spaces of an extraction that was broken off, or is under way."""
     config = _settings(folder)
-    for name in names_of(config):
-        state = folder / f"{name}{STATE}"
+    for name in space_names(config):
+        state = folder / f"{name}{STATE_SUFFIX}"
         if holds_checkpoint(folder / name, folder.name):
             yield Step(name, DONE, "waits for the others; the same extract goes on")
         elif state.is_file():

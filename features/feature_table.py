@@ -1,4 +1,4 @@
-"""The one type that crosses the seam between the stages. numpy only."""
+"""The feature table that stage one hands to stage two: rows and embeddings. numpy only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ FINE_TUNED = "fine-tuned"
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of each meme, whatever the space. Arrays of length N."""
+    """The data of each meme that does not depend on a space. Arrays of length N."""
 
     id: np.ndarray
     """object of str."""
@@ -21,49 +21,52 @@ class Rows:
     label: np.ndarray
     """int8: 0, 1, or -1 = unknown."""
     group: np.ndarray
-    """int32: near-duplicates share a number."""
+    """int32: near-duplicates have the same number."""
     fold: np.ndarray
     """int16: -1 for test rows."""
     order: np.ndarray
-    """int32: place in solution.csv, -1 = not asked for."""
+    """int32: row index in solution.csv, -1 = not in it."""
 
     def __len__(self) -> int:
         return len(self.id)
 
     @property
     def labelled(self) -> np.ndarray:
-        """bool (N,): train and val rows. Test labels, if known, are for scoring only."""
+        """bool (N,): train and val rows. Test labels, if known, are only for evaluation."""
         return self.split != "test"
 
 
 @dataclass(frozen=True)
 class Space:
-    """The embeddings of one pair of backbones. Spaces share no coordinates: never mix them."""
+    """The embeddings of one pair of backbones.
+
+    Embeddings of different spaces are not comparable: never combine them.
+    """
 
     name: str
-    """space_0, space_1 ... were fine-tuned, each without its fold; `pretrained` and `lexical` were
-    fitted on no labels."""
+    """space_0, space_1 ...: fine-tuned, each without its fold. `pretrained` and `lexical` use no
+    labels."""
     image: np.ndarray
     """float32 (N, image width)."""
     text: np.ndarray
     """float32 (N, text width)."""
     joint_logit: np.ndarray | None
-    """float32 (N,): logit of the fusion head that the backbones were fine-tuned with, if any."""
+    """float32 (N,): logit of the fusion head trained with the backbones; None if there is none."""
     seen: np.ndarray
-    """bool (N,): the backbones were fitted on this row."""
+    """bool (N,): the backbones were trained on this row."""
     monitored: np.ndarray
-    """bool (N,): the backbones' epoch was chosen on this row."""
+    """bool (N,): the best epoch of the backbones was chosen on this row."""
     attributes: dict[str, Any]
     """Backbones, revisions, pooling, sizes, training history."""
 
     @property
     def kind(self) -> str:
-        """Spaces of one kind are made alike, and fit to be averaged."""
+        """FINE_TUNED, or the name of the space. Outputs of spaces of one kind can be averaged."""
         return FINE_TUNED if self.name.startswith("space_") else self.name
 
     @property
-    def untouched(self) -> np.ndarray:
-        """bool (N,): rows that neither fitted these backbones nor chose their epoch."""
+    def held_out(self) -> np.ndarray:
+        """bool (N,): rows used neither to train these backbones nor to choose their epoch."""
         return ~(self.seen | self.monitored)
 
 
@@ -80,14 +83,16 @@ class FeatureTable:
         return len(self.rows)
 
     def kinds(self) -> dict[str, list[Space]]:
-        """The spaces by kind, fine-tuned ones first."""
+        """Group the spaces by kind, in the order of the file: fine-tuned ones first."""
         names = dict.fromkeys(space.kind for space in self.spaces)
         return {kind: [s for s in self.spaces if s.kind == kind] for kind in names}
 
     @property
     def reported(self) -> np.ndarray:
-        """bool (N,): labelled rows that of every kind some space never touched: figures are honest
-        on these, and choices are made on these."""
+        """bool (N,): labelled rows that are held out in at least one space of every kind.
+
+        Models are chosen and metrics reported on these rows.
+        """
         kinds = self.kinds().values()
-        untouched = [np.any([space.untouched for space in spaces], axis=0) for spaces in kinds]
-        return self.rows.labelled & np.all(untouched, axis=0)
+        held_out = [np.any([space.held_out for space in spaces], axis=0) for spaces in kinds]
+        return self.rows.labelled & np.all(held_out, axis=0)

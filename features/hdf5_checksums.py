@@ -1,6 +1,6 @@
-"""Datasets of an HDF5 file that carry a checksum, and are not what they say if it differs.
+"""HDF5 datasets with a checksum, which is verified as they are read.
 
-The checksum is xxh3 (64 bits, as hexadecimal digits), which is as fast as memory is read.
+The checksum is xxh3 (64 bits, hexadecimal), which is as fast as reading memory.
 """
 
 import json
@@ -12,131 +12,142 @@ import h5py
 import numpy as np
 import xxhash
 
-from runtime.atomic_files import replacing
+from runtime.atomic_files import atomic_write
 from runtime.errors import UserError
 from runtime.file_checksums import CHECKSUM_KEY
 
 FORMAT = ("v110", "v110")
-"""The oldest and the newest version of HDF5's format that is written."""
+"""Oldest and newest version of the HDF5 format to write."""
 
 BLOCK_ROWS = 1024
 """Rows read at once."""
 
 
 def write_checksum(stored: h5py.Dataset) -> None:
-    """Give a dataset its checksum."""
+    """Store the checksum of a dataset in its attributes."""
     stored.attrs[CHECKSUM_KEY] = np.bytes_(_checksum(stored))
 
 
 def verify_checksum(stored: h5py.Dataset, path: Path) -> None:
-    """Raise UserError if a dataset is not what it was when it was sealed."""
+    """Raise UserError if a dataset changed since its checksum was written."""
     _compare(_checksum(stored), stored, path)
 
 
-def member(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
-    """What lies in the group itself: no link is followed, least of all to another file."""
+def get_member(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
+    """Return a member of a group. Raises UserError if it is missing or a link, never followed."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
-        found = "nothing" if link is None else f"a {type(link).__name__}"
+        found = "missing" if link is None else f"a {type(link).__name__}"
         where = f"{group.name}/{name}".strip("/")
-        raise UserError(f"{path}: {where} is {found}, allowed: data in the file. {again(path)}")
+        raise UserError(f"{path}: {where} is {found}, allowed: data in the file. {remedy(path)}")
     return group[name]
 
 
-def dataset(
+def get_dataset(
     group: h5py.Group, name: str, dtype: object, shape: tuple[int | None, ...], path: Path
 ) -> h5py.Dataset:
-    """A dataset of this type and shape (None: any length), all of it in the file."""
-    stored = member(group, name, path)
+    """Return a dataset, if it has this type and shape (None: any length) and is stored in the file.
+
+    Raises UserError otherwise.
+    """
+    stored = get_member(group, name, path)
     where = _where(stored)
     if len(stored) != shape[0]:
         fault = f"has {len(stored)} rows, rows/id has {shape[0]}"
-        raise UserError(f"{path}: {where} {fault}. {again(path)}")
-    alike = stored.dtype.kind == "S" if dtype is object else stored.dtype == np.dtype(dtype)
-    # HDF5 makes up what is not in the file, at any size that the file says.
-    inside = stored.id.get_storage_size() == stored.size * stored.dtype.itemsize
-    elsewhere = stored.is_virtual or stored.external or not inside
-    if elsewhere or not alike or stored.ndim != len(shape):
-        raise UserError(f"{path}: {where} is not as extract writes it. {again(path)}")
+        raise UserError(f"{path}: {where} {fault}. {remedy(path)}")
+    same_type = stored.dtype.kind == "S" if dtype is object else stored.dtype == np.dtype(dtype)
+    # HDF5 fills in data that is not in the file, up to any size that the header claims.
+    in_file = stored.id.get_storage_size() == stored.size * stored.dtype.itemsize
+    elsewhere = stored.is_virtual or stored.external or not in_file
+    if elsewhere or not same_type or stored.ndim != len(shape):
+        raise UserError(f"{path}: {where} is not as extract writes it. {remedy(path)}")
     return stored
 
 
-def read_whole(stored: h5py.Dataset, path: Path) -> np.ndarray:
-    """All values, verified: floats are finite, texts are objects of type str."""
+def read_verified(stored: h5py.Dataset, path: Path) -> np.ndarray:
+    """Read and verify a whole dataset. Text is returned as an object array of str.
+
+    Raises UserError as `read_verified_blocks` does.
+    """
     values = np.empty(stored.shape, stored.dtype)
-    for rows, block in blocks(stored, path):
+    for rows, block in read_verified_blocks(stored, path):
         values[rows] = block
     return np.char.decode(values, "utf-8").astype(object) if values.dtype.kind == "S" else values
 
 
-def blocks(stored: h5py.Dataset, path: Path) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows and values, which the next block overwrites; verified when the last has been read.
+def read_verified_blocks(stored: h5py.Dataset, path: Path) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield row slices and their values, which the next block overwrites.
 
-    Raises UserError for damage, and for floats that are not finite.
+    Raises UserError if a float is not finite; after the last block, if the checksum differs.
     """
     digest = xxhash.xxh3_64()
-    for rows, block in _raw_blocks(stored):
+    for rows, block in _read_blocks(stored):
         digest.update(block)
         if stored.dtype.kind == "f" and not _is_finite(block):
             fault = "holds values that are not finite"
-            raise UserError(f"{path}: {_where(stored)} {fault}. {again(path)}")
+            raise UserError(f"{path}: {_where(stored)} {fault}. {remedy(path)}")
         yield rows, block
     _compare(digest.hexdigest(), stored, path)
 
 
-def again(path: Path) -> str:
-    """What to do about a file that cannot be used: features.h5, or a space that is to be in it."""
+def remedy(path: Path) -> str:
+    """Return what to do about an unusable features.h5, or an unusable file of one space."""
     if path.name == "features.h5":
         command = f"python pipeline.py extract --run {path.parent.name}"
-        return f"Delete it and run, with the flags of before: {command}"
-    return f"Delete the folder {path.parent}, and run python pipeline.py extract as before"
+        return f"Delete it, then run with the same flags as before: {command}"
+    return (
+        f"Delete the folder {path.parent}, then run with the same flags as before: "
+        "python pipeline.py extract"
+    )
 
 
-def texts(values: np.ndarray) -> np.ndarray:
-    """UTF-8 of one length, for the reason that `packed` gives."""
+def fixed_length_text(values: np.ndarray) -> np.ndarray:
+    """Encode texts as UTF-8 of one length, for the reason given in `encode_json`."""
     encoded = np.char.encode(values.astype(str), "utf-8")
     return encoded.astype(h5py.string_dtype("utf-8", encoded.itemsize))
 
 
-def packed(content: object) -> np.bytes_:
-    """JSON as a text of fixed length. HDF5 keeps those of variable length where it has no checksums
-    of its own, and can search them for ever when they are damaged."""
+def encode_json(content: object) -> np.bytes_:
+    """Encode `content` as a JSON text of fixed length.
+
+    HDF5 stores variable-length texts without checksums, and can loop endlessly over damaged ones.
+    """
     return np.bytes_(json.dumps(content))
 
 
 @contextmanager
-def hdf5_damage_named(path: Path) -> Iterator[None]:
-    """Turn what h5py raises for a file damaged inside into a UserError."""
+def user_error_if_hdf5_damaged(path: Path) -> Iterator[None]:
+    """Turn the exceptions of h5py for a damaged file into a UserError."""
     try:
         yield
     except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}). {again(path)}") from error
+        raise UserError(f"{path} is damaged ({error}). {remedy(path)}") from error
 
 
 @contextmanager
-def creating(path: Path) -> Iterator[h5py.File]:
-    """A new file beside `path`, renamed when whole; nothing but HDF5 is to be used in the block."""
-    with replacing(path) as partial:
+def create_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Write an HDF5 file atomically. The block must contain only HDF5 operations."""
+    with atomic_write(path) as partial:
         try:
             with h5py.File(partial, "w", libver=FORMAT) as file:
                 yield file
-        except RuntimeError as error:  # of a full disk, HDF5 tells in several ways
+        except RuntimeError as error:  # HDF5 reports a full disk with several exceptions
             raise OSError(str(error)) from error
 
 
-def _raw_blocks(stored: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:
+def _read_blocks(stored: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:
     count = len(stored)
-    room = np.empty((min(count, BLOCK_ROWS), *stored.shape[1:]), stored.dtype)
+    buffer = np.empty((min(count, BLOCK_ROWS), *stored.shape[1:]), stored.dtype)
     for start in range(0, count, BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, count))
-        block = room[: rows.stop - rows.start]
+        block = buffer[: rows.stop - rows.start]
         stored.read_direct(block, rows)
         yield rows, block
 
 
 def _checksum(stored: h5py.Dataset) -> str:
     digest = xxhash.xxh3_64()
-    for _, block in _raw_blocks(stored):
+    for _, block in _read_blocks(stored):
         digest.update(block)
     return digest.hexdigest()
 
@@ -144,11 +155,11 @@ def _checksum(stored: h5py.Dataset) -> str:
 def _compare(found: str, stored: h5py.Dataset, path: Path) -> None:
     if found.encode() != stored.attrs[CHECKSUM_KEY]:
         fault = "is damaged: its checksum differs"
-        raise UserError(f"{path}: {_where(stored)} {fault}. {again(path)}")
+        raise UserError(f"{path}: {_where(stored)} {fault}. {remedy(path)}")
 
 
 def _is_finite(values: np.ndarray) -> bool:
-    """Whether all of float32 (...) are; one product tells, unless the values are huge."""
+    """Return whether all values are finite. One dot product is enough unless it overflows."""
     flat = values.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(flat @ flat) or np.isfinite(flat).all())

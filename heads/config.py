@@ -1,4 +1,4 @@
-"""Everything that stage two can be told. Flags derive from these classes."""
+"""Settings of stage two: `fit-heads` and `submit`. Command-line flags derive from these classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from heads.ensemble.combining import BEST, ENSEMBLES
 from heads.evaluation.metrics import METRICS
 from heads.registry import HEADS
 from runtime.errors import UserError
-from runtime.settings import check, setting
+from runtime.settings import setting, validate
 
 GROUP = "Heads"
 
@@ -21,13 +21,13 @@ class FitConfig:
     heads: str = setting(",".join(HEADS), "Heads to fit, separated by commas.", GROUP)
     metric: str = setting(
         "accuracy",
-        f"What thresholds are tuned for: {', '.join(METRICS)}.",
+        f"Metric that thresholds are tuned for: {', '.join(METRICS)}.",
         GROUP,
         choices=tuple(METRICS),
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
         unknown = [name for name in self.names() if name not in HEADS]
         if unknown or not self.names():
             raise UserError(
@@ -35,7 +35,7 @@ class FitConfig:
             )
 
     def names(self) -> list[str]:
-        """The heads asked for, each once."""
+        """Names of the requested heads, without repetitions."""
         return list(dict.fromkeys(n.strip() for n in self.heads.split(",") if n.strip()))
 
 
@@ -45,25 +45,25 @@ class SubmitConfig:
 
     ensemble: str = setting(
         BEST,
-        "greedy (weights by forward selection), mean of probabilities, rank (mean of ranks among "
-        "the held-out rows), vote, or best: the one with the least log loss on held-out rows.",
+        "greedy (weights by forward selection), mean (of probabilities), rank (mean of ranks among "
+        "the held-out rows), vote, or best: the one with the lowest log loss on held-out rows.",
         SUBMISSION,
         choices=(BEST, *ENSEMBLES),
     )
     prior: float | None = setting(
         None,
-        "Share of positives in the contest's test set, if it differs from train's: probabilities "
-        "and threshold are moved accordingly.",
+        "Share of positives in the contest's test set, if it differs from train's. Adjusts "
+        "probabilities and threshold.",
         SUBMISSION,
         minimum=0.0,
     )
     proba: bool = setting(
         False, "Write probabilities instead of labels into the label column.", SUBMISSION
     )
-    out: str = setting("solution.csv", "Where the submission goes.", SUBMISSION)
+    out: str = setting("solution.csv", "File to write the submission to.", SUBMISSION)
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
         if self.prior is not None and not 0 < self.prior < 1:
             raise UserError(f"--prior: found {self.prior}, allowed: between 0 and 1")
         if Path(self.out).is_dir():

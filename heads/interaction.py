@@ -13,11 +13,11 @@ LEARNED = "classes_", "shape_", "coef_", "product_coef_", "intercept_"
 
 
 class InteractionHead(Head):
-    """Bilinear fusion: logistic regression on [a, b, a x b], a and b projected to a low rank.
+    """Bilinear fusion: logistic regression on [a, b, a x b], with a and b projected to a low rank.
 
-    The products let "this caption is mean only with that picture" be a weight (Tenenbaum and
+    The products allow a weight for "this caption is mean only with that picture" (Tenenbaum and
     Freeman 2000, Separating Style and Content with Bilinear Models). X holds principal components,
-    so the projection is to the first `rank` columns of each modality.
+    so the projection keeps the first `rank` columns of each modality.
     """
 
     GRID: ClassVar = [
@@ -45,7 +45,7 @@ class InteractionHead(Head):
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
         self.shape_ = np.array([self.image_width, self.rank])
         both = column_products(X, *self.shape_)
-        # Products of small numbers are smaller still: give them the weight of a modality.
+        # Products of small numbers are even smaller: scale them to the norm of X.
         norm = np.sqrt((both**2).sum(axis=1).mean() / (X**2).sum(axis=1).mean())
         scale = self.product_scale / max(norm, 1e-12)
         model = LogisticRegression(C=self.C, max_iter=1000)
@@ -57,7 +57,7 @@ class InteractionHead(Head):
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """float64 (N, 2)."""
+        """Predict both classes' probabilities: float64 (N, 2)."""
         logit = (
             X @ self.coef_ + column_products(X, *self.shape_) @ self.product_coef_ + self.intercept_
         )
@@ -69,18 +69,18 @@ class InteractionHead(Head):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; ready to predict."""
+        """Read what `save` wrote."""
         head = cls()
         load_arrays(head, folder / "weights.npz", LEARNED)
         return head
 
 
 def leading_columns(X: np.ndarray, image_width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `count` image and text columns of X: (N, up to count) twice."""
+    """Return the first `count` image columns and text columns of X: (N, up to count) each."""
     return X[:, : min(image_width, count)], X[:, image_width : image_width + count]
 
 
 def column_products(X: np.ndarray, image_width: int, count: int) -> np.ndarray:
-    """Every leading image column times every leading text column: (N, up to count**2)."""
+    """Multiply each leading image column by each leading text column: (N, up to count**2)."""
     image, text = leading_columns(X, image_width, count)
     return (image[:, :, None] * text[:, None, :]).reshape(len(X), -1)

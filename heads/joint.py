@@ -1,4 +1,4 @@
-"""The stage-one fusion head as a member: its logit is in the features already."""
+"""The fusion head of stage one as an ensemble member. Its logit is already in the features."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,7 +10,7 @@ from heads.base import Head
 
 
 class JointHead(Head):
-    """Turns the logit of stage one, the only column of X, into a probability. Nothing to fit."""
+    """Converts the logit of stage one, the only column of X, to a probability. Learns nothing."""
 
     GRID: ClassVar = [{}]
 
@@ -19,21 +19,21 @@ class JointHead(Head):
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Note the classes."""
+        """Set `classes_`."""
         self.classes_ = np.unique(y)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """float64 (N, 2)."""
+        """Predict both classes' probabilities: float64 (N, 2)."""
         logit = X[:, 0].astype(np.float64)
         return np.stack([expit(-logit), expit(logit)], axis=1)
 
     def save(self, folder: Path) -> None:
-        """Nothing was learned."""
+        """Write no file: the head has no learned attributes."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Ready to predict."""
+        """Return a head that can predict."""
         head = cls()
         head.classes_ = np.array([0, 1])
         return head

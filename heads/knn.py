@@ -1,4 +1,4 @@
-"""Retrieval: the labels of the nearest memes by cosine similarity."""
+"""k-nearest neighbours: the labels of the most similar memes by cosine similarity."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,22 +10,23 @@ from sklearn.preprocessing import normalize
 from heads.base import Head, load_arrays, save_arrays
 
 SHARPNESS = 10.0
-"""A neighbour nearer by 0.1 of cosine similarity counts e times as much."""
+"""A neighbour whose cosine similarity is 0.1 higher counts e times as much."""
 
 PSEUDO_COUNT = 1.0
-"""Neighbours' worth of the share of positives that is mixed in, so that none is certain."""
+"""The share of positives is mixed in with the weight of this many neighbours, so that no
+probability is 0 or 1."""
 
-MOST_MEMES = 20_000
-"""Memes kept, of however many: the time to score a meme grows with them."""
+MAX_MEMES = 20_000
+"""Maximum of memes stored, since the time to score a meme grows with their number."""
 
 LEARNED = "classes_", "settings_", "memes_", "labels_"
 
 
 class KnnHead(Head):
-    """Share of positives among the k nearest memes, nearer ones counting more.
+    """Share of positives among the k nearest memes; nearer ones count more.
 
-    Both modalities are scaled to unit length first, `image_scale` weighs the image's against the
-    text's, so that the similarity is a weighted mean of the modalities' cosines.
+    Each modality is first scaled to unit length, then the image by `image_scale`. The similarity is
+    therefore a weighted mean of the modalities' cosine similarities.
     """
 
     GRID: ClassVar = [{"image_scale": 0.3}, {"image_scale": 1.0}]
@@ -39,42 +40,42 @@ class KnnHead(Head):
         self.image_scale = image_scale
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Keep X float (N, columns) and y int (N,), 0 or 1."""
+        """Store X float (N, columns) and y int (N,), 0 or 1; at most MAX_MEMES rows."""
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
-        kept = np.linspace(0, len(X) - 1, min(len(X), MOST_MEMES)).astype(int)
-        self.memes_, self.labels_ = self._unit(X[kept]), y[kept].astype(np.int8)
-        self._index()
+        stored = np.linspace(0, len(X) - 1, min(len(X), MAX_MEMES)).astype(int)
+        self.memes_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
+        self._build_index()
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """float64 (N, 2)."""
-        distance, place = self.neighbours_.kneighbors(self._unit(X))
-        # Of unit vectors, the squared distance is twice what the cosine lacks to 1.
+        """Predict both classes' probabilities: float64 (N, 2)."""
+        distance, index = self.neighbours_.kneighbors(self._normalise(X))
+        # The squared distance of unit vectors is 2 * (1 - cosine).
         weight = np.exp(-SHARPNESS * distance**2 / 2)
         share = self.labels_.mean()
-        votes = (weight * self.labels_[place]).sum(axis=1) + PSEUDO_COUNT * share * weight.mean(1)
+        votes = (weight * self.labels_[index]).sum(axis=1) + PSEUDO_COUNT * share * weight.mean(1)
         positive = votes / (weight.sum(axis=1) + PSEUDO_COUNT * weight.mean(axis=1))
         return np.stack([1 - positive, positive], axis=1)
 
     def save(self, folder: Path) -> None:
-        """Write memes.npz: the memes are the model."""
+        """Write memes.npz: the stored memes and their labels."""
         save_arrays(self, folder / "memes.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; ready to predict."""
+        """Read what `save` wrote."""
         head = cls()
         load_arrays(head, folder / "memes.npz", LEARNED)
-        head._index()
+        head._build_index()
         return head
 
-    def _unit(self, X: np.ndarray) -> np.ndarray:
+    def _normalise(self, X: np.ndarray) -> np.ndarray:
         width, scale, _ = self.settings_
         image, text = X[:, : int(width)], X[:, int(width) :]
         parts = [normalize(image) * scale, normalize(text)] if width else [normalize(text)]
         return normalize(np.concatenate(parts, axis=1).astype(np.float64))
 
-    def _index(self) -> None:
+    def _build_index(self) -> None:
         count = min(int(self.settings_[2]), len(self.memes_))
         self.neighbours_ = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(self.memes_)

@@ -8,16 +8,16 @@ import numpy as np
 
 from heads.base import REFIT, Head, load_arrays, save_arrays
 from heads.interaction import column_products, leading_columns
-from runtime.errors import damage_named
+from runtime.errors import user_error_if_damaged
 
 LEARNED = "classes_", "shape_", "trees_"
 
 
 class LightgbmHead(Head):
-    """LGBMClassifier, deterministic.
+    """Deterministic LGBMClassifier.
 
-    Trees grow greedily and see no gain in any single column of an XOR. Products of the leading
-    columns give them columns in which an interaction is a plain threshold.
+    Trees grow greedily and find no gain in any single column of an XOR. In products of the leading
+    columns, an interaction is a simple threshold.
     """
 
     GRID: ClassVar = [{"rounds": 60}, {"rounds": 200}]
@@ -44,7 +44,7 @@ class LightgbmHead(Head):
             subsample_freq=1,
             reg_lambda=10.0,
             random_state=self.seed,
-            # A few thousand rows do not pay for threads, which stall where cores are shared.
+            # Threads do not pay off on a few thousand rows, and stall if cores are shared.
             n_jobs=1,
             deterministic=True,
             force_row_wise=True,
@@ -56,23 +56,23 @@ class LightgbmHead(Head):
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """float64 (N, 2)."""
+        """Predict both classes' probabilities: float64 (N, 2)."""
         positive = np.asarray(self.booster_.predict(self._columns(X), num_threads=1))
         return np.stack([1 - positive, positive], axis=1)
 
     def save(self, folder: Path) -> None:
-        """Write trees.npz, the trees in LightGBM's own text format.
+        """Write trees.npz: the trees in LightGBM's text format.
 
-        An npz has checksums, and LightGBM ends the process over a text that was cut off.
+        Inside an npz because that has checksums: LightGBM ends the process on a truncated text.
         """
         save_arrays(self, folder / "trees.npz", LEARNED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; ready to predict."""
+        """Read what `save` wrote."""
         head, path = cls(), folder / "trees.npz"
         load_arrays(head, path, LEARNED)
-        with damage_named(path, REFIT):
+        with user_error_if_damaged(path, REFIT):
             head.booster_ = lightgbm.Booster(model_str=head.trees_.tobytes().decode())
         return head
 

@@ -1,4 +1,4 @@
-"""Logistic regression, each modality regularised by its own strength."""
+"""Logistic regression with a regularisation strength for each modality."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,10 +13,10 @@ LEARNED = "classes_", "coef_", "intercept_"
 
 
 class LinearHead(Head):
-    """L2-regularised logistic regression; small C is strong regularisation.
+    """L2-regularised logistic regression; a small C means strong regularisation.
 
-    Image columns are multiplied by `image_scale`, which is the same as penalising their
-    coefficients 1 / image_scale**2 times as much as the text's.
+    Image columns are multiplied by `image_scale`. This is equivalent to penalising their
+    coefficients 1 / image_scale**2 times as much as those of text columns.
     """
 
     GRID: ClassVar = [{"C": c, "image_scale": s} for c in (0.2, 1.5) for s in (0.3, 1.0)]
@@ -31,7 +31,7 @@ class LinearHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        # In single precision, as the columns are: half the time.
+        # Single precision, like X, takes half the time.
         scale = np.ones(X.shape[1], dtype=np.float32)
         scale[: self.image_width] = self.image_scale
         model = LogisticRegression(C=self.C, max_iter=1000).fit(X.astype(np.float32) * scale, y)
@@ -41,7 +41,7 @@ class LinearHead(Head):
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """float64 (N, 2)."""
+        """Predict both classes' probabilities: float64 (N, 2)."""
         logit = X @ self.coef_ + self.intercept_
         return np.stack([expit(-logit), expit(logit)], axis=1)
 
@@ -51,7 +51,7 @@ class LinearHead(Head):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; ready to predict."""
+        """Read what `save` wrote."""
         head = cls()
         load_arrays(head, folder / "weights.npz", LEARNED)
         return head

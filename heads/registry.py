@@ -1,9 +1,9 @@
-"""Stage two: interchangeable heads on cached features. A new one is a file and a line in HEADS.
+"""Registry of heads. To add a head, add a file and a line in HEADS.
 
 A head is a scikit-learn classifier `Head(image_width, seed, **parameters)` with `fit(X, y)`,
 `predict_proba(X)`, `save(folder)` and the class method `load(folder)`. X is float32 (N, columns):
-image columns, then text columns; `image_width` says how many are the image's. `GRID` lists the
-parameters to choose among, most cautious first.
+first `image_width` image columns, then text columns. `GRID` lists the hyperparameters to select
+from, most conservative first, as ties go to the first.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a head's class is, and which columns it is given."""
+    """A head's class, its input columns and the rows it is fitted on."""
 
     path: str
-    """module:class, imported when first used: a head that needs torch costs nothing unused."""
+    """module:class. Imported on first use, so that torch is loaded only for heads that need it."""
     view: str = "both"
-    """`both`, `image`, `text`; `joint`: the logit of the stage-one fusion head; or `logits`: what
-    the heads in `parents` say in each kind of space."""
+    """`both`, `image`, `text`; `joint`: the logit of the fusion head of stage one; or `logits`: the
+    logits of the heads in `parents` in each kind of space."""
 
     fitted_on: tuple[str, ...] = ("seen", "unseen", "all")
-    """Rows to try fitting on, by what they are to the backbones; fewer for heads slow to fit. In a
-    space that saw no row, it is `unseen`."""
+    """Sets of rows to try fitting on: rows that the backbones were fitted on (`seen`), other rows,
+    or both. Slow heads try fewer. In a space whose backbones saw no row, it is always `unseen`."""
 
     grid: tuple[dict[str, Any], ...] | None = None
-    """Parameters to choose among, in place of the class's GRID."""
+    """Hyperparameters to select from, in place of the class's GRID."""
 
     parents: tuple[str, ...] = ()
+    """Names of the heads that this head stacks."""
 
     def load(self) -> type[Any]:
         """Import the class."""
@@ -37,7 +38,7 @@ class Entry:
 
 
 STAGE_ONE = {"joint": Entry("heads.joint:JointHead", "joint", ("seen",))}
-"""Always there, and always offered to the ensemble: the fusion head that stage one trained."""
+"""The fusion head that stage one trained. Always fitted, always offered to the ensemble."""
 
 HEADS = {
     "linear": Entry("heads.linear:LinearHead"),
@@ -47,7 +48,7 @@ HEADS = {
     "knn": Entry("heads.knn:KnnHead", fitted_on=("seen", "all")),
     "stack": Entry("heads.stack:StackHead", "logits", ("unseen",), parents=("joint", "linear")),
 }
-"""The heads that --heads chooses from; one that stacks others comes after them."""
+"""The heads that --heads selects from. A head that stacks others comes after them."""
 
 ONE_MODALITY = tuple({"C": c} for c in (0.03, 0.2, 1.5))
 
@@ -55,6 +56,6 @@ REFERENCES = {
     "image only": Entry("heads.linear:LinearHead", "image", grid=ONE_MODALITY),
     "text only": Entry("heads.linear:LinearHead", "text", grid=ONE_MODALITY),
 }
-"""Always there, never in the ensemble: what each modality says alone."""
+"""Baselines on one modality. Always fitted, never in the ensemble."""
 
 ENTRIES = STAGE_ONE | HEADS | REFERENCES

@@ -1,4 +1,4 @@
-"""Stacking of scalars: logistic regression on what other heads say in each kind of space."""
+"""Stacking: logistic regression on the logits of other heads in each kind of space."""
 
 from typing import ClassVar
 
@@ -8,8 +8,8 @@ from heads.linear import LinearHead
 class StackHead(LinearHead):
     """A linear head on logits (Wolpert 1992, Stacked Generalization).
 
-    Spaces share no coordinates, so nothing but probabilities can cross them; here the weights of
-    the fine-tuned, the pretrained and the lexical say are learned.
+    Spaces share no coordinates, so only probabilities can be combined across them. This head learns
+    the weights of the fine-tuned, the pretrained and the lexical spaces.
     """
 
     GRID: ClassVar = [{"C": c} for c in (0.01, 0.1, 1.0)]

@@ -1,4 +1,7 @@
-"""Write beside, flush, rename: a file under its final name is whole, also after a power cut."""
+"""Atomic writes: a file or folder under its final name is complete, even after a power cut.
+
+Content is written to a temporary path in the same folder, flushed to disk, then renamed.
+"""
 
 import os
 import shutil
@@ -10,16 +13,19 @@ from safetensors import SafetensorError
 
 from runtime.errors import UserError
 
-LEFT = (".partial", ".removed")
-"""Ends of the names of what is being written or deleted."""
+PARTIAL, REMOVED = TEMPORARY_SUFFIXES = (".partial", ".removed")
+"""Suffixes of files and folders while they are being written, and deleted."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; rename it into place if the block succeeds."""
-    partial = path.with_name(f"{path.name}{LEFT[0]}")
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; rename it to `path` if the block succeeds.
+
+    Raises UserError if the disk or the file system refuses.
+    """
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
-        with _fault_named(path):
+        with _user_error_if_unwritable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
             _flush(partial)
@@ -30,11 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; put it in the place of `folder` if the block succeeds."""
-    partial = folder.with_name(f"{folder.name}{LEFT[0]}")
+def atomic_write_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new temporary folder; replace `folder` with it if the block succeeds."""
+    partial = folder.with_name(f"{folder.name}{PARTIAL}")
     try:
-        with _fault_named(folder):
+        with _user_error_if_unwritable(folder):
             remove_folder(partial)
             partial.mkdir(parents=True)
             yield partial
@@ -48,8 +54,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _fault_named(path: Path) -> Iterator[None]:
-    """Turn what goes wrong on the disk into a UserError."""
+def _user_error_if_unwritable(path: Path) -> Iterator[None]:
+    """Turn errors of the disk into a UserError that names `path`."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -57,9 +63,14 @@ def _fault_named(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
-    """Delete what a killed process left half-written or half-deleted in any of `folders`."""
-    left = [path for folder in folders for end in LEFT for path in folder.glob(f"*{end}")]
-    for path in left:
+    """Delete temporary files and folders that a killed process left directly in `folders`."""
+    leftovers = [
+        path
+        for folder in folders
+        for suffix in TEMPORARY_SUFFIXES
+        for path in folder.glob(f"*{suffix}")
+    ]
+    for path in leftovers:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -67,32 +78,33 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete `folder`, if there is one; broken off half-way, nothing is left under its name."""
-    doomed = folder.with_name(f"{folder.name}{LEFT[1]}")
-    shutil.rmtree(doomed, ignore_errors=True)
+    """Delete `folder` if it exists. If this is interrupted, no partial `folder` remains."""
+    removed = folder.with_name(f"{folder.name}{REMOVED}")
+    shutil.rmtree(removed, ignore_errors=True)
     if folder.exists():
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
+        folder.rename(removed)
+        shutil.rmtree(removed)
 
 
-def link_folder(source: Path, target: Path, *without: str) -> None:
-    """Fill a folder, made if need be, with hard links to the files of another.
+def link_folder(source: Path, target: Path, *excluded: str) -> None:
+    """Fill `target` with hard links to the files of `source`, except names like `excluded`.
 
-    Copies would cost gigabytes, a move what has been made.
+    Creates `target` if needed. Links, because copies would take gigabytes and `source` is still
+    needed.
     """
-    ignored = shutil.ignore_patterns(*without)
+    ignored = shutil.ignore_patterns(*excluded)
     shutil.copytree(source, target, copy_function=_link, ignore=ignored, dirs_exist_ok=True)
 
 
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except OSError:  # a file system that has none
+    except OSError:  # the file system has no hard links
         shutil.copy2(source, target)
 
 
 def _flush(path: Path) -> None:
-    """Bring a file's bytes, or a folder's names, to the disk."""
+    """Flush a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -101,7 +113,7 @@ def _flush(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write `text` as UTF-8 with Unix line ends."""
-    with replacing(path) as partial:
+    """Write `text` atomically as UTF-8, without translating line ends."""
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
     return path

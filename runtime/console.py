@@ -1,4 +1,4 @@
-"""Where results are shown: stdout, in colour on a terminal, plain and 80 columns wide in a pipe."""
+"""The console for results: stdout, coloured on a terminal, plain and 80 columns wide in a pipe."""
 
 from rich.console import Console
 
@@ -6,6 +6,6 @@ WIDTH = 80
 
 
 def results_console() -> Console:
-    """A console on stdout as it is now."""
+    """Return a console on the current stdout."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH)

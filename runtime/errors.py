@@ -1,19 +1,19 @@
-"""Errors that are the user's to mend, and their words."""
+"""UserError, and the messages of errors that the user can fix."""
 
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""No permission, no room."""
+DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""No permission, read-only, or no space left."""
 
 CTRL_C = 130
 """Exit code of a command that was interrupted."""
 
 INTERRUPTED = (
-    "interrupted: no file is left half-written. The same command goes on from the steps of a run "
-    "that are finished, which python pipeline.py status shows."
+    "interrupted: no file is left half-written. Run the same command again to resume after the "
+    "finished steps of the run. To see them, run: python pipeline.py status"
 )
 
 
@@ -24,43 +24,43 @@ class UserError(Exception):
     """
 
 
-def explain(error: Exception) -> str:
-    """What the command line says of a UserError, of typer's errors and of the disk's.
+def error_message(error: Exception) -> str:
+    """Return what the command line prints for a UserError, a typer error or a disk error.
 
-    Raises any other OSError again: that one is ours to mend.
+    Re-raises any other OSError, which is a bug.
     """
     if isinstance(error, OSError):
-        if error.errno not in OF_THE_DISK:
+        if error.errno not in DISK_ERRORS:
             raise error
         return f"{error.filename or 'the disk'}: {error.strerror}"
-    if near := getattr(error, "possibilities", None):
-        return f"{error.message}. Did you mean {' or '.join(near)}?"
+    if close_matches := getattr(error, "possibilities", None):
+        return f"{error.message}. Did you mean {' or '.join(close_matches)}?"
     return error.format_message() if hasattr(error, "format_message") else str(error)
 
 
 @contextmanager
-def damage_named(path: Path, remedy: str) -> Iterator[None]:
-    """Turn what a library raises over a file into a UserError; `remedy` says what to do."""
+def user_error_if_damaged(path: Path, remedy: str) -> Iterator[None]:
+    """Raise UserError if `path` is missing or reading it fails; `remedy` says what to do."""
     if not path.is_file():
         raise UserError(f"{path} is missing. {remedy}")
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # a parser that is fed anything may raise anything
+    except Exception as error:  # given a damaged file, a parser may raise any exception
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}). {remedy}") from error
 
 
-MOST_LISTED = 30
+MAX_LISTED = 30
 
 
-def shown(text: str) -> str:
-    """Return `text` in quotes, short and printable on any terminal."""
+def quoted(text: str) -> str:
+    """Return `text` in quotes, shortened and escaped so that any terminal can print it."""
     return f'"{repr(text[:80])[1:-1]}{"..." * (len(text) > 80)}"'
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names in quotes with commas between them; of very many, the first."""
+def quoted_list(names: Iterable[str]) -> str:
+    """Return names in quotes, separated by commas; only the first MAX_LISTED of a long list."""
     names = list(names)
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(map(shown, names[:MOST_LISTED])) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(map(quoted, names[:MAX_LISTED])) + more

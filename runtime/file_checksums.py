@@ -1,33 +1,36 @@
-"""Checksums of whole files, for a folder of files whose formats have none."""
+"""Checksums of whole files, for folders of files whose formats have none."""
 
 import hashlib
 from pathlib import Path
 
 import xxhash
 
-from runtime.errors import damage_named
+from runtime.errors import user_error_if_damaged
 
 
-def digests(folder: Path, *without: str) -> dict[str, str]:
-    """Name in the folder -> xxh3 (64 bits, hexadecimal) of every file, also in folders below."""
+def folder_checksums(folder: Path, *excluded: str) -> dict[str, str]:
+    """Map each file in `folder` and its subfolders, by relative path, to its checksum.
+
+    The checksum is xxh3 (64 bits, hexadecimal). Paths in `excluded` are left out.
+    """
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    return {name: _digest(folder / name) for name in sorted(names) if name not in without}
+    return {name: _file_checksum(folder / name) for name in sorted(names) if name not in excluded}
 
 
-def check_digests(folder: Path, expected: dict[str, str], remedy: str) -> None:
-    """Raise UserError if a file is missing or another than it was; `remedy` says what to do."""
-    for name, digest in expected.items():
+def verify_checksums(folder: Path, expected: dict[str, str], remedy: str) -> None:
+    """Raise UserError if a file is missing or its content changed; `remedy` says what to do."""
+    for name, checksum in expected.items():
         path = folder / name
-        with damage_named(path, remedy):
-            if _digest(path) != digest:
+        with user_error_if_damaged(path, remedy):
+            if _file_checksum(path) != checksum:
                 raise ValueError("its checksum differs")
 
 
-def _digest(path: Path) -> str:
+def _file_checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
 
 
 CHECKSUM_KEY = "xxh3"
-"""Where a checksum is kept: the last key of a JSON file, an attribute of an HDF5 dataset, a key of
-the metadata of safetensors."""
+"""Name under which a checksum is stored: the last key of a JSON file, an attribute of an HDF5
+dataset, a key of safetensors metadata."""

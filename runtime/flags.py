@@ -1,4 +1,4 @@
-"""Flags of a command, derived from the settings classes of its stages."""
+"""Command-line flags, derived from the settings classes of the stages."""
 
 import dataclasses
 import functools
@@ -11,44 +11,46 @@ import typer
 from runtime.settings import flag
 
 RunName = Annotated[
-    str, typer.Option(help="Name of the run, whose folder is runs/NAME.", rich_help_panel="Run")
+    str, typer.Option(help="Name of the run; its folder is runs/NAME.", rich_help_panel="Run")
 ]
 
 Force = Annotated[
     bool,
     typer.Option(
-        "--force", help="Make features.h5 anew even if the run has one.", rich_help_panel="Run"
+        "--force", help="Write features.h5 again even if the run has one.", rich_help_panel="Run"
     ),
 ]
 
 
 def with_settings(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one flag for each field of the settings classes, and it the settings."""
+    """Give a command one flag per field of the settings classes `kinds`.
+
+    The command is called with one instance of each class, then its remaining parameters.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def parsed(**values: Any) -> None:  # noqa: ANN401
+        def wrapper(**values: Any) -> None:  # noqa: ANN401
             settings = [
                 kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
                 for kind in kinds
             ]
             command(*settings, **values)
 
-        own = list(inspect.signature(command).parameters.values())[len(kinds) :]
-        parameters = [_parameter(f) for kind in kinds for f in dataclasses.fields(kind)] + own
-        parsed.__signature__ = inspect.Signature(parameters)
-        parsed.__annotations__ = {p.name: p.annotation for p in parameters}
-        return parsed
+        remaining = list(inspect.signature(command).parameters.values())[len(kinds) :]
+        parameters = [_parameter(f) for kind in kinds for f in dataclasses.fields(kind)] + remaining
+        wrapper.__signature__ = inspect.Signature(parameters)
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        return wrapper
 
     return decorate
 
 
 def _parameter(field: dataclasses.Field) -> inspect.Parameter:
-    about = field.metadata
     option = typer.Option(
         flag(field.name),
-        help=about["help"],
-        rich_help_panel=about["group"],
+        help=field.metadata["help"],
+        rich_help_panel=field.metadata["group"],
         show_default=field.default is not None,
     )
     return inspect.Parameter(

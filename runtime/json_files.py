@@ -1,4 +1,4 @@
-"""JSON files that carry a checksum: what was edited or damaged is found when they are read."""
+"""Read and write JSON files with a checksum, so that edited or damaged files are detected."""
 
 import json
 from pathlib import Path
@@ -7,31 +7,34 @@ from typing import Any, TypeVar
 import xxhash
 
 from runtime.atomic_files import write_text
-from runtime.errors import UserError, damage_named
+from runtime.errors import UserError, user_error_if_damaged
 from runtime.file_checksums import CHECKSUM_KEY
 from runtime.settings import from_dict
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
-    """Write `content` as indented JSON, sealed with a checksum."""
-    sealed = {**content, CHECKSUM_KEY: _checksum(content)}
-    return write_text(path, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
+    """Write `content` atomically as indented JSON, with a checksum as its last key."""
+    with_checksum = {**content, CHECKSUM_KEY: _checksum(content)}
+    return write_text(path, json.dumps(with_checksum, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    """Read a JSON object that the command `made_by` wrote."""
+def read_json(path: Path, command: str) -> dict[str, Any]:
+    """Read a JSON object that the command `command` wrote.
+
+    Raises UserError, which names that command, if the file is missing or damaged.
+    """
     if not path.is_file():
-        raise UserError(f"{path} is missing. Run first: python pipeline.py {made_by}")
+        raise UserError(f"{path} is missing. Run first: python pipeline.py {command}")
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged ({error}). Run: python pipeline.py {made_by}"
+            f"{path} is damaged ({error}). Run: python pipeline.py {command}"
         ) from error
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """What `write_json` was given. Raises ValueError for all else, and for what was changed."""
+    """Return the content given to `write_json`. Raises ValueError if the text was changed."""
     content = json.loads(text)
     if not isinstance(content, dict):
         raise ValueError("not an object")
@@ -48,13 +51,19 @@ Record = TypeVar("Record")
 
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """A JSON file that `write_json` wrote. Raises UserError as `read_arrays` does."""
-    with damage_named(path, remedy):
+    """Read a file that `write_json` wrote.
+
+    Raises UserError, which ends with `remedy`, if the file is missing or damaged.
+    """
+    with user_error_if_damaged(path, remedy):
         return parse_json(path.read_text(encoding="utf-8"))
 
 
 def read_dataclass(kind: type[Record], path: Path, remedy: str) -> Record:
-    """A JSON file as the dataclass `kind`. Raises UserError for other keys than it has."""
+    """Read a file that `write_json` wrote as the dataclass `kind`.
+
+    Raises UserError as `read_object` does, and for unknown or missing keys.
+    """
     content = read_object(path, remedy)
     try:
         return from_dict(kind, content)

@@ -1,4 +1,4 @@
-"""One command at a time on a run."""
+"""The lock of a run: one command at a time works on it."""
 
 import json
 import os
@@ -14,81 +14,81 @@ from runtime.atomic_files import remove_leftovers
 from runtime.errors import UserError
 from runtime.processes import first, world
 
-WRITTEN = ("heads", "heads/*/", "unfinished", "unfinished/*/", "unfinished/*/*/")
-"""Folders of a run that commands write to, beside the run's own."""
+WRITTEN_FOLDERS = ("heads", "heads/*/", "unfinished", "unfinished/*/", "unfinished/*/*/")
+"""Folders of a run that commands write to, besides the run folder itself."""
 
 
 @contextmanager
-def locked(run: Path, ranks: bool = False) -> Iterator[Path]:
-    """Hold the run's lock, and yield its folder, free of what a killed command left half-made.
+def locked(run: Path, distributed: bool = False) -> Iterator[Path]:
+    """Hold the run's lock and yield its folder, from which leftovers of killed commands are gone.
 
-    Raises UserError, which names the holder, if another process has it; also if torchrun started
-    several processes of a command that does not share out its work over `ranks`.
+    Raises UserError, which names the holder, if another process holds the lock; also if torchrun
+    started several processes and the command is not `distributed`.
 
-    The lock is the system's and ends with its process, however that ends. It lies beside the run's
-    folder, which need not exist. Of processes that torchrun started, the first holds it for all.
+    The operating system releases the lock when the process ends in any way. The lock file is next
+    to the run folder, which need not exist. Under torchrun, rank 0 holds it for all ranks.
     """
-    if not ranks:
-        refuse_ranks()
+    if not distributed:
+        require_single_process()
     if not first():
         yield run
         return
-    holder = _holder(run)
-    lock = FileLock(_path(run), timeout=0)
+    holder = _holder_path(run)
+    lock = FileLock(_lock_path(run), timeout=0)
     try:
         run.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        # A Timeout is one too, and has no number.
+        # A Timeout is an OSError without an errno.
         if error.errno:
-            raise UserError(f"--run: {run} cannot be made: {error.strerror}") from error
+            raise UserError(f"--run: {run} cannot be created: {error.strerror}") from error
         raise UserError(
-            f"{run} is in use by {_read(holder)}. Wait until it has ended, or name another --run."
+            f"{run} is in use by {_read_holder(holder)}. Wait until it ends, or use another --run."
         ) from error
     try:
-        holder.write_text(json.dumps(_describe()), encoding="utf-8")
-        # Where commands write; whatever else a user keeps there is not looked at.
-        remove_leftovers([run, *(path for end in WRITTEN for path in run.glob(end))])
+        holder.write_text(json.dumps(_this_process()), encoding="utf-8")
+        # Only where commands write: other folders in the run belong to the user.
+        remove_leftovers([run, *(path for name in WRITTEN_FOLDERS for path in run.glob(name))])
         yield run
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
 
 
-def held_by(run: Path) -> str | None:
-    """The process that holds the run's lock, if one does. Writes nothing."""
-    if not _path(run).exists():
+def lock_holder(run: Path) -> str | None:
+    """Describe the process that holds the run's lock; None if there is none. Writes nothing."""
+    if not _lock_path(run).exists():
         return None
     try:
-        with FileLock(_path(run), timeout=0):
+        with FileLock(_lock_path(run), timeout=0):
             return None
     except Timeout:
-        return _read(_holder(run))
+        return _read_holder(_holder_path(run))
 
 
-def refuse_ranks() -> None:
+def require_single_process() -> None:
     """Raise UserError if torchrun started several processes."""
     if world() > 1:
-        raise UserError("torchrun: of all commands, only extract works in several processes")
+        raise UserError("torchrun: only the command extract can run in several processes")
 
 
-def _path(run: Path) -> Path:
+def _lock_path(run: Path) -> Path:
     return run.with_name(f".{run.name}.lock")
 
 
-def _holder(run: Path) -> Path:
-    return _path(run).with_suffix(".holder")
+def _holder_path(run: Path) -> Path:
+    return _lock_path(run).with_suffix(".holder")
 
 
-def _describe() -> dict[str, str | int]:
+def _this_process() -> dict[str, str | int]:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return {"process": os.getpid(), "command": command, "since": time.strftime("%F %T")}
 
 
-def _read(holder: Path) -> str:
-    """What the holder wrote of itself; it may not have got to it yet."""
+def _read_holder(path: Path) -> str:
+    """Describe the process in the holder file, which is written just after the lock is taken."""
     try:
-        about = json.loads(holder.read_text(encoding="utf-8"))
-        return f'process {about["process"]} ("{about["command"]}", since {about["since"]})'
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f'process {holder["process"]} ("{holder["command"]}", since {holder["since"]})'
     except (OSError, LookupError, TypeError, ValueError):
-        return "another process, which has only just begun"
+        return "another process, which has just started"

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: a bar on a terminal, plain lines when piped."""
+"""Log messages and progress of long work, on stderr: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -15,17 +15,17 @@ PLAIN_INTERVAL = 10.0
 
 
 def log(message: str) -> None:
-    """One line on stderr. Of processes that torchrun started, the first one speaks for all."""
+    """Print one line to stderr; under torchrun, only rank 0 does."""
     if first():
         print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress(task: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Yield `advance(count)`; show count, rate in `unit` a second and the time left."""
+    """Yield `advance(count)`; show count, rate in `unit` per second, and the time left."""
     console = Console(stderr=True)
-    shown = _bar(task, total, unit, console) if console.is_terminal else _lines(task, total, unit)
-    with shown as advance:
+    display = _bar(task, total, unit, console) if console.is_terminal else _lines(task, total, unit)
+    with display as advance:
         yield advance
 
 
@@ -40,34 +40,34 @@ def _bar(task: str, total: int, unit: str, console: Console) -> Iterator[Callabl
     )
     with Progress(*columns, console=console, transient=True) as bar:
         row = bar.add_task(task, total=total, rate="")
-        clock = _Rate(unit)
+        rate = _Rate(unit)
 
         def advance(count: int) -> None:
-            clock.add(count)
-            bar.update(row, advance=count, rate=clock.text())
+            rate.add(count)
+            bar.update(row, advance=count, rate=rate.text())
 
         yield advance
 
 
 @contextmanager
 def _lines(task: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    clock = _Rate(unit)
+    rate = _Rate(unit)
     last = time.perf_counter()
 
     def advance(count: int) -> None:
         nonlocal last
-        clock.add(count)
+        rate.add(count)
         now = time.perf_counter()
-        if now - last >= PLAIN_INTERVAL and clock.done < total:
+        if now - last >= PLAIN_INTERVAL and rate.done < total:
             last = now
-            left = (total - clock.done) / clock.per_second()
-            log(f"{task}: {clock.done}/{total}, {clock.text()}, {left:.0f} s left")
+            left = (total - rate.done) / rate.per_second()
+            log(f"{task}: {rate.done}/{total}, {rate.text()}, {left:.0f} s left")
 
     yield advance
 
 
 class _Rate:
-    """Counts work done since it was made."""
+    """Units done, and units per second since creation."""
 
     def __init__(self, unit: str) -> None:
         self.unit = unit

@@ -1,4 +1,4 @@
-"""How far the steps of a run have come, and why one must run again."""
+"""The state of each step of a run, as `status` prints it."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -15,16 +15,16 @@ STYLES = {DONE: "green", BEGUN: "yellow", STALE: "red bold", MISSING: "dim"}
 
 
 class Step(NamedTuple):
-    """One step: `begun` was broken off and goes on, `stale` is from what is no longer so."""
+    """One step of a run. `begun` was interrupted and can resume; `stale` has outdated inputs."""
 
     name: str
     state: str
-    about: str
-    """What there is or what is wrong, and what to run."""
+    detail: str
+    """What exists or what is wrong, and what to run."""
 
 
-def steps_or_damage(name: str, steps: Callable[[], Iterable[Step]]) -> list[Step]:
-    """The steps, or one that is stale and says what could not be read."""
+def steps_or_error(name: str, steps: Callable[[], Iterable[Step]]) -> list[Step]:
+    """Return the steps; on a UserError, one stale step `name` with the error's message."""
     try:
         return list(steps())
     except UserError as error:
@@ -32,13 +32,13 @@ def steps_or_damage(name: str, steps: Callable[[], Iterable[Step]]) -> list[Step
 
 
 def print_steps(steps: list[Step]) -> None:
-    """One row a step, to stdout."""
+    """Print one row per step to stdout."""
     console = results_console()
     table = Table(box=None, show_header=False, pad_edge=False)
     for _ in range(3):
         table.add_column(overflow="fold")
     for step in steps:
         table.add_row(
-            Text(step.name, "bold"), Text(step.state, STYLES[step.state]), Text(step.about)
+            Text(step.name, "bold"), Text(step.state, STYLES[step.state]), Text(step.detail)
         )
     console.print(table)

@@ -1,14 +1,15 @@
-"""The structure of the source: its floors, who imports whom, and how many entries a folder lists.
+"""The architecture of the source: layers, imports between modules, and sizes of folders.
 
 `python tests/architecture.py` prints it.
 """
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FLOORS = (
+LAYERS = (
     "runtime",
     "features",
     "extract.config",
@@ -30,39 +31,35 @@ FLOORS = (
     "heads",
     "pipeline",
 )
-"""From the bottom up. A folder, or a file with a floor of its own, imports from its own floor and
-from those before it. `extract` and `heads` never import each other."""
-ON_THE_REGISTRY_FLOOR = (
-    "base",
-    "linear",
-    "interaction",
-    "mlp",
-    "lightgbm",
-    "knn",
-    "stack",
-    "joint",
-)
-"""The heads themselves: below all that fits and scores them."""
+"""From the bottom up. A module is in the layer of the longest of these names that contains it, and
+imports only from its layer and those below. `extract` and `heads` never import each other."""
 STAGES = ("extract", "heads")
-ONE_A_STAGE = {"__init__.py", "config.py", "run.py", "status.py", "predict.py"}
-"""File names that may occur in both stages. All other names occur once."""
-MOST_ENTRIES = 13
-"""Files in a folder, and folders in a folder; `__init__.py` and caches are not counted."""
+SHARED_NAMES = {"__init__.py", "config.py", "run.py", "status.py", "predict.py"}
+"""File names that may occur in both stages. All other names must be unique."""
+MAX_ENTRIES = 13
+"""Maximum of files, and of subfolders, in a folder. `__init__.py`, caches and the registered heads
+are not counted."""
 PACKAGES = ("runtime", "features", "extract", "heads")
 SOURCES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 SOURCES.append(ROOT / "pipeline.py")
 
 
 def module_name(path: Path) -> str:
-    """heads/fitting/projection.py -> heads.fitting.projection."""
+    """Return the module name of a file, such as heads.fitting.projection."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 MODULES = {module_name(path): path for path in SOURCES}
 
 
+def registered_heads() -> set[str]:
+    """Return the modules of all heads in the registry: the names before a colon in its strings."""
+    text = (ROOT / "heads" / "registry.py").read_text()
+    return set(re.findall(r'"(heads\.\w+):\w+"', text))
+
+
 def imports(path: Path) -> set[str]:
-    """Our modules that a file imports, those imported inside functions too."""
+    """Return the modules of this project that a file imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -74,55 +71,61 @@ def imports(path: Path) -> set[str]:
     return found & MODULES.keys()
 
 
-def floor(module: str) -> int:
-    """Number of a module's floor, from the bottom."""
-    stage, _, rest = module.partition(".")
-    if stage == "heads" and rest in ON_THE_REGISTRY_FLOOR:
-        return FLOORS.index("heads.registry")
-    while module not in FLOORS:
+def layer(module: str) -> int:
+    """Return the index of a module's layer, from the bottom."""
+    if module == "heads.base" or module in registered_heads():
+        return LAYERS.index("heads.registry")
+    while module not in LAYERS:
         module = module.rpartition(".")[0]
-    return FLOORS.index(module)
+    return LAYERS.index(module)
 
 
-def back_edges() -> list[str]:
-    """Imports that point up, and those between the stages."""
-    wrong = []
+def forbidden_imports() -> list[str]:
+    """Return imports from a higher layer and imports between the stages."""
+    forbidden = []
     for module, path in MODULES.items():
         for other in imports(path):
-            between = {module.split(".")[0], other.split(".")[0]} == set(STAGES)
-            if between or floor(other) > floor(module):
-                wrong.append(f"{module} imports {other}")
-    return wrong
+            between_stages = {module.split(".")[0], other.split(".")[0]} == set(STAGES)
+            if between_stages or layer(other) > layer(module):
+                forbidden.append(f"{module} imports {other}")
+    return forbidden
 
 
-def repeated_names() -> list[str]:
-    """File names that occur too often in the source, the tests and the benchmarks."""
+def duplicate_names() -> list[str]:
+    """Return file names that occur more than once in the source, the tests and the benchmarks."""
     others = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/*.py")]
     files = [
         *SOURCES,
         *(path for path in others if path.name not in ("__init__.py", "conftest.py")),
     ]
     count = Counter(path.name for path in files)
-    return [name for name, times in count.items() if times > 1 and name not in ONE_A_STAGE]
+    return [name for name, times in count.items() if times > 1 and name not in SHARED_NAMES]
 
 
-def listing() -> dict[str, tuple[int, int]]:
-    """Folder -> the number of its files, `__init__.py` apart, and of its folders."""
+def is_head(path: Path) -> bool:
+    """Whether a file is the module of a registered head."""
+    return path in SOURCES and module_name(path) in registered_heads()
+
+
+def folder_sizes() -> dict[str, tuple[int, int]]:
+    """Map each folder to its numbers of files and of subfolders, as `MAX_ENTRIES` counts them."""
     tops = (*PACKAGES, "tests", "benchmarks", "docs")
     folders = [folder for top in tops for folder in (ROOT / top, *(ROOT / top).rglob("*"))]
     found = {}
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__", "."))]
         if entries:
-            files = sum(entry.is_file() for entry in entries)
-            found[str(folder.relative_to(ROOT))] = (files, len(entries) - files)
+            found[str(folder.relative_to(ROOT))] = (
+                sum(entry.is_file() and not is_head(entry) for entry in entries),
+                sum(entry.is_dir() for entry in entries),
+            )
     return found
 
 
 if __name__ == "__main__":
     print("files  folders  folder")
-    for name, (files, folders) in listing().items():
+    for name, (files, folders) in folder_sizes().items():
         print(f"{files:5}  {folders:7}  {name}")
-    print("\nfloors, from the bottom:", ", ".join(FLOORS))
-    print("imports that point up:", ", ".join(back_edges()) or "none")
-    print("file names that occur twice:", ", ".join(repeated_names()) or "none")
+    print("\nlayers, from the bottom:", ", ".join(LAYERS))
+    print("forbidden imports:", ", ".join(forbidden_imports()) or "none")
+    print("duplicate file names:", ", ".join(duplicate_names()) or "none")

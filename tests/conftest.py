@@ -1,8 +1,8 @@
-"""Seeds, and what costs time to make: tiny weights, a small sample, one finished run."""
+"""Shared fixtures: seeds, tiny weights, a small sample, and one run after stage one."""
 
 from runtime.processes import limit_spinning
 
-# Before torch is loaded, below.
+# Must run before torch is imported below.
 limit_spinning()
 
 import json
@@ -32,7 +32,7 @@ LETTERS = string.ascii_lowercase + string.digits
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=4, help="how often each command is killed")
+    parser.addoption("--kills", type=int, default=4, help="number of times each command is killed")
 
 
 def seed():
@@ -48,7 +48,7 @@ def seeded():
 
 @pytest.fixture(autouse=True, scope="session")
 def small_pictures():
-    """Enlarge pictures for the pretrained tower, as always, but to a size that takes no time."""
+    """Enlarge pictures for the pretrained tower less than usual, to save time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretrained, "PRETRAINED_SIZE", 48)
         yield
@@ -56,15 +56,15 @@ def small_pictures():
 
 @pytest.fixture(scope="session")
 def make_tokenizer():
-    """f() -> a WordPiece tokenizer that spells words out, with BERT's special tokens."""
+    """f() -> a character-level WordPiece tokenizer with BERT's special tokens."""
 
     def make():
-        words = [*SPECIAL, *string.punctuation, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-        vocabulary = {word: number for number, word in enumerate(words)}
+        tokens = [*SPECIAL, *string.punctuation, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+        vocabulary = {token: index for index, token in enumerate(tokens)}
         tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        ends = [(word, vocabulary[word]) for word in ("[SEP]", "[CLS]")]
+        ends = [(token, vocabulary[token]) for token in ("[SEP]", "[CLS]")]
         tokenizer.post_processor = processors.BertProcessing(*ends)
         return tokenizer
 
@@ -99,7 +99,7 @@ def make_text_encoder(make_tokenizer):
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory, make_image_encoder, make_text_encoder):
-    """Folder with image/ and text/, laid out as on the hub."""
+    """Folder with image/ and text/, in the layout of the hub."""
     seed()
     folder = tmp_path_factory.mktemp("weights")
     (folder / "image").mkdir()
@@ -116,7 +116,7 @@ def tiny_sample(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_sample, tiny_weights):
-    """Settings of `tiny_run`: two folds, and so space_0, space_1, pretrained and lexical."""
+    """Settings of `tiny_run`, whose spaces are space_0, space_1, pretrained and lexical."""
     return ExtractConfig(
         data=str(tiny_sample),
         image_weights=str(tiny_weights / "image"),
@@ -131,7 +131,7 @@ def tiny_config(tiny_sample, tiny_weights):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tiny_config):
-    """Folder of a run after stage one. Copy it before changing anything in it."""
+    """Folder of a run after stage one. Copy it before you change it."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     extract(tiny_config, run)
     return run
@@ -139,32 +139,41 @@ def tiny_run(tmp_path_factory, tiny_config):
 
 @pytest.fixture(scope="session")
 def forked_command():
-    """f(cwd, words, operation, seconds, room, sent, out, err, enlarged): see forked_commands.py.
+    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err, pretrained_size).
 
-    Returns the exit status, the number of file operations, and the connections that were opened.
+    forked_commands.py documents the arguments. Returns the exit status, the number of file
+    operations, and the connections that were opened.
     """
     # Threads do not survive a fork.
-    alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    allowed = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
+    single_threaded = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    online = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("forked_commands.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=allowed | alone,
+        env=online | single_threaded,
     )
 
     def run(
-        cwd, words, operation=None, seconds=None, room=None, sent=signal.SIGKILL,
-        out="log.txt", err="log.txt", enlarged=48,
+        cwd, args, operation=None, seconds=None, max_file_bytes=None, sent=signal.SIGKILL,
+        out="log.txt", err="log.txt", pretrained_size=48,
     ):  # fmt: skip
-        limits = {"operation": operation, "seconds": seconds, "room": room, "signal": sent}
-        said = {"out": str(out), "err": str(err), "enlarged": enlarged}
-        task = {"cwd": str(cwd), "words": words, **limits, **said}
+        task = {
+            "cwd": str(cwd),
+            "args": args,
+            "operation": operation,
+            "seconds": seconds,
+            "max_file_bytes": max_file_bytes,
+            "signal": sent,
+            "out": str(out),
+            "err": str(err),
+            "pretrained_size": pretrained_size,
+        }
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
-        return answer["status"], answer["operations"], answer["spoken"]
+        return answer["status"], answer["operations"], answer["connections"]
 
     yield run
     process.stdin.close()

@@ -1,4 +1,4 @@
-"""The architecture as it can be read from the source: who imports whom, what is never used."""
+"""Checks of the source code: imports between layers, sizes, and unsafe functions."""
 
 import ast
 import re
@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 from architecture import (
-    FLOORS,
+    LAYERS,
+    MAX_ENTRIES,
     MODULES,
-    MOST_ENTRIES,
     ROOT,
     SOURCES,
-    back_edges,
-    listing,
-    repeated_names,
+    duplicate_names,
+    folder_sizes,
+    forbidden_imports,
 )
 
 ALL = SOURCES + sorted((ROOT / "benchmarks").rglob("*.py"))
 
-UNPICKLING = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal", "yaml"}
-"""Modules that make objects of what they read. (multiprocessing pickles between processes of one
-run, and would be fine.)"""
-RUNS_TEXT = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
-UNPICKLES = {"read_pickle", "load_state_dict_from_url"}
-ONLY_WITH = [
+UNSAFE_MODULES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal", "yaml"}
+"""Modules that can create arbitrary objects from a file. (multiprocessing only pickles between
+processes of one run, which is safe.)"""
+UNSAFE_FUNCTIONS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+UNSAFE_METHODS = {"read_pickle", "load_state_dict_from_url"}
+REQUIRED_KEYWORDS = [
     ("torch.load", ("weights_only", "True")),
     ("np.load", ("allow_pickle", "False")),
     ("from_pretrained", ("trust_remote_code", "False")),
@@ -35,7 +35,7 @@ ONLY_WITH = [
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of all imports in a file, those inside functions too."""
+    """Return the top-level names of all imports in a file, also inside functions."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -46,32 +46,32 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_imports_point_down_and_never_from_stage_to_stage():
-    assert not back_edges()
+def test_no_imports_from_higher_layers_or_between_stages():
+    assert not forbidden_imports()
 
 
-def test_the_floors_are_the_folders_that_there_are():
+def test_layers_match_the_folders():
     folders = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in SOURCES}
-    assert folders - {"."} <= set(FLOORS)
-    assert all(name in MODULES for name in FLOORS)
+    assert folders - {"."} <= set(LAYERS)
+    assert all(name in MODULES for name in LAYERS)
 
 
-def test_no_folder_lists_more_than_a_dozen_names_or_so():
-    long = {name: counts for name, counts in listing().items() if max(counts) > MOST_ENTRIES}
+def test_folders_stay_small():
+    long = {name: counts for name, counts in folder_sizes().items() if max(counts) > MAX_ENTRIES}
     assert not long
 
 
-def test_no_two_files_have_one_name():
-    assert not repeated_names()
+def test_file_names_are_unique():
+    assert not duplicate_names()
 
 
-def test_only_the_store_opens_hdf5():
+def test_only_features_imports_h5py():
     users = [str(p.relative_to(ROOT)) for p in SOURCES if "h5py" in imported(p)]
     assert users == ["features/hdf5_checksums.py", "features/hdf5_store.py"]
 
 
 def calls(path: Path) -> list[tuple[str, dict[str, str]]]:
-    """Every call in a file: its name as written, and its keyword arguments."""
+    """Return every call in a file: the function as written, and its keyword arguments."""
     return [
         (ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords})
         for node in ast.walk(ast.parse(path.read_text()))
@@ -80,18 +80,18 @@ def calls(path: Path) -> list[tuple[str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
-def test_nothing_is_unpickled_and_no_text_is_run(path):
-    assert not imported(path) & UNPICKLING
+def test_no_unpickling_and_no_execution_of_text(path):
+    assert not imported(path) & UNSAFE_MODULES
     for name, keywords in calls(path):
         last = name.split(".")[-1]
-        assert name not in RUNS_TEXT and last not in UNPICKLES, name
+        assert name not in UNSAFE_FUNCTIONS and last not in UNSAFE_METHODS, name
         assert "shell" not in keywords, name
-        for call, (keyword, value) in ONLY_WITH:
+        for call, (keyword, value) in REQUIRED_KEYWORDS:
             if call in (name, last):
                 assert keywords.get(keyword) == value, f"{name} without {keyword}={value}"
 
 
-def test_what_goes_into_a_page_is_escaped():
+def test_text_in_html_is_escaped():
     templates = sorted((ROOT / "heads").rglob("*.jinja"))
     assert templates
     for path in templates:
@@ -99,7 +99,7 @@ def test_what_goes_into_a_page_is_escaped():
     escaping = [k.get("autoescape") for p in ALL for n, k in calls(p) if n == "Environment"]
     assert escaping == ["html"]
     marked = {p.name for p in ALL for name, _ in calls(p) if name == "Markup"}
-    assert marked == {"build.py", "gallery.py", "svg.py"}, "who else says that text is HTML?"
+    assert marked == {"build.py", "gallery.py", "svg.py"}, "another file marks text as safe HTML"
 
 
 def test_files_stay_small():
@@ -107,7 +107,7 @@ def test_files_stay_small():
     assert not long
 
 
-def test_help_imports_no_library_that_is_slow_to_load():
+def test_help_imports_no_slow_library():
     code = (
         "import sys, pipeline\n"
         "sys.argv = ['pipeline.py', 'run', '--help']\n"

@@ -1,4 +1,4 @@
-"""docs/dependencies.md says what requirements.txt installs."""
+"""docs/dependencies.md lists what requirements.txt installs."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_first_table_lists_exactly_the_pins():
+def test_first_table_lists_exactly_the_pinned_versions():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     required = [line.partition("#")[0].strip() for line in lines]
-    pins = [tuple(re.split("={2,3}", one)) for one in required if one]
+    pins = [tuple(re.split("={2,3}", line)) for line in required if line]
     page = (ROOT / "docs" / "dependencies.md").read_text()
     direct = page.partition("## Direct")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in direct.splitlines()]

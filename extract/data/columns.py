@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.errors import UserError, listed, shown
+from runtime.errors import UserError, quoted, quoted_list
 
 RECOGNISED = {
     "id": ("id", "image_id", "meme_id"),
@@ -80,7 +80,7 @@ def _find(header: Sequence[str], role: str, asked: Columns, file: str) -> str | 
     found = recognised(header, role)
     if len(found) > 1:
         raise UserError(
-            f"{file}: {' and '.join(map(shown, found))} could each be the {role} column. "
+            f"{file}: {' and '.join(map(quoted, found))} could each be the {role} column. "
             f"Choose one with --{role}-column."
         )
     return found[0] if found else None
@@ -94,9 +94,9 @@ def recognised(header: Sequence[str], role: str) -> list[str]:
 def _no_such_column(header: Sequence[str], role: str, name: str, file: str) -> str:
     lowered = {column.lower(): column for column in header}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered)]
-    hint = f" Did you mean {' or '.join(map(shown, close))}?" if close else ""
+    hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
     raise UserError(
-        f"{file}: --{role}-column {shown(name)} is not a column; found {listed(header)}.{hint}"
+        f"{file}: --{role}-column {quoted(name)} is not a column; found {quoted_list(header)}.{hint}"
     )
 
 
@@ -104,6 +104,6 @@ def _missing(header: Sequence[str], roles: Sequence[str], file: str, instead: st
     usual = "; ".join(f"{role}: {', '.join(RECOGNISED[role])}" for role in roles)
     flags = " or ".join(f"--{role}-column NAME" for role in roles)
     raise UserError(
-        f"{file}: no {' or '.join(roles)} column among {listed(header)}. "
+        f"{file}: no {' or '.join(roles)} column among {quoted_list(header)}. "
         f"Recognised are {usual}. Name yours with {flags}{', ' * bool(instead)}{instead}."
     )

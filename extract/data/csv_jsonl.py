@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extract.data.bad_rows import Problem
-from runtime.errors import UserError, listed, shown
+from runtime.errors import UserError, quoted, quoted_list
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _read_csv(text: str, file: str) -> Table:
     header = [name.strip() for name in rows[0][1]] if rows else []
     repeated = {name for name, count in Counter(header).items() if name and count > 1}
     if repeated:
-        raise UserError(f"{file}: the header repeats {listed(sorted(repeated))}. Rename one.")
+        raise UserError(f"{file}: the header repeats {quoted_list(sorted(repeated))}. Rename one.")
     records = []
     for line, fields in rows[1:]:
         if len(fields) == len(header):
@@ -119,7 +119,7 @@ def _json_fields(line: str) -> dict[str, object]:
         parse_constant=_no_constant,
     )
     if not isinstance(content, dict):
-        raise ValueError(f"found {shown(line.strip())}")
+        raise ValueError(f"found {quoted(line.strip())}")
     return {name: _as_text(value) for name, value in content.items()}
 
 
@@ -127,7 +127,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = {name.strip(): value for name, value in pairs}
     if len(fields) < len(pairs):
         names = Counter(name.strip() for name, _ in pairs)
-        raise ValueError(f"it repeats {shown(names.most_common(1)[0][0])}")
+        raise ValueError(f"it repeats {quoted(names.most_common(1)[0][0])}")
     return fields
 
 

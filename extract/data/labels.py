@@ -1,6 +1,6 @@
 """Which label values are allowed, and what each means."""
 
-from runtime.errors import shown
+from runtime.errors import quoted
 
 LABELS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
@@ -15,4 +15,4 @@ def read_label(text: str, split: str) -> tuple[int, str | None]:
     if split == "test" and text in UNKNOWN:
         return -1, None
     allowed = "0 or 1" if split != "test" else "0, 1, or nothing or -1 for unknown"
-    return -1, f"found {shown(text) if text else 'nothing'}, allowed {allowed}"
+    return -1, f"found {quoted(text) if text else 'nothing'}, allowed {allowed}"

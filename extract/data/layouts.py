@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from extract.data.columns import SPLIT_WORDS
 from extract.data.text_cells import unreadable
-from runtime.errors import UserError, listed, shown
+from runtime.errors import UserError, quoted, quoted_list
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 
@@ -69,7 +69,7 @@ def _in_folder(data: Path, inside: list[Path]) -> Sources:
 def _check_name(path: Path) -> None:
     """What is written about the data names its files, as text."""
     if fault := unreadable(str(path)):
-        raise UserError(f"the name {shown(str(path))}: {fault}. Rename it.")
+        raise UserError(f"the name {quoted(str(path))}: {fault}. Rename it.")
 
 
 def _names_split(path: Path) -> bool:
@@ -79,7 +79,7 @@ def _names_split(path: Path) -> bool:
 def _only_one(data: Path, paths: list[Path]) -> None:
     if len(paths) > 1:
         raise UserError(
-            f"{data} holds {listed(path.name for path in paths)}, which is ambiguous. "
+            f"{data} holds {quoted_list(path.name for path in paths)}, which is ambiguous. "
             "Keep one of them and move the others away."
         )
 
@@ -97,18 +97,18 @@ def find_image(root: Path, value: str, folders: Iterable[str]) -> tuple[str, str
     if fault := unreadable(value):
         return "", fault
     if "\\" in value or windows.drive or windows.root or ".." in windows.parts:
-        return "", f"found {shown(value)}, allowed a path with / that stays in the data folder"
+        return "", f"found {quoted(value)}, allowed a path with / that stays in the data folder"
     places = ["."] if "/" in value else [".", *dict.fromkeys(folders)]
     names = [value] if windows.suffix else [value + suffix for suffix in ("", *IMAGE_SUFFIXES)]
     tried = (root / place / name for place in places for name in names)
     path = next((path.resolve() for path in tried if is_file(path)), None)
     if path is None:
         beside = f", nor in {', '.join(places[1:])}" if places[1:] else ""
-        return "", f"no image {shown(value)} in {root}{beside}"
+        return "", f"no image {quoted(value)} in {root}{beside}"
     if not path.is_relative_to(root):
-        return "", f"{shown(value)} is a link that leads out of the data folder"
+        return "", f"{quoted(value)} is a link that leads out of the data folder"
     fault = unreadable(str(path))
-    return ("", f"{shown(value)} is a link to a name {fault}") if fault else (str(path), None)
+    return ("", f"{quoted(value)} is a link to a name {fault}") if fault else (str(path), None)
 
 
 def is_file(path: Path) -> bool:

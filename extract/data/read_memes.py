@@ -15,7 +15,7 @@ from extract.data.layouts import Sources, find_image, find_sources
 from extract.data.meme_table import MemeTable
 from extract.data.splits import Row, read_rows
 from extract.data.text_cells import read_caption, read_id
-from runtime.errors import UserError, listed, shown
+from runtime.errors import UserError, quoted, quoted_list
 
 Reading = tuple[MemeTable, list[Problem], list[str]]
 
@@ -122,7 +122,7 @@ def _require(split: str, rows: list[Row], problems: list[Problem], sources: Sour
     if any(row.split == split for row in rows):
         return
     words = [word for word, meaning in SPLIT_WORDS.items() if meaning == split]
-    found = listed(path.name for path, _ in sources.tables) or "no such table"
+    found = quoted_list(path.name for path, _ in sources.tables) or "no such table"
     raise UserError(
         f"no {split} rows in {sources.root}: found {found}. Looked for a file (.csv, .tsv, "
         f".jsonl) or a split column that says {', '.join(words)}."
@@ -145,7 +145,7 @@ def _in_order_of(asked: Table, table: MemeTable) -> tuple[MemeTable, list[Proble
     """Let the sample submission fix which ids are asked for, their order and the column names."""
     if len(asked.header) != 2 or any(read_id(name or "unnamed")[1] for name in asked.header):
         raise UserError(
-            f"{asked.file}: found the columns {listed(asked.header)}; allowed are two, in UTF-8: "
+            f"{asked.file}: found the columns {quoted_list(asked.header)}; allowed are two, in UTF-8: "
             "first the id, then the label, in one line each."
         )
     id_column, label_column = asked.header
@@ -153,8 +153,8 @@ def _in_order_of(asked: Table, table: MemeTable) -> tuple[MemeTable, list[Proble
     order, problems = _places(asked, id_column, set(test))
     if not order:
         raise UserError(
-            f"{asked.file}: no value of its first column {shown(id_column)} is an id of test; "
-            f"test has ids such as {shown(test.iloc[0])}. The first column must hold the ids."
+            f"{asked.file}: no value of its first column {quoted(id_column)} is an id of test; "
+            f"test has ids such as {quoted(test.iloc[0])}. The first column must hold the ids."
         )
     places = [order.get(key, -1) for key in test]
     rows = table.rows.copy()
@@ -172,6 +172,6 @@ def _places(asked: Table, id_column: str, test: set[str]) -> tuple[dict[str, int
             order[key] = len(order)
             continue
         fault = "again, allowed once" if key in order else "which is not an id of test"
-        message = f"column {id_column}: found {shown(key)} {fault}"
+        message = f"column {id_column}: found {quoted(key)} {fault}"
         problems.append(Problem(asked.file, line, message))
     return order, problems

@@ -10,7 +10,7 @@ from extract.data.columns import SPLIT_WORDS, Columns, recognised, resolve_colum
 from extract.data.csv_jsonl import Table, read_table
 from extract.data.layouts import Sources
 from features.feature_table import SPLITS
-from runtime.errors import listed, shown
+from runtime.errors import quoted, quoted_list
 
 ROLES = ("id", "image", "text", "label")
 
@@ -79,7 +79,7 @@ def _cell(fields: dict[str, object], column: str | None) -> str:
 
 def _split(word: str, column: str) -> str:
     if word not in SPLIT_WORDS:
-        found = shown(word) if word else "nothing"
+        found = quoted(word) if word else "nothing"
         raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_WORDS)}")
     return SPLIT_WORDS[word]
 
@@ -114,7 +114,7 @@ def _content(row: Row) -> tuple[str, str, str]:
 def _repeat(row: Row, earlier: Row) -> Problem:
     other = "" if _source(row) == _source(earlier) else " with another image, caption or label"
     message = (
-        f"column {row.columns.id}: found {shown(row.id)} again, which {earlier.file}:"
+        f"column {row.columns.id}: found {quoted(row.id)} again, which {earlier.file}:"
         f"{earlier.line} has{other}; an id is allowed once in a split"
     )
     return Problem(row.file, row.line, message)
@@ -132,7 +132,7 @@ def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
         yield f"{table.file}: no {role} column, so column {columns.id} is both {role} and {other}."
     ignored = recognised(table.header, "split")
     if ignored and columns.split is None:
-        yield f"{table.file}: column {listed(ignored)} is not read, the file says the split."
+        yield f"{table.file}: column {quoted_list(ignored)} is not read, the file says the split."
 
 
 def _shared_ids(rows: Sequence[Row]) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _shared_ids(rows: Sequence[Row]) -> Iterator[str]:
     for one, other in combinations(ids, 2):
         if shared := ids[one] & ids[other]:
             count = _number(len(shared), "id")
-            yield f"{count} in both {one} and {other}, such as {shown(min(shared))}: kept apart."
+            yield f"{count} in both {one} and {other}, such as {quoted(min(shared))}: kept apart."
 
 
 def _number(count: int, what: str) -> str:

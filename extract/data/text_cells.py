@@ -1,6 +1,6 @@
 """What an id and a caption may hold."""
 
-from runtime.errors import MOST_LISTED, shown
+from runtime.errors import MAX_LISTED, quoted
 
 
 def unreadable(text: str) -> str | None:
@@ -11,7 +11,7 @@ def unreadable(text: str) -> str | None:
     if not bad:
         return None
     # surrogateescape reads the byte 0xE9 as U+DCE9; other surrogates come from JSON escapes
-    some = bad[:MOST_LISTED]
+    some = bad[:MAX_LISTED]
     codes = [f"{c - 0xDC00:02x}" if 0xDC80 <= c <= 0xDCFF else f"\\u{c:04x}" for c in some]
     return f"not UTF-8, found the bytes {' '.join(codes)}{' ...' * (len(bad) > len(some))}"
 
@@ -22,7 +22,7 @@ def read_id(text: str) -> tuple[str, str | None]:
         return text, "found nothing, allowed any text"
     fault = unreadable(text)
     if "\n" in text or "\r" in text:
-        fault = f"found {shown(text)}, allowed any text in one line"
+        fault = f"found {quoted(text)}, allowed any text in one line"
     return (repr(text), fault) if fault else (text, None)
 
 

@@ -1,4 +1,4 @@
-"""Versions of Python and of the libraries, against those that requirements.txt names."""
+"""Check the versions of Python and of the libraries against requirements.txt."""
 
 import re
 import sys
@@ -9,29 +9,29 @@ from extract.doctor.finding import FAIL, OK, WARNING, Finding
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
 
-TESTING = ("hypothesis", "pytest", "ruff")
-"""Named there too, but no run needs them."""
+TEST_TOOLS = ("hypothesis", "pytest", "ruff")
+"""In requirements.txt too, but no run needs them."""
 
-PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
-SHOWN = ("torch", "torchvision", "timm", "transformers", "numpy", "lightgbm")
+LISTED = ("torch", "torchvision", "timm", "transformers", "numpy", "lightgbm")
 
 
 def check_versions() -> list[Finding]:
-    """Libraries that are missing or of another version, and a torchvision for another torch."""
-    pinned = re.findall(r"^([\w.-]+)={2,3}([^\s#]+)", REQUIREMENTS.read_text(), re.MULTILINE)
-    pins = {name: wanted for name, wanted in pinned if name not in TESTING}
-    found = {name: installed(name) for name in pins}
-    missing = [name for name, here in found.items() if here is None]
+    """Check for missing libraries, other versions, and a torchvision built for another torch."""
+    requirements = re.findall(r"^([\w.-]+)={2,3}([^\s#]+)", REQUIREMENTS.read_text(), re.MULTILINE)
+    pinned = {name: wanted for name, wanted in requirements if name not in TEST_TOOLS}
+    installed = {name: installed_version(name) for name in pinned}
+    missing = [name for name, here in installed.items() if here is None]
     other = [
-        f"{name} {here} (tested with {pins[name]})"
-        for name, here in found.items()
-        if here and here.split("+")[0] != pins[name]
+        f"{name} {here} (tested with {pinned[name]})"
+        for name, here in installed.items()
+        if here and here.split("+")[0] != pinned[name]
     ]
     python = ".".join(map(str, sys.version_info[:3]))
     findings = []
-    if sys.version_info < PYTHON:
-        wanted = ".".join(map(str, PYTHON))
+    if sys.version_info < MIN_PYTHON:
+        wanted = ".".join(map(str, MIN_PYTHON))
         findings.append(Finding(FAIL, "python", f"{python}, needed {wanted} or later"))
     install = f"pip install -r {REQUIREMENTS.name}"
     if missing:
@@ -39,26 +39,26 @@ def check_versions() -> list[Finding]:
     if other:
         findings.append(Finding(WARNING, "versions", ", ".join(other), install))
     if not findings:
-        said = ", ".join(f"{name} {found[name]}" for name in SHOWN)
-        findings.append(Finding(OK, "versions", f"python {python}, {said}: all as tested"))
-    return findings + _torchvision(found["torch"], found["torchvision"])
+        listed = ", ".join(f"{name} {installed[name]}" for name in LISTED)
+        findings.append(Finding(OK, "versions", f"python {python}, {listed}: all as tested"))
+    return findings + _check_torchvision(installed["torch"], installed["torchvision"])
 
 
-def installed(name: str) -> str | None:
-    """The version of a package, None if it is not there."""
+def installed_version(name: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
         return None
 
 
-def _torchvision(torch: str | None, torchvision: str | None) -> list[Finding]:
-    """Its operators fit one torch alone, which it names."""
+def _check_torchvision(torch: str | None, torchvision: str | None) -> list[Finding]:
+    """Check that torchvision requires the installed torch: its operators fit no other."""
     if not (torch and torchvision):
         return []
-    needed = "\n".join(requires("torchvision") or [])
-    wanted = re.search(r"^torch\b\W*==([\d.]+)", needed, re.MULTILINE)
+    requirements = "\n".join(requires("torchvision") or [])
+    wanted = re.search(r"^torch\b\W*==([\d.]+)", requirements, re.MULTILINE)
     if not wanted or torch.split("+")[0] == wanted[1]:
         return []
-    found = f"{torchvision} is for torch {wanted[1]}, and torch is {torch}"
+    found = f"{torchvision} is for torch {wanted[1]}, but torch is {torch}"
     return [Finding(FAIL, "torchvision", found, f"pip install torch=={wanted[1]}")]

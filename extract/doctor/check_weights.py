@@ -1,4 +1,4 @@
-"""Are the weights there, and can they be loaded? Nothing is downloaded."""
+"""Check that the pretrained weights exist and can be loaded. Downloads nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,41 +9,54 @@ from rich.filesize import decimal
 from extract.config import ExtractConfig
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.towers.hub_download import is_cached
-from extract.towers.pretrained_weights import HUB_IMAGE, HUB_TEXT, Backbones, load_image, load_text
+from extract.towers.pretrained_weights import (
+    HUB_IMAGE,
+    HUB_TEXT,
+    Backbones,
+    load_image_backbone,
+    load_text_backbone,
+)
 from runtime.errors import UserError
 
-PATIENCE = 5.0
+HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's answer."""
 
-WAYS_OUT = (
-    "run once with network access (the cache is HF_HOME), or --weights bundled, or "
+OTHER_SOURCES = (
+    "run once with network access (the cache is HF_HOME), or pass --weights bundled, or "
     "--image-weights DIR --text-weights DIR"
 )
 
 
 def check_weights(config: ExtractConfig) -> tuple[Backbones | None, list[Finding]]:
-    """Load both encoders, if they can be; what was found of each."""
+    """Load both encoders if they are on this machine; return them and a finding for each."""
     weights, pooling = config.weights, config.text_pooling
-    pictures, words = config.image_revision, config.text_revision
-    image, found_image = _check(
+    image_revision, text_revision = config.image_revision, config.text_revision
+    image, image_finding = _check(
         "image weights",
-        (HUB_IMAGE, pictures) if weights == "hub" and not config.image_weights else None,
-        lambda: load_image(weights, config.image_weights, pictures, cached_only=True),
+        (HUB_IMAGE, image_revision) if weights == "hub" and not config.image_weights else None,
+        lambda: load_image_backbone(
+            weights, config.image_weights, image_revision, cached_only=True
+        ),
     )
-    text, found_text = _check(
+    text, text_finding = _check(
         "text weights",
-        (HUB_TEXT, words) if weights == "hub" and not config.text_weights else None,
-        lambda: load_text(weights, config.text_weights, pooling, words, cached_only=True),
+        (HUB_TEXT, text_revision) if weights == "hub" and not config.text_weights else None,
+        lambda: load_text_backbone(
+            weights, config.text_weights, pooling, text_revision, cached_only=True
+        ),
     )
     both = Backbones(image[0], text[0], image[1], text[1]) if image and text else None
-    return both, [found_image, found_text]
+    return both, [image_finding, text_finding]
 
 
 def _check(
-    name: str, source: tuple[str, str] | None, load: Callable[[], tuple[Any, dict[str, str]]]
+    name: str,
+    repository: tuple[str, str] | None,
+    load: Callable[[], tuple[Any, dict[str, str]]],
 ) -> tuple[tuple[Any, dict[str, str]] | None, Finding]:
-    if source and not is_cached(*source):
-        return None, _on_the_hub(name, *source)
+    """Call `load`, unless the weights are in a hub repository, revision that is not cached."""
+    if repository and not is_cached(*repository):
+        return None, _check_download(name, *repository)
     try:
         loaded = load()
     except UserError as error:
@@ -54,14 +67,15 @@ def _check(
     return loaded, Finding(OK, name, f"{origin['name']}, {encoder.dim}-d")
 
 
-def _on_the_hub(name: str, repository: str, revision: str) -> Finding:
+def _check_download(name: str, repository: str, revision: str) -> Finding:
+    """Check whether the hub can be reached, and how large the weights are."""
     try:
         url = hf_hub_url(repository, "model.safetensors", revision=revision)
-        size = get_hf_file_metadata(url, timeout=PATIENCE).size
-    except Exception as error:  # the hub's client passes on what its HTTP library raises
+        size = get_hf_file_metadata(url, timeout=HUB_TIMEOUT).size
+    except Exception as error:  # the hub's client raises exceptions of its HTTP library
         reason = f"{type(error).__name__}"
         found = f"{repository} is not in the cache, and the hub cannot be reached ({reason})"
-        return Finding(FAIL, name, found, WAYS_OUT)
+        return Finding(FAIL, name, found, OTHER_SOURCES)
     found = f"{repository} is not in the cache yet: extract will download {decimal(size or 0)}"
-    advice = "memory, disk and time are only looked at once it is there"
+    advice = "memory, disk and time can only be checked after the download"
     return Finding(WARNING, name, found, advice)

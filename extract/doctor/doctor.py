@@ -1,4 +1,7 @@
-"""All checks, those first that need no library: a broken one must not hide the rest."""
+"""Run all checks and print their findings.
+
+Checks that need no libraries come first, so that a broken library does not hide their findings.
+"""
 
 import dataclasses
 from importlib import import_module
@@ -7,50 +10,51 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.doctor.check_versions import check_versions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
-from runtime.lock import refuse_ranks
+from runtime.lock import require_single_process
 from runtime.settings import flag
 
-COLUMNS = ("id_column", "image_column", "text_column", "label_column", "split_column")
+COLUMN_SETTINGS = ("id_column", "image_column", "text_column", "label_column", "split_column")
 
 
 def doctor(config: ExtractConfig, run: Path) -> bool:
-    """Look at all that `extract` would need, print what was found; True if nothing would stop it.
+    """Check everything that `extract` needs and print the findings; return True if none failed.
 
     Writes nothing. Raises UserError if torchrun started several processes.
     """
-    refuse_ranks()
-    findings = examine(config, run)
+    require_single_process()
+    findings = run_checks(config, run)
     print_findings(findings)
     return all(finding.state != FAIL for finding in findings)
 
 
-def examine(config: ExtractConfig, run: Path) -> list[Finding]:
-    """Every check, whatever the others found."""
+def run_checks(config: ExtractConfig, run: Path) -> list[Finding]:
+    """Run every check. A failed check does not end the others."""
     findings = [check_settings(config), *check_versions()]
     try:
-        beyond = import_module("extract.doctor.examine")
-    except Exception as error:  # a broken library raises whatever it likes
-        advice = "pip install --force-reinstall -r requirements.txt; nothing else was looked at"
+        module = import_module("extract.doctor.checks_needing_libraries")
+    except Exception as error:  # a broken library can raise any exception
+        advice = "pip install --force-reinstall -r requirements.txt; nothing else was checked"
         found = f"cannot be loaded: {type(error).__name__}: {error}"
         return [*findings, Finding(FAIL, "libraries", found, advice)]
-    return findings + beyond.examine(config, run)
+    return findings + module.run_checks_needing_libraries(config, run)
 
 
 def check_settings(config: ExtractConfig) -> Finding:
-    """Values that are not allowed never come here; flags without effect do."""
-    idle = {
+    """Check for flags without effect. Values that are not allowed are rejected earlier."""
+    without_effect = {
         "sample_memes": config.data is not None,
         "weights": bool(config.image_weights and config.text_weights),
-        **dict.fromkeys(COLUMNS, config.data is None),
+        **dict.fromkeys(COLUMN_SETTINGS, config.data is None),
     }
     changed = [
         field.name
         for field in dataclasses.fields(config)
         if getattr(config, field.name) != field.default
     ]
-    useless = [flag(name) for name in changed if idle.get(name)]
+    useless = [flag(name) for name in changed if without_effect.get(name)]
     if useless:
-        found = f"{', '.join(useless)}: without effect beside the other flags"
-        return Finding(WARNING, "settings", found, "leave it out, or what it contradicts")
-    said = ", ".join(f"{flag(name)} {getattr(config, name)}" for name in changed)
-    return Finding(OK, "settings", said or "all by default")
+        found = f"{', '.join(useless)}: no effect in combination with the other flags"
+        advice = "leave it out, or the flag that makes it useless"
+        return Finding(WARNING, "settings", found, advice)
+    found = ", ".join(f"{flag(name)} {getattr(config, name)}" for name in changed)
+    return Finding(OK, "settings", found or "all at their defaults")

@@ -1,4 +1,4 @@
-"""What a check found, and the table of all."""
+"""The finding of a check, and the table of all findings that is printed."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ STYLES = {OK: "green", WARNING: "yellow", FAIL: "red bold"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: FAIL is what would end a run, a warning what may spoil or slow it."""
+    """The result of one check. FAIL: a run would stop. WARNING: it may be slow or do badly."""
 
     state: str
     name: str
@@ -24,7 +24,7 @@ class Finding:
 
 
 def print_findings(findings: list[Finding]) -> None:
-    """One row a check, to stdout."""
+    """Print one row per finding, and a summary, to stdout."""
     console = results_console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
@@ -33,11 +33,11 @@ def print_findings(findings: list[Finding]) -> None:
     for finding in findings:
         lines = finding.found + (f"\n→ {finding.advice}" if finding.advice else "")
         style = STYLES[finding.state]
-        # Text, as file names and captions may hold what looks like markup.
+        # Text, because file names and captions may contain what looks like markup.
         table.add_row(Text(finding.state, style), Text(finding.name, "bold"), Text(lines))
     console.print(table)
     states = [finding.state for finding in findings]
     fails, warnings = states.count(FAIL), states.count(WARNING)
-    verdict = "extract would stop" if fails else "nothing stands in the way"
-    counted = f"checks: {len(states)}, failed: {fails}, warnings: {warnings}"
-    console.print(f"{counted}: {verdict}", style="bold")
+    verdict = "extract would stop" if fails else "nothing would stop extract"
+    counts = f"checks: {len(states)}, failed: {fails}, warnings: {warnings}"
+    console.print(f"{counts}: {verdict}", style="bold")

@@ -15,7 +15,7 @@ import numpy as np
 
 from extract.sample.sample_captions import write
 from extract.sample.sample_pictures import SUBJECTS, draw
-from runtime.atomic_files import replacing_folder, write_text
+from runtime.atomic_files import atomic_write_folder, write_text
 from runtime.errors import UserError
 
 FEWEST = 120
@@ -67,7 +67,7 @@ def write_sample(folder: Path, memes: int = 2000, seed: int = 0) -> Path:
         raise UserError(
             f"{folder} is not an empty folder. Delete it, or name a new one for the sample."
         )
-    with replacing_folder(folder) as partial:
+    with atomic_write_folder(folder) as partial:
         _write_images(partial / "img", composed, seed)
         _write_tables(partial, composed, seed)
     return folder

@@ -1,7 +1,7 @@
-"""The spaces of a run: pairs of backbones fine-tuned without a fold, and two that need no labels.
+"""Create the spaces of a run: one fine-tuned space per fold, then two that need no labels.
 
-Each is made by itself, into a folder that holds its embeddings and what it takes to embed a new
-meme. The folder is put into place when whole, and a space that is whole is not made again.
+Each space is created in its own folder, with its embeddings and the models that embed new memes.
+The folder appears under its final name only when complete. Complete spaces are not created again.
 """
 
 import time
@@ -16,22 +16,23 @@ from extract.config import ExtractConfig
 from extract.spaces import pretrained
 from extract.spaces.checkpoint import Checkpoint, holds_checkpoint, save_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.fine_tuned import STATE, make_fine_tuned
-from extract.spaces.lexical import LEXICAL, labelled_captions, make_lexical
+from extract.spaces.fine_tuned import STATE_SUFFIX, create_fine_tuned_space
+from extract.spaces.lexical import LEXICAL, create_lexical_space, labelled_captions
 from extract.spaces.ngrams import fit_lexical
-from extract.spaces.pretrained import PRETRAINED, make_pretrained
-from extract.spaces.setup import Setup, columns_named
+from extract.spaces.pretrained import PRETRAINED, create_pretrained_space
+from extract.spaces.run_setup import Setup, columns_named
 from extract.training import distributed
-from runtime.atomic_files import replacing_folder
+from runtime.atomic_files import atomic_write_folder
 from runtime.errors import UserError
-from runtime.file_checksums import digests
+from runtime.file_checksums import folder_checksums
 from runtime.progress import log
 
 
-def names_of(config: ExtractConfig, only_folds: str | None = None) -> list[str]:
-    """The spaces of a run, fine-tuned ones first. Whoever makes fold 0 makes those without labels.
+def space_names(config: ExtractConfig, only_folds: str | None = None) -> list[str]:
+    """Return the names of a run's spaces: fine-tuned ones first, then those without labels.
 
-    With `only_folds`, those of these folds. Raises UserError for what is not a fold.
+    With `only_folds`, numbers separated by commas, only these folds' spaces; those without labels
+    go with fold 0. Raises UserError for a number that is not a fold.
     """
     if only_folds is None:
         folds = list(range(config.folds))
@@ -49,44 +50,45 @@ def names_of(config: ExtractConfig, only_folds: str | None = None) -> list[str]:
     return [*tuned, PRETRAINED, LEXICAL] if 0 in folds else tuned
 
 
-def make_spaces(setup: Setup, names: list[str]) -> list[str]:
-    """Make what is missing of the spaces called `names`; returns the names of those there are.
+def create_spaces(setup: Setup, names: list[str]) -> list[str]:
+    """Create the spaces in `names` that do not exist yet; return the names of those that exist now.
 
-    Captions can be too few for a lexical one.
+    There is no lexical space if the captions have too little in common.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    makers: dict[str, Callable[[Path], None]] = {
-        f"space_{fold}": partial(make_fine_tuned, setup, fold) for fold in range(setup.config.folds)
+    functions: dict[str, Callable[[Path | None], None]] = {
+        f"space_{fold}": partial(create_fine_tuned_space, setup, fold)
+        for fold in range(setup.config.folds)
     }
-    makers[PRETRAINED] = partial(make_pretrained, setup)
+    functions[PRETRAINED] = partial(create_pretrained_space, setup)
     if LEXICAL in names:
         lexical = fit_lexical(labelled_captions(setup), setup.config.seed)
         if lexical is None:
             log("no lexical space: no three captions share a word")
             names = [name for name in names if name != LEXICAL]
         else:
-            makers[LEXICAL] = partial(make_lexical, setup, lexical)
+            functions[LEXICAL] = partial(create_lexical_space, setup, lexical)
     for name in names:
-        if distributed.agreed(holds_checkpoint(setup.folder / name, setup.stamp)):
-            log(f"{name}: made already")
+        if distributed.broadcast_object(holds_checkpoint(setup.folder / name, setup.stamp)):
+            log(f"{name}: already complete")
         else:
-            _make(setup, name, makers[name])
+            _create_space(setup, name, functions[name])
     return names
 
 
-def _make(setup: Setup, name: str, maker: Callable[[Path | None], None]) -> None:
-    """Make one space. The first rank writes it; the others are given no folder."""
+def _create_space(setup: Setup, name: str, create: Callable[[Path | None], None]) -> None:
+    """Create one space. Rank 0 writes it; the other ranks pass no folder and only compute."""
     start = time.perf_counter()
     if distributed.first():
-        with replacing_folder(setup.folder / name) as folder:
-            maker(folder)
+        with atomic_write_folder(setup.folder / name) as folder:
+            create(folder)
             checkpoint = _checkpoint(setup, name, time.perf_counter() - start, folder)
             save_checkpoint(checkpoint, folder)
-        (setup.folder / f"{name}{STATE}").unlink(missing_ok=True)
+        (setup.folder / f"{name}{STATE_SUFFIX}").unlink(missing_ok=True)
     else:
-        maker(None)
-    distributed.wait()
-    log(f"{name}: made in {time.perf_counter() - start:.0f} s")
+        create(None)
+    distributed.barrier()
+    log(f"{name}: complete after {time.perf_counter() - start:.0f} s")
 
 
 def _checkpoint(setup: Setup, name: str, seconds: float, folder: Path) -> Checkpoint:
@@ -99,7 +101,7 @@ def _checkpoint(setup: Setup, name: str, seconds: float, folder: Path) -> Checkp
         columns=asdict(columns_named(config)),
         seconds=round(seconds, 1),
         machine=setup.machine.describe(),
-        # The embeddings have checksums of their own, and do not stay in the folder.
-        files=digests(folder, EMBEDDINGS),
+        # The embeddings contain checksums themselves, and are moved to features.h5.
+        files=folder_checksums(folder, EMBEDDINGS),
         **{key: getattr(config, key) for key in shared},
     )

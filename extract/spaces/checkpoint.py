@@ -1,7 +1,7 @@
-"""The backbones of one space on disk, to score new memes later without training data.
+"""Save and load the models of one space, so that new memes are scored without the training data.
 
-The two towers are folders as the hub lays them out, so they also serve as `--image-weights` and
-`--text-weights`; checkpoint.json, written last, holds what belongs to both.
+The two towers are folders in the layout of the hub, so they also serve as `--image-weights` and
+`--text-weights`. checkpoint.json has the settings of both, and is written last.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,38 +18,38 @@ from extract.towers.encoders import (
 )
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
-from runtime.errors import damage_named
-from runtime.file_checksums import check_digests
+from runtime.errors import user_error_if_damaged
+from runtime.file_checksums import verify_checksums
 from runtime.json_files import read_dataclass, write_json
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What it takes, besides weights, to embed a meme as it was done for features.h5."""
+    """Everything except weights that is needed to embed a meme as for features.h5."""
 
     stamp: str
     """Identity of the extraction; features.h5 has the same."""
     fusion: str | None
-    """None for a space whose backbones were not fine-tuned."""
+    """None if the backbones were not fine-tuned."""
     text_pooling: str
     image_size: int
     least_image_size: int
-    """Smaller pictures are enlarged to it by the image tower."""
+    """The image tower enlarges smaller pictures to this size, in pixels."""
     max_tokens: int
     precision: str
     columns: dict[str, str | None]
-    """The columns that flags named, for tables to be scored later."""
+    """The columns named by flags, to read tables that are scored later."""
     seconds: float
-    """Time it took to make the space."""
+    """Time it took to create the space."""
     machine: str
-    """What it was made on, `Machine.describe`: others round differently."""
+    """`Machine.describe` of where the space was created: other machines round differently."""
     files: dict[str, str]
-    """Checksums of the other files of the folder, as `runtime.file_checksums` takes them."""
+    """Checksums of the other files in the folder, from `runtime.file_checksums`."""
 
 
-def remake(folder: Path) -> str:
-    """What to do about a space that is damaged: extract makes those anew that are not there."""
-    return f"Delete {folder} and run, with the flags of before: python pipeline.py extract"
+def space_remedy(folder: Path) -> str:
+    """Return what to do about a damaged space: `extract` creates missing spaces again."""
+    return f"Delete {folder} and run, with the same flags: python pipeline.py extract"
 
 
 def save_model(model: JointModel, folder: Path) -> None:
@@ -63,34 +63,34 @@ def save_model(model: JointModel, folder: Path) -> None:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write checkpoint.json, which says that the folder is whole."""
+    """Write checkpoint.json, which marks the folder as complete."""
     write_json(folder / "checkpoint.json", asdict(checkpoint))
 
 
 def holds_checkpoint(folder: Path, stamp: str) -> bool:
-    """Whether `folder` is a whole space of the extraction called `stamp`."""
+    """Return whether `folder` is a complete space of the extraction `stamp`."""
     return (folder / "checkpoint.json").is_file() and read_checkpoint(folder).stamp == stamp
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read checkpoint.json. Raises UserError if the folder has none."""
-    return read_dataclass(Checkpoint, folder / "checkpoint.json", remake(folder))
+    """Read checkpoint.json. Raises UserError if it is missing or damaged."""
+    return read_dataclass(Checkpoint, folder / "checkpoint.json", space_remedy(folder))
 
 
-def check_files(folder: Path, checkpoint: Checkpoint) -> None:
-    """Raise UserError if a file that embeds memes is missing or not what it was."""
-    check_digests(folder, checkpoint.files, remake(folder))
+def verify_files(folder: Path, checkpoint: Checkpoint) -> None:
+    """Raise UserError if a file that embeds memes is missing or its content changed."""
+    verify_checksums(folder, checkpoint.files, space_remedy(folder))
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
-    """Rebuild the model of a space."""
+    """Load the model of a space. Raises UserError if a file is missing or damaged."""
     image = load_image_encoder(folder / "image")
-    image.least_size = checkpoint.least_image_size
+    image.min_size = checkpoint.least_image_size
     text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     fusion = None
     if checkpoint.fusion is not None:
         fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
         path = folder / "fusion.safetensors"
-        with damage_named(path, remake(folder)):
+        with user_error_if_damaged(path, space_remedy(folder)):
             fusion.load_state_dict(load_file(path))
     return JointModel(image, text, fusion, machine)

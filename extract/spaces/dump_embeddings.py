@@ -1,4 +1,4 @@
-"""One model -> a space's folder: embeddings.h5 and the weights that embed new memes."""
+"""Write a space's folder: embeddings.h5, and the weights of the model that embeds new memes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from extract.spaces.checkpoint import save_model
 from extract.spaces.embedding import embed
-from extract.spaces.setup import Setup
+from extract.spaces.run_setup import Setup
 from extract.towers.joint_model import JointModel
 from features.hdf5_store import writing_space
 
@@ -18,31 +18,37 @@ def dump_embeddings(
     setup: Setup,
     model: JointModel,
     roles: dict[str, np.ndarray],
-    about: dict[str, Any],
+    attributes: dict[str, Any],
     folder: Path | None,
 ) -> None:
-    """Write embeddings.h5 and the model; where there is no folder, only help to embed."""
+    """Embed all rows with `model`; write embeddings.h5 and the model into `folder`.
+
+    `roles` are boolean arrays (N,) to store as datasets: `seen`, the rows that the model was fitted
+    on, and `monitored`, the validation rows on which its epoch was chosen. A rank without a folder
+    only helps to embed.
+    """
     if folder is None:
-        embed(model, setup.prepared.inputs, _nowhere, _nothing)
+        embed(model, setup.prepared.inputs, _discard, _unavailable)
         return
     dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(setup.rows)), rows)
         embed(model, setup.prepared.inputs, space.write, space.read)
-        space.describe(about)
+        space.set_attributes(attributes)
     save_model(model, folder)
 
 
-def _nowhere(name: str, rows: np.ndarray, values: np.ndarray) -> None:
+def _discard(name: str, rows: np.ndarray, values: np.ndarray) -> None:
     """Write nothing."""
 
 
-def _nothing(name: str, rows: slice) -> np.ndarray:
-    raise AssertionError("what was written nowhere is not read back")
+def _unavailable(name: str, rows: slice) -> np.ndarray:
+    raise AssertionError("a rank that writes no embeddings cannot read them")
 
 
 def describe_towers(setup: Setup) -> dict[str, Any]:
+    """Return the attributes of a space about its towers: origin, pooling, image size."""
     return {
         "image": setup.backbones.image_origin,
         "text": setup.backbones.text_origin,

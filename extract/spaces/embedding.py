@@ -1,9 +1,9 @@
-"""Model and inputs -> pooled embeddings, written batch by batch.
+"""Inference: embed all rows with a model, batch by batch.
 
-Every distinct picture and caption is embedded once, in batches of one fixed shape: the last batch
-is filled up, and captions meet only captions of their own padded length. So an embedding depends
-on its meme alone, not on which others were embedded with it, and scoring a meme later gives the
-same numbers, bit for bit, on the same machine.
+Each distinct picture and caption is embedded once, in batches of one fixed shape: the last batch is
+padded, and a batch has only captions of the same padded length. So an embedding depends on its meme
+alone, not on the rest of the batch, and scoring a meme later gives the same numbers, bit for bit,
+on the same machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,107 +16,111 @@ from extract.data.batches import Inputs
 from extract.data.tokenisation import padded_length
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
-from extract.training.out_of_memory import as_memory_allows
+from extract.training.out_of_memory import split_if_out_of_memory
 from runtime.progress import progress
 
-BATCH = 64
-"""Memes in a batch of embeddings."""
+BATCH_SIZE = 64
 
 Write = Callable[[str, np.ndarray, np.ndarray], None]
 """write(dataset name, rows (R,), values (R, ...))"""
 
 Read = Callable[[str, slice], np.ndarray]
+"""read(dataset name, rows), which returns values (R, ...)"""
 
 
 @torch.inference_mode()
 def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
     """Write `image`, `text` and, if the model has a fusion head, `joint_logit` of every row.
 
-    `write` takes rows in any order; `read` gives back embeddings already written.
-    Of several ranks, which must all call this, the first one's `write` is what counts.
+    `write` is called with rows in any order; `read` returns embeddings already written. All ranks
+    must call this, but only rank 0's `write` matters.
     """
     model.eval()
     with progress("embed", 2 * len(inputs), "embeddings") as advance:
-        for name, parts in (("image", _images(model, inputs)), ("text", _texts(model, inputs))):
-            for rows, values in parts:
+        embeddings = {"image": _embed_images(model, inputs), "text": _embed_texts(model, inputs)}
+        for name, batches in embeddings.items():
+            for rows, values in batches:
                 write(name, rows, values)
                 advance(len(rows))
     if model.fusion is not None and distributed.first():
-        _fuse(model, len(inputs), write, read)
+        _write_joint_logits(model, len(inputs), write, read)
 
 
-def _fuse(model: JointModel, count: int, write: Write, read: Read) -> None:
-    for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
+def _write_joint_logits(model: JointModel, count: int, write: Write, read: Read) -> None:
+    for start in range(0, count, BATCH_SIZE):
+        part = slice(start, min(start + BATCH_SIZE, count))
         rows = np.arange(part.start, part.stop)
-        image, text = (torch.from_numpy(_fill(read(n, part))) for n in ("image", "text"))
+        image, text = (torch.from_numpy(_pad_batch(read(n, part))) for n in ("image", "text"))
         device = model.machine.device
         logits = model.fusion(image.to(device), text.to(device))
         write("joint_logit", rows, logits.cpu().numpy()[: len(rows)])
 
 
-def _images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _embed_images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     pictures = inputs.pictures
     rows_of = _rows_by_item(pictures.index, len(pictures.pixels))
 
-    def work(items: np.ndarray) -> Tensor:
+    def compute(items: np.ndarray) -> Tensor:
         return model.embed_image(inputs.bytes_of(items))
 
     batches = _batches(np.arange(len(pictures.pixels)))
-    return _shared_out(batches, work, model.image.dim, model.machine.device, rows_of)
+    return _embed_on_all_ranks(batches, compute, model.image.dim, model.machine.device, rows_of)
 
 
-def _texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     captions = inputs.captions
     rows_of = _rows_by_item(captions.index, len(captions.tokens))
-    shapes = np.array([padded_length(length) for length in captions.lengths()])
+    lengths = np.array([padded_length(length) for length in captions.lengths()])
 
-    def work(items: np.ndarray) -> Tensor:
+    def compute(items: np.ndarray) -> Tensor:
         return model.embed_text(*captions.padded(items))
 
-    batches = [b for s in np.unique(shapes) for b in _batches(np.flatnonzero(shapes == s))]
-    return _shared_out(batches, work, model.text.dim, model.machine.device, rows_of)
+    batches = [
+        batch
+        for length in np.unique(lengths)
+        for batch in _batches(np.flatnonzero(lengths == length))
+    ]
+    return _embed_on_all_ranks(batches, compute, model.text.dim, model.machine.device, rows_of)
 
 
-def _shared_out(
+def _embed_on_all_ranks(
     batches: list[np.ndarray],
-    work: Callable[[np.ndarray], Tensor],
+    compute: Callable[[np.ndarray], Tensor],
     dim: int,
     device: torch.device,
     rows_of: list[np.ndarray],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and embeddings of every batch; each rank works on one batch in so many as there are."""
+    """Yield rows and embeddings of each batch. The ranks take turns with the batches."""
     for start in range(0, len(batches), distributed.world()):
-        own = start + distributed.rank()
-        idle = own >= len(batches)
-        embedded = _empty(dim, device) if idle else as_memory_allows(work, _fill(batches[own]))
+        number = start + distributed.rank()
+        if number < len(batches):
+            embedded = split_if_out_of_memory(compute, _pad_batch(batches[number]))
+        else:
+            embedded = torch.zeros(BATCH_SIZE, dim, device=device)
         together = batches[start : start + distributed.world()]
-        for items, values in zip(together, distributed.gathered(embedded), strict=False):
-            yield _spread(values, items, rows_of)
-
-
-def _empty(dim: int, device: torch.device) -> Tensor:
-    return torch.zeros(BATCH, dim, device=device)
+        for items, values in zip(together, distributed.all_gather(embedded), strict=False):
+            yield _expand_to_rows(values, items, rows_of)
 
 
 def _batches(items: np.ndarray) -> list[np.ndarray]:
-    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+    return [items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE)]
 
 
-def _fill(items: np.ndarray) -> np.ndarray:
+def _pad_batch(items: np.ndarray) -> np.ndarray:
     """Repeat the last item until the batch is full."""
-    return np.pad(items, [(0, BATCH - len(items))] + [(0, 0)] * (items.ndim - 1), mode="edge")
+    return np.pad(items, [(0, BATCH_SIZE - len(items))] + [(0, 0)] * (items.ndim - 1), mode="edge")
 
 
 def _rows_by_item(index: np.ndarray, count: int) -> list[np.ndarray]:
+    """Invert `index` (N,), row -> item: return the rows of each of `count` items."""
     order = np.argsort(index, kind="stable")
     return np.split(order, np.cumsum(np.bincount(index, minlength=count))[:-1])
 
 
-def _spread(
+def _expand_to_rows(
     embedded: Tensor, items: np.ndarray, rows_of: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All rows that show one of `items`, and their embeddings."""
+    """Return all rows that have one of `items`, and their embeddings."""
     values = embedded.cpu().numpy()[: len(items)]
     rows = [rows_of[item] for item in items]
     return np.concatenate(rows), np.repeat(values, [len(r) for r in rows], axis=0)

@@ -8,19 +8,19 @@ import torch
 
 from extract.duplicates.folds import plan_space
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
-from extract.spaces.setup import Setup
+from extract.spaces.run_setup import Setup
 from extract.towers.encoders import TextEncoder
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.training.training_loop import finetune
 from runtime.progress import log
 
-STATE = ".training.safetensors"
-"""Beside the folder of a space that is being trained: how far it has come."""
+STATE_SUFFIX = ".training.safetensors"
+"""The training state of a space is a file beside its folder: the space's name and this suffix."""
 
 
-def make_fine_tuned(setup: Setup, fold: int, folder: Path | None) -> None:
-    """Both towers and a fusion head, trained without one fold."""
+def create_fine_tuned_space(setup: Setup, fold: int, folder: Path | None) -> None:
+    """Fine-tune both towers and a fusion head without `fold`; write the space into `folder`."""
     config, rows, backbones = setup.config, setup.rows, setup.backbones
     plan = plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
     log(
@@ -31,23 +31,25 @@ def make_fine_tuned(setup: Setup, fold: int, folder: Path | None) -> None:
     torch.manual_seed(seed)
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
     image, text = copy.deepcopy(backbones.image), copy.deepcopy(backbones.text)
-    freeze_words(text)
+    freeze_token_embeddings(text)
     model = JointModel(image, text, fusion, setup.machine)
-    state = setup.folder / f"space_{fold}{STATE}"
+    state = setup.folder / f"space_{fold}{STATE_SUFFIX}"
     history = finetune(model, setup.prepared.inputs, rows.label, plan, config, seed, state)
-    about = {**describe_towers(setup), "fusion": config.fusion, "history": history}
-    dump_embeddings(setup, model, {"seen": plan.fitted, "monitored": plan.monitored}, about, folder)
+    attributes = {**describe_towers(setup), "fusion": config.fusion, "history": history}
+    roles = {"seen": plan.fitted, "monitored": plan.monitored}
+    dump_embeddings(setup, model, roles, attributes, folder)
 
 
-def freeze_words(text: TextEncoder) -> None:
-    """Keep the table of word embeddings as far more text has made it.
+def freeze_token_embeddings(text: TextEncoder) -> None:
+    """Exclude the table of token embeddings from training.
 
-    It is half of a small text tower's weights, and so of the optimiser's work; on a set of 3,544
-    memes the joint model did as well without training it (held-out AUROC 0.822 against 0.824).
+    It has half of a small text tower's weights, and so causes half of the optimizer's work. On a
+    data set of 3,544 memes the joint model did as well without training it (held-out AUROC 0.822
+    against 0.824).
     """
     text.backbone.get_input_embeddings().requires_grad_(False)
 
 
 def training_seed(seed: int, fold: int) -> int:
-    """Runs of neighbouring seeds share no training seed."""
+    """Return the seed of a fold's training. Runs with neighbouring seeds share none."""
     return 1000 * seed + fold

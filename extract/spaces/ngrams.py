@@ -1,7 +1,7 @@
-"""Captions as weighted character n-grams, condensed: what the letters say, whatever was pretrained.
+"""Lexical caption embeddings: TF-IDF of character n-grams, reduced by truncated SVD.
 
-Latent semantic analysis (Deerwester et al. 1990) of TF-IDF weights, with scikit-learn. Fitted on
-captions of train and val rows and on no label.
+This is latent semantic analysis (Deerwester et al. 1990), with scikit-learn. It is fitted on the
+captions of train and val rows and uses neither labels nor pretrained weights.
 """
 
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from extract.spaces.checkpoint import remake
+from extract.spaces.checkpoint import space_remedy
 from runtime.array_files import read_arrays
-from runtime.errors import damage_named
+from runtime.errors import user_error_if_damaged
 from runtime.json_files import read_object, write_json
 
-DIM = 128
+MAX_DIM = 128
 
-NGRAMS = (2, 5)
+NGRAM_SIZES = (2, 5)
 
-RAREST = 3
-"""Captions that an n-gram must occur in."""
+MIN_CAPTIONS = 3
+"""An n-gram must occur in this many captions."""
 
-MOST_NGRAMS = 1 << 15
+MAX_NGRAMS = 1 << 15
 
 
 @dataclass(frozen=True)
-class Lexical:
-    """n-grams, their weights and the axes they are projected on."""
+class LexicalEncoder:
+    """A TF-IDF vectorizer and the axes that its weights are projected on."""
 
     vectorizer: TfidfVectorizer
     axes: np.ndarray
@@ -40,41 +40,43 @@ class Lexical:
         return self.axes.shape[1]
 
     def embed(self, captions: list[str]) -> np.ndarray:
-        """float32 (N, dim); a caption without a known n-gram is all zeros."""
+        """Embed captions as float32 (N, dim). A caption without a known n-gram is all zeros."""
         return (self.vectorizer.transform(captions) @ self.axes).astype(np.float32)
 
 
-def fit_lexical(captions: list[str], seed: int) -> Lexical | None:
-    """Learn from captions; None if they share too little to be told apart by it."""
-    vectorizer = _vectorizer(min_df=RAREST, max_features=MOST_NGRAMS)
+def fit_lexical(captions: list[str], seed: int) -> LexicalEncoder | None:
+    """Fit n-grams and axes on captions; return None if the captions have too little in common."""
+    vectorizer = _vectorizer(min_df=MIN_CAPTIONS, max_features=MAX_NGRAMS)
     try:
         weights = vectorizer.fit_transform(captions)
     except ValueError:  # no n-gram occurs often enough
         return None
-    dim = min(DIM, *(size - 1 for size in weights.shape))
+    dim = min(MAX_DIM, *(size - 1 for size in weights.shape))
     if dim < 1:
         return None
     svd = TruncatedSVD(dim, random_state=seed).fit(weights)
-    return Lexical(vectorizer, np.ascontiguousarray(svd.components_.T))
+    return LexicalEncoder(vectorizer, np.ascontiguousarray(svd.components_.T))
 
 
-def save_lexical(lexical: Lexical, folder: Path) -> None:
+def save_lexical(lexical: LexicalEncoder, folder: Path) -> None:
     """Write ngrams.json and axes.npz into `folder`."""
     ngrams = lexical.vectorizer.get_feature_names_out().tolist()
     write_json(folder / "ngrams.json", {"ngrams": ngrams})
     np.savez(folder / "axes.npz", axes=lexical.axes, idf=lexical.vectorizer.idf_)
 
 
-def load_lexical(folder: Path) -> Lexical:
-    """Read what `save_lexical` wrote."""
-    ngrams, axes = folder / "ngrams.json", folder / "axes.npz"
-    arrays = read_arrays(axes, ("idf", "axes"), remake(folder))
-    words = read_object(ngrams, remake(folder))
-    with damage_named(ngrams, remake(folder)):
-        vectorizer = _vectorizer(vocabulary=words["ngrams"])
+def load_lexical(folder: Path) -> LexicalEncoder:
+    """Read what `save_lexical` wrote. Raises UserError if a file is missing or damaged."""
+    ngrams_path, axes_path = folder / "ngrams.json", folder / "axes.npz"
+    arrays = read_arrays(axes_path, ("idf", "axes"), space_remedy(folder))
+    ngrams = read_object(ngrams_path, space_remedy(folder))
+    with user_error_if_damaged(ngrams_path, space_remedy(folder)):
+        vectorizer = _vectorizer(vocabulary=ngrams["ngrams"])
         vectorizer.idf_ = arrays["idf"]
-    return Lexical(vectorizer, arrays["axes"])
+    return LexicalEncoder(vectorizer, arrays["axes"])
 
 
 def _vectorizer(**settings: object) -> TfidfVectorizer:
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=NGRAMS, sublinear_tf=True, **settings)
+    return TfidfVectorizer(
+        analyzer="char_wb", ngram_range=NGRAM_SIZES, sublinear_tf=True, **settings
+    )

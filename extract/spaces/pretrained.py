@@ -1,24 +1,23 @@
-"""The pretrained space: both towers as downloaded."""
+"""The pretrained space: embeddings of both towers as downloaded, without fine-tuning."""
 
 import copy
 from pathlib import Path
 
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
-from extract.spaces.setup import Setup
+from extract.spaces.run_setup import Setup
 from extract.towers.joint_model import JointModel
 
 PRETRAINED = "pretrained"
 
 PRETRAINED_SIZE = 192
-"""Side in pixels to which smaller pictures are enlarged for the pretrained image tower, which
-knows pictures of 224."""
+"""Side in pixels to which smaller pictures are enlarged for the pretrained image tower, which was
+trained on pictures of 224 pixels."""
 
 
-def make_pretrained(setup: Setup, folder: Path | None) -> None:
-    """Both towers as downloaded: no row is seen, at the price of one pass over the memes."""
+def create_pretrained_space(setup: Setup, folder: Path | None) -> None:
+    """Embed all rows with the towers as downloaded; write the space into `folder`."""
     image, text = copy.deepcopy(setup.backbones.image), copy.deepcopy(setup.backbones.text)
-    image.least_size = PRETRAINED_SIZE
+    image.min_size = PRETRAINED_SIZE
     model = JointModel(image, text, None, setup.machine)
-    dump_embeddings(
-        setup, model, {}, {**describe_towers(setup), "least_image_size": PRETRAINED_SIZE}, folder
-    )
+    attributes = {**describe_towers(setup), "least_image_size": PRETRAINED_SIZE}
+    dump_embeddings(setup, model, {}, attributes, folder)

@@ -1,4 +1,4 @@
-"""Where stage one computes, and in which precision each tower does."""
+"""The device of stage one, and the precision (autocast dtype) of each tower."""
 
 import os
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ class Machine:
 
     device: torch.device
     image_dtype: torch.dtype
-    """While gradients are computed."""
+    """Of the image tower in training."""
     text_dtype: torch.dtype
     embedding_dtype: torch.dtype
-    """Of the image tower, while none are."""
+    """Of the image tower in inference."""
 
     def scales_gradients(self) -> bool:
-        """float16 gradients underflow without a GradScaler; bfloat16 ones do not."""
+        """Return whether a GradScaler is needed: only float16 gradients underflow."""
         return torch.float16 in (self.image_dtype, self.text_dtype)
 
     def describe(self) -> str:
-        """One line for the log."""
+        """Return one line for the log: the device, and the precision of each tower."""
         names = {dtype: name for name, dtype in DTYPES.items()}
         image, text = names[self.image_dtype], names[self.text_dtype]
         if self.embedding_dtype != self.image_dtype:
@@ -38,10 +38,11 @@ class Machine:
 
 
 def choose_machine(device: str, precision: str) -> Machine:
-    """Resolve `auto`. Raises UserError for a device that is not there or a precision it lacks.
+    """Resolve `auto` to a device and a precision for each tower.
 
-    On a CPU, bf16 pays where the chip has bf16 dot products, but for training the image tower,
-    whose convolution backward is slower in bf16 than in fp32.
+    On a CPU with bf16 dot products, `auto` uses bf16 except for training the image tower: the
+    backward pass of convolutions is slower in bf16 than in fp32. Raises UserError if the device
+    does not exist or lacks the precision.
     """
     chosen = _device(device)
     if chosen.type == "cuda":
@@ -65,7 +66,7 @@ def choose_machine(device: str, precision: str) -> Machine:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        # Of several processes on a machine, each has a GPU of its own.
+        # Each process on a machine uses its own GPU.
         return torch.device("cuda", local_rank()) if torch.cuda.is_available() else CPU
     try:
         device = torch.device(name)

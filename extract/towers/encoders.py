@@ -1,4 +1,7 @@
-"""One adapter a library: timm for pictures, transformers for captions; folders as on the hub."""
+"""Image and text encoders: timm and transformers models with pooling, loaded and saved.
+
+Folders have the layout of Hugging Face hub repositories.
+"""
 
 import contextlib
 import copy
@@ -25,8 +28,8 @@ transformers_logging.set_verbosity_error()
 class ImageEncoder(nn.Module):
     """uint8 pixels (B, 3, S, S) -> pooled embedding (B, dim).
 
-    Normalisation is part of the encoder, so that pixels travel as bytes; so is enlarging them to
-    `least_size` pixels, if they are smaller.
+    The encoder normalises pixels itself, so that they are stored and moved as bytes. It enlarges
+    pictures smaller than `min_size` pixels to that size.
     """
 
     def __init__(self, backbone: nn.Module) -> None:
@@ -35,23 +38,23 @@ class ImageEncoder(nn.Module):
         data_config = resolve_data_config(model=backbone)
         self.interpolation: str = data_config["interpolation"]
         self.dim: int = backbone.num_features
-        self.least_size = 0
+        self.min_size = 0
         for name in ("mean", "std"):
             value = torch.tensor(data_config[name]).view(1, 3, 1, 1) * 255
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        normal = (pixels.float() - self.mean) / self.std
-        if normal.shape[-1] < self.least_size:
-            normal = interpolate(normal, size=self.least_size, mode="bicubic", antialias=True)
-        return self.backbone(normal.contiguous(memory_format=torch.channels_last))
+        normalised = (pixels.float() - self.mean) / self.std
+        if normalised.shape[-1] < self.min_size:
+            normalised = interpolate(normalised, size=self.min_size, mode="bicubic", antialias=True)
+        return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
 
 
 class TextEncoder(nn.Module):
     """Token ids and mask (B, L) -> pooled embedding (B, dim).
 
-    DistilBERT has no pooler. `mean` averages the hidden states of the tokens that are not padding
-    (sentence-transformers' pooling), `first` takes the [CLS] token's.
+    DistilBERT has no pooler. Pooling `mean` averages the hidden states of all tokens except
+    padding, as sentence-transformers does; `first` takes the hidden state of the [CLS] token.
     """
 
     def __init__(self, backbone: PreTrainedModel, tokenizer: Tokenizer, pooling: str) -> None:
@@ -72,42 +75,50 @@ class TextEncoder(nn.Module):
 
 
 def load_image_encoder(folder: Path) -> ImageEncoder:
-    """Load a timm model from a folder with config.json and model.safetensors."""
+    """Load a timm model from a folder with config.json and model.safetensors.
+
+    Raises UserError if a file is missing, damaged or lacks a weight.
+    """
     require_files(folder, "--image-weights", ("config.json", "model.safetensors"))
-    with _failure_named(folder, "timm cannot load config.json with model.safetensors"):
-        # With its classifier, the weights are loaded strictly: none is left at random.
+    with _user_error_on_failure(folder, "timm cannot load config.json with model.safetensors"):
+        # Created with its classifier, so that weights are loaded strictly: none stays random.
         backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
         backbone.reset_classifier(0)
         return ImageEncoder(backbone)
 
 
 def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
-    """Load a transformers encoder from a folder with config.json, weights and tokenizer.json."""
+    """Load a transformers model and tokenizer.json from a folder; `pooling` is mean or first.
+
+    Raises UserError if a file is missing, damaged or lacks a weight.
+    """
     require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
-    with _failure_named(folder, "transformers cannot load config.json with model.safetensors"):
+    with _user_error_on_failure(
+        folder, "transformers cannot load config.json with model.safetensors"
+    ):
         with contextlib.redirect_stdout(io.StringIO()):
             backbone, loading = AutoModel.from_pretrained(
                 folder,
                 local_files_only=True,
-                # Not False, it asks on the terminal whether to run code that config.json names.
+                # By default it asks on the terminal whether to run code that config.json names.
                 trust_remote_code=False,
                 use_safetensors=True,
                 attn_implementation="sdpa",
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        # A pooler is not used, and masked language models come without one.
+        # The pooler is not used, and masked language models have none.
         missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
         if missing:
             raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
-        with _failure_named(folder, "tokenizers cannot load tokenizer.json"):
+        with _user_error_on_failure(folder, "tokenizers cannot load tokenizer.json"):
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         return TextEncoder(backbone, tokenizer, pooling)
 
 
 def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
     """Write a folder that `load_image_encoder` reads."""
-    # safetensors takes no channels_last weights.
+    # safetensors cannot store channels_last weights.
     backbone = copy.deepcopy(encoder.backbone).to(memory_format=torch.contiguous_format)
     timm.models.save_for_hf(backbone, folder, safe_serialization=True)
 
@@ -119,16 +130,16 @@ def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _failure_named(folder: Path, failure: str) -> Iterator[None]:
-    """Turn whatever a library raises over the files of `folder` into a UserError."""
+def _user_error_on_failure(folder: Path, failure: str) -> Iterator[None]:
+    """Turn any exception that a library raises for the files of `folder` into a UserError."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
         raise UserError(
-            f"{folder}: {failure}: {error}. Download or save that folder again; of a run, delete "
-            "the folder around it and run, with the flags of before: python pipeline.py extract"
+            f"{folder}: {failure}: {error}. Download or save that folder again. If it is in a run, "
+            "delete its parent folder and run, with the same flags: python pipeline.py extract"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Fusion heads of stage one: two embeddings -> one logit. A new one is a line in FUSIONS.
+"""Fusion heads of stage one: two embeddings -> one logit. To add one, add it to FUSIONS.
 
-A linear head on [image, text] is f(image) + g(text): it cannot tell a caption that is mean only
-with that picture. The interaction can, through the product of both projections.
+A linear head on [image, text] is f(image) + g(text), so it cannot recognise a caption that is mean
+only with a certain picture. The interaction head can, through the product of both projections.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 DROPOUT = 0.1
 
-WIDTH = 256
+HIDDEN_DIM = 256
 
 
 class LinearFusion(nn.Module):
-    """One linear layer on the concatenation: the reference recipe."""
+    """One linear layer on the concatenated embeddings: the reference recipe."""
 
     def __init__(self, image_dim: int, text_dim: int) -> None:
         super().__init__()
@@ -26,16 +26,16 @@ class LinearFusion(nn.Module):
 
 
 class MlpFusion(nn.Module):
-    """One hidden layer on the concatenation."""
+    """An MLP with one hidden layer on the concatenated embeddings."""
 
     def __init__(self, image_dim: int, text_dim: int) -> None:
         super().__init__()
         self.head = nn.Sequential(
             nn.LayerNorm(image_dim + text_dim),
-            nn.Linear(image_dim + text_dim, WIDTH),
+            nn.Linear(image_dim + text_dim, HIDDEN_DIM),
             nn.GELU(),
             nn.Dropout(DROPOUT),
-            nn.Linear(WIDTH, 1),
+            nn.Linear(HIDDEN_DIM, 1),
         )
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
@@ -43,14 +43,14 @@ class MlpFusion(nn.Module):
 
 
 class InteractionFusion(nn.Module):
-    """Linear layer on [a, b, a * b], a and b being the projected embeddings of both towers."""
+    """Linear layer on [a, b, a * b], where a and b are the projected embeddings of both towers."""
 
     def __init__(self, image_dim: int, text_dim: int) -> None:
         super().__init__()
         self.image = _projection(image_dim)
         self.text = _projection(text_dim)
         self.dropout = nn.Dropout(DROPOUT)
-        self.head = nn.Linear(3 * WIDTH, 1)
+        self.head = nn.Linear(3 * HIDDEN_DIM, 1)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         a, b = self.image(image), self.text(text)
@@ -58,7 +58,7 @@ class InteractionFusion(nn.Module):
 
 
 def _projection(dim: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(dim, WIDTH), nn.LayerNorm(WIDTH))
+    return nn.Sequential(nn.Linear(dim, HIDDEN_DIM), nn.LayerNorm(HIDDEN_DIM))
 
 
 FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -66,4 +66,5 @@ FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp": MlpFusion,
     "interaction": InteractionFusion,
 }
-"""Name -> f(image_dim, text_dim), a module (B, image_dim), (B, text_dim) -> logits (B,)."""
+"""Name -> f(image_dim, text_dim), which returns a module: (B, image_dim), (B, text_dim) -> logits
+(B,)."""

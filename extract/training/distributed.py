@@ -1,6 +1,7 @@
-"""One process, or several that torchrun started, which train one model and share out the memes.
+"""Collective operations for distributed training: one process, or several started by torchrun.
 
-Every rank reads the same data and holds the same weights. The first one writes all files.
+The processes (ranks) train one model and divide the memes among them. Every rank reads the same
+data and holds the same weights. Only the main process (rank 0) writes files.
 """
 
 from collections.abc import Iterator
@@ -14,57 +15,68 @@ from torch import Tensor
 
 from runtime.processes import first, rank, world
 
-__all__ = ["agreed", "copied", "first", "gathered", "joined", "rank", "summed", "wait", "world"]
+__all__ = [
+    "all_gather",
+    "all_reduce_sum",
+    "barrier",
+    "broadcast_object",
+    "broadcast_tensors",
+    "first",
+    "process_group",
+    "rank",
+    "world",
+]
 
 Value = TypeVar("Value")
 
-PATIENCE = timedelta(hours=2)
-"""How long a rank waits for the others: one may write gigabytes meanwhile."""
+TIMEOUT = timedelta(hours=2)
+"""How long a rank waits for the others. Rank 0 may write gigabytes in the meantime."""
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Within, the ranks can talk to each other."""
+def process_group(device: torch.device) -> Iterator[None]:
+    """Let the ranks communicate inside this context."""
     if world() == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield
     finally:
         dist.destroy_process_group()
 
 
-def wait() -> None:
-    """Until every rank has come here."""
+def barrier() -> None:
+    """Wait until every rank has called this."""
     if world() > 1:
         dist.barrier()
 
 
-def agreed(value: Value) -> Value:
-    """The first rank's value, JSON-like: on every rank the same."""
+def broadcast_object(value: Value) -> Value:
+    """Return rank 0's value on every rank. It must be JSON-like."""
     if world() == 1:
         return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
-def copied(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The first rank's tensors by name, on the device of every rank."""
-    here: dict[str, Tensor] = {}
-    for name, (shape, dtype) in agreed({n: (v.shape, v.dtype) for n, v in tensors.items()}).items():
-        here[name] = tensors[name].to(device) if first() else torch.empty(shape, dtype=dtype)
+def broadcast_tensors(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return rank 0's tensors, by name, on the device of every rank."""
+    received: dict[str, Tensor] = {}
+    shapes = broadcast_object({name: (v.shape, v.dtype) for name, v in tensors.items()})
+    for name, (shape, dtype) in shapes.items():
+        received[name] = tensors[name].to(device) if first() else torch.empty(shape, dtype=dtype)
         if world() > 1:
-            here[name] = here[name].to(device)
-            dist.broadcast(here[name], src=0)
-    return here
+            received[name] = received[name].to(device)
+            dist.broadcast(received[name], src=0)
+    return received
 
 
-def gathered(value: Tensor) -> list[Tensor]:
-    """Every rank's tensor, all of one shape, in the order of ranks."""
+def all_gather(value: Tensor) -> list[Tensor]:
+    """Return every rank's tensor, in the order of ranks. All must have the same shape."""
     if world() == 1:
         return [value]
     values = [torch.empty_like(value) for _ in range(world())]
@@ -72,12 +84,12 @@ def gathered(value: Tensor) -> list[Tensor]:
     return values
 
 
-def summed(value: Tensor) -> Tensor:
-    """Sum over ranks; gradients are summed on the way back."""
-    return value if world() == 1 else _Sum.apply(value)
+def all_reduce_sum(value: Tensor) -> Tensor:
+    """Return the sum over ranks. Its backward pass sums the gradients over ranks, too."""
+    return value if world() == 1 else _AllReduceSum.apply(value)
 
 
-class _Sum(torch.autograd.Function):
+class _AllReduceSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, value: Tensor) -> Tensor:
         total = value.clone()

@@ -1,4 +1,8 @@
-"""Steps of a training: forward, backward, and what follows from the gradients."""
+"""One training epoch: per batch, forward and backward pass, gradient clipping and optimizer step.
+
+A batch that does not fit into the device's memory is split into micro-batches, whose gradients are
+accumulated.
+"""
 
 from typing import NamedTuple
 
@@ -10,83 +14,99 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from extract.data.batches import Inputs
 from extract.training import distributed
 from extract.training.augmentation import augment
-from extract.training.training_state import Training
+from extract.training.resume_training import TrainingState
 from runtime.errors import UserError
 from runtime.progress import log, progress
 
 MAX_GRADIENT_NORM = 1.0
 
 
-class Step(NamedTuple):
-    """What a training step changes, and what it draws its views from."""
+class Trainer(NamedTuple):
+    """What an optimizer step works with."""
 
-    trained: nn.Module
-    """The model, or what makes its gradients those of all ranks."""
-    training: Training
-    views: torch.Generator
+    wrapped_model: nn.Module
+    """The model, wrapped in DistributedDataParallel if there are several ranks."""
+    state: TrainingState
+    augmentation_rng: torch.Generator
 
 
 def train_epoch(
-    step: Step, inputs: Inputs, targets: Tensor, batches: list[np.ndarray], epoch: int
+    trainer: Trainer, inputs: Inputs, targets: Tensor, batches: list[np.ndarray], epoch: int
 ) -> float:
-    """One pass over the batches; returns the mean loss a meme."""
-    step.training.model.train()
+    """Train on all batches once; return the mean loss per meme."""
+    trainer.state.model.train()
     total, count = torch.zeros((), device=targets.device), sum(map(len, batches))
     with progress(f"epoch {epoch}", count, "memes") as advance:
         for rows in batches:
-            total += _train_batch(step, inputs, targets, rows)
+            total += _train_batch(trainer, inputs, targets, rows)
             advance(len(rows))
-    return distributed.summed(total).item() / count
+    return distributed.all_reduce_sum(total).item() / count
 
 
-def _train_batch(step: Step, inputs: Inputs, targets: Tensor, rows: np.ndarray) -> Tensor:
-    """One step on the batch of which this rank takes its share; returns the share's summed loss."""
-    own = slice(distributed.rank(), None, distributed.world())
-    # All ranks draw all views, so that a picture's does not depend on how many ranks there are.
-    views = augment(inputs.pixels(rows), step.views)[own]
-    training = step.training
+def _train_batch(trainer: Trainer, inputs: Inputs, targets: Tensor, rows: np.ndarray) -> Tensor:
+    """Take one optimizer step on the batch `rows`; return the summed loss of this rank's rows."""
+    of_this_rank = slice(distributed.rank(), None, distributed.world())
+    # Every rank augments the whole batch, so that results do not depend on the number of ranks.
+    pixels = augment(inputs.pixels(rows), trainer.augmentation_rng)[of_this_rank]
+    state = trainer.state
     while True:
-        training.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         try:
             loss = _backward(
-                step, inputs, targets, rows[own], views, distributed.world() / len(rows)
+                trainer,
+                inputs,
+                targets,
+                rows[of_this_rank],
+                pixels,
+                distributed.world() / len(rows),
             )
             break
         except torch.OutOfMemoryError as error:
-            fault = str(error)
-        # Out here, as the error keeps alive what there was no memory for.
-        _halve(training, len(views), fault)
-    training.scaler.unscale_(training.optimizer)
-    nn.utils.clip_grad_norm_(training.model.parameters(), MAX_GRADIENT_NORM)
-    training.scaler.step(training.optimizer)
-    training.scaler.update()
-    training.average.update_parameters(training.model)
+            cause = str(error)
+        # Outside `except`, because the error keeps the failed pass's tensors in memory.
+        _double_micro_batches(state, len(pixels), cause)
+    state.scaler.unscale_(state.optimizer)
+    nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.average_model.update_parameters(state.model)
     return loss
 
 
 def _backward(
-    step: Step, inputs: Inputs, targets: Tensor, rows: np.ndarray, views: Tensor, share: float
+    trainer: Trainer,
+    inputs: Inputs,
+    targets: Tensor,
+    rows: np.ndarray,
+    pixels: Tensor,
+    loss_scale: float,
 ) -> Tensor:
-    """Add up gradients of `share` times the summed loss, which is returned."""
+    """Accumulate the gradients of `loss_scale` times the summed loss; return the summed loss."""
     total = torch.zeros((), device=targets.device)
-    parts = max(1, min(step.training.parts, len(rows) // 2))
-    for places in np.array_split(np.arange(len(rows)), parts):
-        part = rows[places]
-        logits = step.trained(views[places[0] : places[-1] + 1], *inputs.tokens(part))
+    count = max(1, min(trainer.state.micro_batches, len(rows) // 2))
+    for positions in np.array_split(np.arange(len(rows)), count):
+        part = rows[positions]
+        logits = trainer.wrapped_model(
+            pixels[positions[0] : positions[-1] + 1], *inputs.tokens(part)
+        )
         loss = binary_cross_entropy_with_logits(logits, targets[part], reduction="sum")
-        # Gradients are averaged over ranks, and must be those of the whole batch's mean.
-        step.training.scaler.scale(loss * share).backward()
+        # DistributedDataParallel averages gradients over ranks. `loss_scale` makes the result the
+        # gradient of the whole batch's mean loss.
+        trainer.state.scaler.scale(loss * loss_scale).backward()
         total += loss.detach()
     return total
 
 
-def _halve(training: Training, count: int, fault: str) -> None:
-    """Take batches in twice as many parts; two memes are the least that has batch statistics."""
-    if distributed.world() > 1 or count < 4 * training.parts:
+def _double_micro_batches(state: TrainingState, count: int, cause: str) -> None:
+    """Split batches further. A micro-batch needs two memes to have batch statistics."""
+    if distributed.world() > 1 or count < 4 * state.micro_batches:
         raise UserError(
-            f"the device has no memory for a batch in {training.parts} parts ({fault}). "
-            "Lower --batch-size, or name another --device."
+            f"the device has not enough memory for a batch in {state.micro_batches} micro-batches "
+            f"({cause}). Lower --batch-size, or choose another --device."
         )
-    training.parts *= 2
+    state.micro_batches *= 2
     torch.cuda.empty_cache()
-    log(f"no memory for a whole batch: each goes through in {training.parts} parts from now on")
+    log(
+        "not enough memory for a whole batch: from now on, each is split into "
+        f"{state.micro_batches} micro-batches"
+    )

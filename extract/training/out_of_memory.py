@@ -1,4 +1,4 @@
-"""Work on a batch in as many parts as the device has memory for."""
+"""Run inference on a batch; if the device runs out of memory, split the batch in halves."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,25 +11,26 @@ from runtime.errors import UserError
 from runtime.progress import log
 
 
-def as_memory_allows(work: Callable[[np.ndarray], Tensor], items: np.ndarray) -> Tensor:
-    """`work(items)`, in halves and halves of those where the device has no memory for more at once.
+def split_if_out_of_memory(compute: Callable[[np.ndarray], Tensor], items: np.ndarray) -> Tensor:
+    """Return `compute(items)`. While it runs out of memory, halve the items and concatenate.
 
-    Raises UserError if it has none for a single item.
+    Raises UserError if there is not enough memory for a single item.
     """
     try:
-        return work(items)
+        return compute(items)
     except torch.OutOfMemoryError as error:
-        fault = str(error)
+        cause = str(error)
     if len(items) == 1:
         raise UserError(
-            f"the device has no memory for a single meme ({fault}). Name another --device."
+            f"the device has not enough memory for a single meme ({cause}). Choose another "
+            "--device."
         )
     half = len(items) // 2
-    _say_halved()
+    _log_split_once()
     parts = items[:half], items[half:]
-    return torch.cat([as_memory_allows(work, part) for part in parts])
+    return torch.cat([split_if_out_of_memory(compute, part) for part in parts])
 
 
 @cache
-def _say_halved() -> None:
-    log("no memory for a whole batch: memes are embedded in halves of it")
+def _log_split_once() -> None:
+    log("not enough memory for a whole batch: processing memes in smaller batches")

@@ -1,4 +1,4 @@
-"""Checks of a finished run: leaks, modalities that go unused, a submission gone wrong.
+"""Checks of a finished run: label leaks, unused modalities, faulty submissions.
 
-`all_checks` runs them. Each of the other files returns a `check_result`.
+`all_checks` runs them. The other files contain the checks, each of which returns a `check_result`.
 """

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of one check."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a run."""
+    """Result of one check of a run."""
 
     name: str
     ok: bool
-    """False if the run's figures or its submission must not be trusted."""
+    """False if the run's metrics or its submission cannot be trusted."""
     sentence: str
-    """What was found and what it means."""
+    """What was found, and what it means."""
     figures: dict[str, Any] = field(default_factory=dict)

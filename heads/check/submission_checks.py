@@ -1,4 +1,4 @@
-"""Would this submission score as the run says it does?"""
+"""Submission checks: inverted or constant predictions, a wrong class balance, a changed file."""
 
 from pathlib import Path
 
@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 
 from heads.check.check_result import Check
-from heads.ensemble.ensemble import Ensemble
+from heads.ensemble.ensemble import EnsembleRecord
 from heads.ensemble.submission import prior_warning
 from runtime.errors import UserError
 
-SAME = 1e-6
+TOLERANCE = 1e-6
+"""Largest difference between a value in solution.csv and the run's value."""
 
 
-def check_scores(ensemble: Ensemble, decision: np.ndarray, prior: float) -> list[Check]:
-    """Inverted scores, constant predictions, and a share of positives far from `prior`.
+def check_scores(ensemble: EnsembleRecord, decision: np.ndarray, prior: float) -> list[Check]:
+    """Check for inverted scores, constant predictions, and a share of positives far from `prior`.
 
-    `decision` bool (A,): of the memes asked for.
+    `decision` bool (A,): predicted labels of the requested test memes.
     """
     auroc = ensemble.scores["held_out"]["auroc"]
     low, high = auroc["interval"]
@@ -28,14 +29,14 @@ def check_scores(ensemble: Ensemble, decision: np.ndarray, prior: float) -> list
             "score inversion",
             not inverted,
             f"The ensemble's held-out AUROC is {auroc['value']:.3f} [{low:.3f}, {high:.3f}]"
-            + (": below chance. Labels or scores are turned around." if inverted else "."),
+            + (", below chance. Labels or scores are inverted." if inverted else "."),
             {"auroc": auroc["value"]},
         ),
         Check(
             "constant predictions",
             not constant,
             f"All {len(decision)} test memes are predicted {'positive' if share else 'negative'}: "
-            "no head learned enough to cross its threshold."
+            "all probabilities are on the same side of the threshold."
             if constant
             else f"Both labels occur among the {len(decision)} predictions.",
         ),
@@ -43,8 +44,8 @@ def check_scores(ensemble: Ensemble, decision: np.ndarray, prior: float) -> list
             "predicted share",
             prior_warning(decision, prior) is None,
             prior_warning(decision, prior)
-            or f"{share:.0%} of the test memes are predicted positive, against {prior:.0%} among "
-            "the memes that it was fitted for.",
+            or f"{share:.0%} of the test memes are predicted positive, compared with an expected "
+            f"share of {prior:.0%}.",
             {"predicted": share, "prior": prior},
         ),
     ]
@@ -53,33 +54,35 @@ def check_scores(ensemble: Ensemble, decision: np.ndarray, prior: float) -> list
 def check_solution_file(
     path: Path, ids: np.ndarray, probability: np.ndarray, decision: np.ndarray
 ) -> Check:
-    """Ids and values of solution.csv, line by line, against the run's own predictions.
+    """Compare the ids and values of solution.csv with the run's predictions, line by line.
 
-    `ids` object (A,), `probability` float64 (A,), `decision` bool (A,): of the memes asked for, in
-    the order asked for. Raises UserError if the file is no table of two columns.
+    `ids` object (A,), `probability` float64 (A,), `decision` bool (A,): of the requested memes, in
+    the requested order. Raises UserError if the file is not a table of two columns.
     """
     found = _read(path)
     name = "solution"
     if found.iloc[:, 0].tolist() != ids.tolist():
-        strange = sorted(set(found.iloc[:, 0]) ^ set(ids))
+        different = sorted(set(found.iloc[:, 0]) ^ set(ids))
         fault = (
-            f"{len(strange)} ids are missing or not asked for ({', '.join(strange[:5])})"
-            if strange
-            else "its ids are those asked for, but in another order"
+            f"{len(different)} ids are missing or were not requested ({', '.join(different[:5])})"
+            if different
+            else "it has the requested ids, but in a different order"
         )
         return Check(name, False, f"{path}: {fault}.")
     values = pd.to_numeric(found.iloc[:, 1], errors="coerce").to_numpy()
-    for wanted, what in ((decision.astype(float), "labels"), (probability, "probabilities")):
-        if np.allclose(values, wanted, atol=SAME, rtol=0):
-            return Check(name, True, f"{path} holds the run's {what}, id by id, in order.")
-        if np.allclose(values, 1 - wanted, atol=SAME, rtol=0):
-            return Check(name, False, f"{path} holds the run's {what} turned around.")
+    for expected, what in ((decision.astype(float), "labels"), (probability, "probabilities")):
+        if np.allclose(values, expected, atol=TOLERANCE, rtol=0):
+            return Check(
+                name, True, f"{path} contains the run's {what} for the same ids in the same order."
+            )
+        if np.allclose(values, 1 - expected, atol=TOLERANCE, rtol=0):
+            return Check(name, False, f"{path} contains the run's {what} inverted.")
     differ = int((values != decision).sum())
     return Check(
         name,
         False,
-        f"{path}: {differ} of {len(values)} values differ from the run's. Another run's file? "
-        "Run: python pipeline.py submit",
+        f"{path}: {differ} of {len(values)} values differ from the run's. The file may belong to "
+        "another run. Run: python pipeline.py submit",
     )
 
 
@@ -93,5 +96,5 @@ def _read(path: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(f"{path} is not a CSV table: {error}") from error
     if found.shape[1] != 2:
-        raise UserError(f"{path}: found {found.shape[1]} columns, allowed: an id and a label")
+        raise UserError(f"{path}: found {found.shape[1]} columns, expected 2: an id and a label")
     return found

@@ -1,5 +1,6 @@
 """From probabilities to decisions.
 
-`calibration` corrects a head's probabilities, `threshold` tunes the threshold, `val_offset` and
-`prior_shift` adapt both to a contest whose val or test rows are drawn differently from train.
+`calibration` calibrates a head's probabilities, and `threshold` tunes the threshold. `val_offset`
+and `prior_shift` adapt both to contests whose val or test rows are distributed differently from
+train.
 """

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: none, temperature or sigmoid, by out-of-fold log loss."""
+"""Calibration of probabilities: none, temperature or sigmoid, selected by out-of-fold log loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from heads.evaluation.out_of_fold import by_part, choose, to_logit
+from heads.evaluation.out_of_fold import out_of_fold_values, select_by_log_loss, to_logit
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Calibration:
     intercept: float = 0.0
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """float64 (N,); NaN stays NaN."""
+        """Calibrate probabilities: float64 (N,). NaN stays NaN."""
         if self.kind == "none":
             return probability
         return expit(self.slope * to_logit(probability) + self.intercept)
 
-    def then(self, other: "Calibration") -> "Calibration":
-        """Both in one step, `other` last."""
+    def followed_by(self, other: "Calibration") -> "Calibration":
+        """Return one calibration that applies this one and then `other`."""
         kind = max(self.kind, other.kind, key=list(CALIBRATIONS).index)
         intercept = other.slope * self.intercept + other.intercept
         return Calibration(kind, other.slope * self.slope, intercept)
@@ -36,20 +36,20 @@ def _none(probability: np.ndarray, y: np.ndarray) -> Calibration:
 
 
 def _temperature(probability: np.ndarray, y: np.ndarray) -> Calibration:
-    """One factor on the logits (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
-    return _logistic("temperature", probability, y)
+    """Scale logits by one factor (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
+    return _fit_logistic("temperature", probability, y)
 
 
 def _sigmoid(probability: np.ndarray, y: np.ndarray) -> Calibration:
-    """Factor and offset on the logits (Platt 1999)."""
-    return _logistic("sigmoid", probability, y)
+    """Scale and shift logits (Platt 1999)."""
+    return _fit_logistic("sigmoid", probability, y)
 
 
-def _logistic(kind: str, probability: np.ndarray, y: np.ndarray) -> Calibration:
+def _fit_logistic(kind: str, probability: np.ndarray, y: np.ndarray) -> Calibration:
     model = LogisticRegression(C=np.inf, fit_intercept=kind == "sigmoid", max_iter=1000)
     model.fit(to_logit(probability)[:, None], y)
     slope = float(model.coef_[0, 0])
-    # Ranks are never turned around: what is worse than chance stays to be seen as such.
+    # Calibration must not reverse ranks: a head worse than chance has to remain visible as such.
     if slope <= 0:
         return Calibration("none")
     return Calibration(kind, slope, float(np.atleast_1d(model.intercept_)[0]))
@@ -69,17 +69,18 @@ def calibrate(
     part: np.ndarray,
     kinds: tuple[str, ...] = tuple(CALIBRATIONS),
 ) -> tuple[Calibration, np.ndarray]:
-    """Choose and fit a calibration on held-out probabilities (N,), NaN where there are none.
+    """Select and fit a calibration on held-out probabilities (N,), NaN where there are none.
 
-    Returns it, and the probabilities calibrated part by part, by what the other parts choose.
+    Returns the calibration, and out-of-fold calibrated probabilities: each part's calibration is
+    selected and fitted on the other parts.
     """
     known = ~np.isnan(probability)
     candidates = []
     for kind in kinds:
 
-        def of_part(others: np.ndarray, own: np.ndarray, kind: str = kind) -> np.ndarray:
-            return CALIBRATIONS[kind](probability[others], y[others]).apply(probability[own])
+        def fit_apply(others: np.ndarray, in_part: np.ndarray, kind: str = kind) -> np.ndarray:
+            return CALIBRATIONS[kind](probability[others], y[others]).apply(probability[in_part])
 
-        candidates.append(by_part(part, known, of_part))
-    best, honest = choose(candidates, y, part)
-    return CALIBRATIONS[kinds[best]](probability[known], y[known]), honest
+        candidates.append(out_of_fold_values(part, known, fit_apply))
+    best, out_of_fold = select_by_log_loss(candidates, y, part)
+    return CALIBRATIONS[kinds[best]](probability[known], y[known]), out_of_fold

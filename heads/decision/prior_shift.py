@@ -1,12 +1,12 @@
-"""Probabilities for a test set with another share of positives than the training set."""
+"""Prior shift: adjust probabilities to a test set with another share of positives than train."""
 
 import numpy as np
 
 
 def shift_prior(probability: np.ndarray, trained: float, wanted: float) -> np.ndarray:
-    """Move probabilities (N,) from the share of positives `trained` to `wanted`, both in (0, 1).
+    """Adjust probabilities (N,) from the share of positives `trained` to `wanted`, both in (0, 1).
 
-    Bayes' rule with the class-conditional densities unchanged: Saerens, Latinne and Decaestecker
+    Bayes' rule with unchanged class-conditional densities: Saerens, Latinne and Decaestecker
     (2002), Adjusting the Outputs of a Classifier to New a Priori Probabilities, equation 2.4.
     """
     positive = probability * wanted / trained
@@ -15,5 +15,5 @@ def shift_prior(probability: np.ndarray, trained: float, wanted: float) -> np.nd
 
 
 def class_weights(label: np.ndarray, trained: float, wanted: float) -> np.ndarray:
-    """Weights (N,) under which rows with the share `trained` count as if it were `wanted`."""
+    """Return row weights (N,) that turn the share of positives `trained` into `wanted`."""
     return np.where(label == 1, wanted / trained, (1 - wanted) / (1 - trained))

@@ -1,7 +1,8 @@
-"""A contest's val and test splits may be drawn otherwise than train: one offset on the logits.
+"""Logit offset for contests whose val and test rows are distributed differently from train.
 
-Hateful Memes has 36 % positives in train and half in dev and test. What all rows calibrate is right
-for train; if val rows say beyond doubt that it is off for them, it is moved for val and test rows.
+Hateful Memes has 36 % positives in train, but 50 % in dev and test. Calibration on all rows is
+right for train. If it is significantly wrong for val rows, an offset is added to the logits of val
+and test rows.
 """
 
 import numpy as np
@@ -9,50 +10,53 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from features.feature_table import Rows
-from heads.evaluation.out_of_fold import by_part, to_logit
+from heads.evaluation.out_of_fold import out_of_fold_values, to_logit
 
-SURE = 1.96
-"""Standard errors that the mean residual must be away from 0: two-sided test at 5 %."""
+CRITICAL_VALUE = 1.96
+"""Of a two-sided test at 5 %: the mean residual's minimum distance from 0 in standard errors."""
 
-LARGEST = 30.0
-"""More than twice the largest logit, so that the offset sought always lies within."""
+MAX_OFFSET = 30.0
+"""More than twice the largest possible logit, so that the offset always lies within this bound."""
 
 
 def add_offset(probability: np.ndarray, offset: float) -> np.ndarray:
-    """Move probabilities (N,) on the logit scale; NaN stays NaN."""
+    """Add `offset` to the logits of probabilities (N,). NaN stays NaN."""
     return probability if offset == 0 else expit(to_logit(probability) + offset)
 
 
 def fit_offset(probability: np.ndarray, y: np.ndarray, group: np.ndarray) -> float:
-    """The offset of greatest likelihood on rows (N,), or 0 if none is called for beyond doubt.
+    """Return the maximum-likelihood offset on rows (N,), or 0 if it is not significant.
 
-    The doubt is a score test whose variance is that of sums over groups: near-duplicates share
-    their label more often than not, and must not count as so many witnesses.
+    A score test with cluster-robust variance: residuals are summed over groups, because
+    near-duplicates usually share their label and are not independent observations.
     """
     share = y.mean() if len(y) else 0.0
     if not 0 < share < 1:
         return 0.0
-    _, witness = np.unique(group, return_inverse=True)
-    residual = np.bincount(witness, weights=y - probability)
-    if abs(residual.sum()) <= SURE * np.sqrt((residual**2).sum()):
+    _, group_index = np.unique(group, return_inverse=True)
+    residual = np.bincount(group_index, weights=y - probability)
+    if abs(residual.sum()) <= CRITICAL_VALUE * np.sqrt((residual**2).sum()):
         return 0.0
     logits = to_logit(probability)
-    return float(brentq(lambda offset: expit(logits + offset).mean() - share, -LARGEST, LARGEST))
+    return float(
+        brentq(lambda offset: expit(logits + offset).mean() - share, -MAX_OFFSET, MAX_OFFSET)
+    )
 
 
-def offset_for_val(held_out: np.ndarray, rows: Rows, part: np.ndarray) -> tuple[float, np.ndarray]:
-    """The offset that val rows call for, and held-out probabilities with val rows moved.
+def fit_val_offset(held_out: np.ndarray, rows: Rows, part: np.ndarray) -> tuple[float, np.ndarray]:
+    """Fit the offset on val rows; return it, and the adjusted held-out probabilities (N,).
 
-    `held_out` float (N,), NaN where nothing is; `part` int (N,) as of `cut_parts`. A val row moves
-    by the offset that the val rows of the other parts call for; train rows stay.
+    `held_out` float (N,) is NaN where there is no probability; `part` int (N,) is as from
+    `assign_parts`. In the adjusted probabilities, the offset of each val row is fitted on the val
+    rows of the other parts. Train rows are unchanged.
     """
     known = (rows.split == "val") & ~np.isnan(held_out)
 
-    def called_for(places: np.ndarray) -> float:
-        return fit_offset(held_out[places], rows.label[places], rows.group[places])
+    def fit(selected: np.ndarray) -> float:
+        return fit_offset(held_out[selected], rows.label[selected], rows.group[selected])
 
-    def moved(others: np.ndarray, own: np.ndarray) -> np.ndarray:
-        return add_offset(held_out[own], called_for(others))
+    def fit_apply(others: np.ndarray, in_part: np.ndarray) -> np.ndarray:
+        return add_offset(held_out[in_part], fit(others))
 
-    honest = np.where(known, by_part(part, known, moved), held_out)
-    return called_for(known), honest
+    adjusted = np.where(known, out_of_fold_values(part, known, fit_apply), held_out)
+    return fit(known), adjusted

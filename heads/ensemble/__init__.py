@@ -1,7 +1,7 @@
-"""Ensemble: the probabilities of several heads become one, and then solution.csv.
+"""Ensemble: combine the probabilities of several heads, and write solution.csv.
 
-`combining` has the ways to combine (mean, rank, vote, greedy), `ensemble_selection` chooses
-weights, `ensemble` fits and calibrates each way, `members` measures what each head contributes, and
-`build_ensemble` puts it together. `saved_ensemble` writes and reads it, `submission` writes
-solution.csv.
+`combining` has the kinds of ensembles (greedy, mean, rank, vote), and `ensemble_selection` computes
+the members' weights. `ensemble` fits, calibrates and selects a kind, `member_contributions`
+measures what each head contributes, and `build_ensemble` puts it together. `saved_ensemble` saves
+and loads it, `submission` writes solution.csv.
 """

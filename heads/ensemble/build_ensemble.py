@@ -1,4 +1,4 @@
-"""The heads of a run -> one ensemble with its threshold and figures."""
+"""Build the ensemble of a run's heads, with its threshold and scores."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,69 +9,76 @@ from sklearn.metrics import roc_auc_score
 
 from features.feature_table import FeatureTable
 from heads.decision.prior_shift import class_weights
-from heads.decision.val_offset import offset_for_val
+from heads.decision.val_offset import fit_val_offset
 from heads.ensemble.combining import BEST, ENSEMBLES
-from heads.ensemble.ensemble import Combined, Ensemble, Members, finish, fit_kinds
-from heads.ensemble.members import correlation, member_contributions
-from heads.ensemble.saved_ensemble import Ensembled
-from heads.evaluation.metrics import loss
-from heads.fitting.held_out_evaluation import evaluate, open_protocol
+from heads.ensemble.ensemble import (
+    EnsembleRecord,
+    FittedEnsemble,
+    MemberPredictions,
+    adjust_probabilities,
+    fit_ensembles,
+)
+from heads.ensemble.member_contributions import correlation, member_contributions
+from heads.ensemble.saved_ensemble import EnsembleProbabilities
+from heads.evaluation.metrics import mean_log_loss
+from heads.fitting.held_out_evaluation import evaluate, load_protocol
 from heads.fitting.saved_heads import HeadRecord, read_probabilities
 
 
 def build_ensemble(
     kind: str, prior: float | None, offered: list[HeadRecord], table: FeatureTable, heads: Path
-) -> tuple[Ensemble, Ensembled]:
-    """The ensemble of this `kind` (a name in ENSEMBLES, or BEST) and its probabilities of all rows.
+) -> tuple[EnsembleRecord, EnsembleProbabilities]:
+    """Build the ensemble of this `kind` (a name in ENSEMBLES, or BEST) and its probabilities.
 
-    `prior` is the test set's share of positives, if it is known.
+    `prior` is the test set's share of positives, if known.
     """
-    protocol = open_protocol(table, offered[0].metric, heads)
+    protocol = load_protocol(table, offered[0].metric, heads)
     y = table.rows.label.astype(np.int64)
     members = _members(offered, heads)
     kinds = list(ENSEMBLES) if kind == BEST else [kind]
-    combined, tried = fit_kinds(kinds, members, y, protocol.part)
-    known = ~np.isnan(combined.held_out)
+    fitted, tried = fit_ensembles(kinds, members, y, protocol.part)
+    known = ~np.isnan(fitted.held_out)
     trained = float(y[known].mean())
     weight = None if prior is None else class_weights(table.rows.label, trained, prior)
-    offset, honest = 0.0, combined.held_out
+    offset, held_out = 0.0, fitted.held_out
     if prior is None:
-        offset, honest = offset_for_val(honest, table.rows, protocol.part)
-    held_out = finish(honest, 0.0, trained, prior)
-    final = finish(combined.final, offset, trained, prior)
+        offset, held_out = fit_val_offset(held_out, table.rows, protocol.part)
+    # The out-of-fold offsets are already added to the held-out probabilities.
+    held_out = adjust_probabilities(held_out, 0.0, trained, prior)
+    final = adjust_probabilities(fitted.final, offset, trained, prior)
     evaluation = evaluate(protocol, held_out, final, weight)
     names = [record.name for record in offered]
-    ensemble = Ensemble(
+    ensemble = EnsembleRecord(
         stamp=table.attributes["stamp"],
-        kind=combined.kind,
-        weights={n: float(w) for n, w in zip(names, combined.weights, strict=True)},
-        calibration=asdict(combined.calibration),
+        kind=fitted.kind,
+        weights={n: float(w) for n, w in zip(names, fitted.weights, strict=True)},
+        calibration=asdict(fitted.calibration),
         offset=offset,
         trained_prior=trained,
         prior=prior,
         threshold=asdict(evaluation.threshold),
         scores=evaluation.scores,
-        tried=[_trial(one, y) for one in tried],
-        members=member_contributions(names, members, combined, y),
+        tried=[_tried_scores(one, y) for one in tried],
+        members=member_contributions(names, members, fitted, y),
         correlation=correlation(members),
     )
-    return ensemble, Ensembled(held_out, final, evaluation.row_threshold)
+    return ensemble, EnsembleProbabilities(held_out, final, evaluation.row_threshold)
 
 
-def _members(offered: list[HeadRecord], heads: Path) -> Members:
-    parts = [read_probabilities(heads / record.name) for record in offered]
-    return Members(
-        np.stack([part.held_out for part in parts]),
-        np.stack([part.final for part in parts]),
-        np.stack([part.row_threshold for part in parts]),
+def _members(offered: list[HeadRecord], heads: Path) -> MemberPredictions:
+    saved = [read_probabilities(heads / record.name) for record in offered]
+    return MemberPredictions(
+        np.stack([one.held_out for one in saved]),
+        np.stack([one.final for one in saved]),
+        np.stack([one.row_threshold for one in saved]),
         np.array([[record.threshold["value"]] for record in offered]),
     )
 
 
-def _trial(one: Combined, y: np.ndarray) -> dict[str, Any]:
+def _tried_scores(one: FittedEnsemble, y: np.ndarray) -> dict[str, Any]:
     known = ~np.isnan(one.held_out)
     return {
         "kind": one.kind,
-        "log_loss": loss(y[known], one.held_out[known]),
+        "log_loss": mean_log_loss(y[known], one.held_out[known]),
         "auroc": float(roc_auc_score(y[known], one.held_out[known])),
     }

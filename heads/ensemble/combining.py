@@ -1,13 +1,13 @@
-"""Several probabilities -> one. A combination is a function, an ensemble a line in ENSEMBLES.
+"""Combine the members' probabilities: mean, rank or vote. To add an ensemble, add to ENSEMBLES.
 
-Nothing here is slow to import: the command line reads the names off it.
+This module must import quickly, because the command line reads the names of ensembles from it.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from heads.ensemble.ensemble_selection import greedy_weights, helping_weights
+from heads.ensemble.ensemble_selection import elimination_weights, greedy_weights
 
 Combination = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """f(probability (M, N), weights (M,), reference (M, U), thresholds (M, N)) -> score (N,) in [0, 1].
@@ -25,10 +25,10 @@ def mean(
 def rank(
     probability: np.ndarray, weights: np.ndarray, reference: np.ndarray, thresholds: np.ndarray
 ) -> np.ndarray:
-    """Weighted mean of the shares of held-out rows that each member puts below a meme.
+    """Weighted mean of each member's rank of a meme, as a share of held-out rows below it.
 
-    Ranks are taken among the held-out rows, not among the memes scored, so that a single meme has
-    one too and does not depend on its company.
+    Ranks are among the held-out rows rather than the memes being scored, so that a meme's rank does
+    not depend on the other memes of its batch.
     """
     shares = [
         (np.searchsorted(np.sort(r), p, "left") + np.searchsorted(np.sort(r), p, "right")) / 2
@@ -46,14 +46,14 @@ def vote(
 
 ENSEMBLES: dict[str, tuple[Combination, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     "greedy": (mean, greedy_weights),
-    "mean": (mean, helping_weights),
-    "rank": (rank, helping_weights),
-    "vote": (vote, helping_weights),
+    "mean": (mean, elimination_weights),
+    "rank": (rank, elimination_weights),
+    "vote": (vote, elimination_weights),
 }
-"""name -> combination, and f(held-out probability (M, U), y (U,)) -> weights (M,)."""
+"""Maps each kind to its combination and f(held-out probability (M, U), y (U,)) -> weights (M,)."""
 
 BEST = "best"
-"""In place of a name: the kind of least log loss on held-out rows."""
+"""In place of a kind: the one with the lowest log loss on held-out rows."""
 
 
 def combine(
@@ -63,8 +63,11 @@ def combine(
     reference: np.ndarray,
     thresholds: np.ndarray,
 ) -> np.ndarray:
-    """Score of the weighted members, not yet calibrated: float64 (N,); see `Combination`."""
-    kept = weights > 0
+    """Combine the members whose weight is positive; see `Combination`.
+
+    Returns scores that are not calibrated: float64 (N,).
+    """
+    used = weights > 0
     return ENSEMBLES[kind][0](
-        probability[kept], weights[kept], reference[kept], np.asarray(thresholds)[kept]
+        probability[used], weights[used], reference[used], np.asarray(thresholds)[used]
     )

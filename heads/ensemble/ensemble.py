@@ -1,6 +1,6 @@
-"""One probability of the members': combined, calibrated, moved to the contest's prior."""
+"""Fit an ensemble: select weights, combine the members, calibrate, adjust to the contest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,15 @@ from heads.decision.calibration import Calibration, calibrate
 from heads.decision.prior_shift import shift_prior
 from heads.decision.val_offset import add_offset
 from heads.ensemble.combining import ENSEMBLES, combine
-from heads.evaluation.out_of_fold import by_part, choose
+from heads.evaluation.out_of_fold import out_of_fold_values, select_by_log_loss
 
 
 @dataclass(frozen=True)
-class Members:
-    """What every member says."""
+class MemberPredictions:
+    """Probabilities and thresholds of the M members; see `Probabilities`."""
 
     held_out: np.ndarray
-    """float64 (M, N): NaN off the rows that are reported on."""
+    """float64 (M, N): NaN for rows that are not reported on."""
     final: np.ndarray
     """float64 (M, N)."""
     row_thresholds: np.ndarray
@@ -27,77 +27,80 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """What heads/ensemble.json holds."""
+class EnsembleRecord:
+    """Content of heads/ensemble.json."""
 
     stamp: str
-    """Identity of the features that its members were fitted on."""
+    """Identity of the features that the members were fitted on."""
     kind: str
+    """Name in ENSEMBLES."""
     weights: dict[str, float]
-    """Of each head that was offered; 0 means dropped."""
+    """Weight of each head offered; 0 means that it is not a member."""
     calibration: dict[str, Any]
     offset: float
-    """Added to the logits of val and test rows, where val is not like train."""
+    """Added to the logits of val and test rows; not 0 if val differs significantly from train."""
     trained_prior: float
-    """Share of positives among the rows that it was calibrated on."""
+    """Share of positives among the rows that the ensemble was calibrated on."""
     prior: float | None
-    """Share of positives that the probabilities are meant for, if another."""
+    """Share of positives that the probabilities were adjusted to, None if they were not."""
     threshold: dict[str, Any]
     scores: dict[str, Any]
     tried: list[dict[str, Any]]
-    """Of each kind that was tried: kind, log_loss, auroc on held-out rows."""
+    """For each kind that was tried: kind, log_loss, auroc on held-out rows."""
     members: list[dict[str, Any]]
-    """Of each head: name, weight, and what the ensemble's AUROC and log loss lose without it."""
+    """For each head: name, weight, and its gains in the ensemble's AUROC and log loss."""
     correlation: list[list[float]]
-    """Of the heads' held-out logits, in the order of `members`."""
+    """Correlation matrix of the heads' held-out logits, in the order of `members`."""
 
 
 @dataclass(frozen=True)
-class Combined:
-    """An ensemble of one kind, fitted."""
+class FittedEnsemble:
+    """A fitted ensemble of one kind."""
 
     kind: str
     weights: np.ndarray
     calibration: Calibration
     held_out: np.ndarray
-    """float64 (N,): each part by the weights and calibration that the other parts choose."""
+    """float64 (N,): calibrated; each part's weights and calibration are fitted on other parts."""
     final: np.ndarray
-    """float64 (N,): calibrated too."""
+    """float64 (N,): calibrated."""
 
 
-def fit_kinds(
-    kinds: list[str], members: Members, y: np.ndarray, part: np.ndarray
-) -> tuple[Combined, list[Combined]]:
-    """The kind that held-out rows choose, scored by what the other parts choose, and all kinds."""
+def fit_ensembles(
+    kinds: list[str], members: MemberPredictions, y: np.ndarray, part: np.ndarray
+) -> tuple[FittedEnsemble, list[FittedEnsemble]]:
+    """Fit an ensemble of each kind; return the one with the lowest held-out log loss, and all.
+
+    In the returned best ensemble, the kind used for a part's held-out probabilities is selected on
+    the other parts.
+    """
     tried = [_fit(kind, members, y, part) for kind in kinds]
-    best, honest = choose([one.held_out for one in tried], y, part)
-    chosen = tried[best]
-    final = Combined(chosen.kind, chosen.weights, chosen.calibration, honest, chosen.final)
-    return final, tried
+    best, out_of_fold = select_by_log_loss([one.held_out for one in tried], y, part)
+    return replace(tried[best], held_out=out_of_fold), tried
 
 
-def finish(
+def adjust_probabilities(
     probability: np.ndarray, offset: float, trained: float, prior: float | None
 ) -> np.ndarray:
-    """Move probabilities (N,) by the offset, or to the contest's prior if one was given."""
+    """Shift probabilities (N,) from prior `trained` to `prior`; without a prior, add the offset."""
     if prior is not None:
         return shift_prior(probability, trained, prior)
     return add_offset(probability, offset)
 
 
-def _fit(kind: str, members: Members, y: np.ndarray, part: np.ndarray) -> Combined:
-    select = ENSEMBLES[kind][1]
+def _fit(kind: str, members: MemberPredictions, y: np.ndarray, part: np.ndarray) -> FittedEnsemble:
+    select_weights = ENSEMBLES[kind][1]
     known = ~np.isnan(members.held_out).any(axis=0)
-    everything = np.flatnonzero(known)
+    known_indices = np.flatnonzero(known)
 
-    def of_part(others: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def fit_combine(others: np.ndarray, in_part: np.ndarray) -> np.ndarray:
         reference = members.held_out[:, others]
-        weights = select(reference, y[others])
-        own_thresholds = members.row_thresholds[:, own]
-        return combine(kind, members.held_out[:, own], weights, reference, own_thresholds)
+        weights = select_weights(reference, y[others])
+        thresholds = members.row_thresholds[:, in_part]
+        return combine(kind, members.held_out[:, in_part], weights, reference, thresholds)
 
-    calibration, held_out = calibrate(by_part(part, known, of_part), y, part)
-    reference = members.held_out[:, everything]
-    weights = select(reference, y[everything])
+    calibration, held_out = calibrate(out_of_fold_values(part, known, fit_combine), y, part)
+    reference = members.held_out[:, known_indices]
+    weights = select_weights(reference, y[known_indices])
     score = combine(kind, members.final, weights, reference, members.thresholds)
-    return Combined(kind, weights, calibration, held_out, calibration.apply(score))
+    return FittedEnsemble(kind, weights, calibration, held_out, calibration.apply(score))

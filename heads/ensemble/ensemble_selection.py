@@ -1,49 +1,53 @@
-"""Which members an ensemble keeps, and how much each counts. By log loss on held-out rows."""
+"""Ensemble selection: the members' weights, by log loss on held-out rows."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from heads.evaluation.metrics import loss
+from heads.evaluation.metrics import mean_log_loss
 
-STEPS = 30
-"""Members drawn, with replacement, by the greedy selection: weights are multiples of 1 / STEPS."""
+SELECTION_ROUNDS = 30
+"""Maximum of members that the greedy selection adds, with replacement."""
 
 Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """f(held-out probability (M, U), y (U,)) -> weights float64 (M,) that sum to 1."""
 
 
 def greedy_weights(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Forward selection with replacement; the best prefix is kept.
+    """Greedy forward selection with replacement; returns the weights of the best round.
 
     Caruana, Niculescu-Mizil, Crew and Ksikes (2004), Ensemble Selection from Libraries of Models.
     """
     count = np.zeros(len(probability))
     total = np.zeros(probability.shape[1])
     best_loss, best = np.inf, count
-    for step in range(1, STEPS + 1):
-        losses = [loss(y, (total + own) / step) for own in probability]
-        chosen = int(np.argmin(losses))
-        total = total + probability[chosen]
+    for number in range(1, SELECTION_ROUNDS + 1):
+        losses = [mean_log_loss(y, (total + member) / number) for member in probability]
+        added = int(np.argmin(losses))
+        total = total + probability[added]
         count = count.copy()
-        count[chosen] += 1
-        if losses[chosen] < best_loss:
-            best_loss, best = losses[chosen], count
+        count[added] += 1
+        if losses[added] < best_loss:
+            best_loss, best = losses[added], count
     return best / best.sum()
 
 
-def helping_weights(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Equal weights of the members left when those that do not help have been dropped.
+def elimination_weights(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Backward elimination; returns equal weights of the remaining members.
 
-    The member whose absence lowers the log loss of the mean most goes first, one at a time.
+    Repeatedly removes the member whose removal lowers the log loss of the mean most, until each
+    removal would increase the loss.
     """
-    kept = list(range(len(probability)))
-    while len(kept) > 1:
-        losses = [loss(y, probability[[m for m in kept if m != out]].mean(axis=0)) for out in kept]
-        place = int(np.argmin(losses))
-        if losses[place] > loss(y, probability[kept].mean(axis=0)):
+    remaining = list(range(len(probability)))
+    while len(remaining) > 1:
+        losses = [
+            mean_log_loss(y, probability[[m for m in remaining if m != removed]].mean(axis=0))
+            for removed in remaining
+        ]
+        index = int(np.argmin(losses))
+        if losses[index] > mean_log_loss(y, probability[remaining].mean(axis=0)):
             break
-        kept.pop(place)
+        remaining.pop(index)
     weights = np.zeros(len(probability))
-    weights[kept] = 1 / len(kept)
+    weights[remaining] = 1 / len(remaining)
     return weights

@@ -1,39 +1,40 @@
-"""The ensemble on disk: heads/ensemble.json and its probabilities."""
+"""Save and load the ensemble: heads/ensemble.json and heads/ensemble.npz."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from heads.ensemble.ensemble import Ensemble
+from heads.ensemble.ensemble import EnsembleRecord
 from runtime.array_files import read_arrays
-from runtime.atomic_files import replacing
+from runtime.atomic_files import atomic_write
 from runtime.json_files import read_dataclass
 
 RESUBMIT = "Run first: python pipeline.py submit"
+"""Remedy in the error message for a missing or damaged ensemble."""
 
 
 @dataclass(frozen=True)
-class Ensembled:
-    """What the ensemble says of every row: as `Probabilities`, and NaN in the same places."""
+class EnsembleProbabilities:
+    """The ensemble's probabilities of the run's rows; see `Probabilities` for shapes and NaN."""
 
     held_out: np.ndarray
     final: np.ndarray
     row_threshold: np.ndarray
 
 
-def read_ensemble(heads: Path) -> Ensemble:
-    """ensemble.json in the folder of the heads. Raises UserError if there is none."""
-    return read_dataclass(Ensemble, heads / "ensemble.json", RESUBMIT)
+def read_ensemble(heads: Path) -> EnsembleRecord:
+    """Read ensemble.json in the heads folder of a run. Raises UserError if there is none."""
+    return read_dataclass(EnsembleRecord, heads / "ensemble.json", RESUBMIT)
 
 
-def save_ensembled(heads: Path, said: Ensembled) -> None:
-    """Write ensemble.npz into the folder of the heads."""
-    with replacing(heads / "ensemble.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **asdict(said))
+def save_ensemble_probabilities(heads: Path, probabilities: EnsembleProbabilities) -> None:
+    """Write ensemble.npz into the heads folder of a run."""
+    with atomic_write(heads / "ensemble.npz") as partial, partial.open("wb") as file:
+        np.savez(file, **asdict(probabilities))
 
 
-def read_ensembled(heads: Path) -> Ensembled:
-    """Read what `save_ensembled` wrote. Raises UserError if there is none."""
-    names = tuple(Ensembled.__annotations__)
-    return Ensembled(**read_arrays(heads / "ensemble.npz", names, RESUBMIT))
+def read_ensemble_probabilities(heads: Path) -> EnsembleProbabilities:
+    """Read what `save_ensemble_probabilities` wrote. Raises UserError if there is none."""
+    names = tuple(EnsembleProbabilities.__annotations__)
+    return EnsembleProbabilities(**read_arrays(heads / "ensemble.npz", names, RESUBMIT))

@@ -1,6 +1,7 @@
-"""Metrics and how sure they are.
+"""Metrics and their confidence intervals.
 
-`metrics` has AUROC, average precision, accuracy, F1, balanced accuracy and log loss; `bootstrap`
-has intervals that resample groups of near-duplicates; `scores` puts both together. `out_of_fold`
-makes choices without the rows that are scored. `results_table` prints the table of heads.
+`metrics` has AUROC, average precision, accuracy, F1, balanced accuracy and log loss. `bootstrap`
+computes intervals by resampling groups of near-duplicates. `scores` computes all metrics with their
+intervals, and the calibration error. `out_of_fold` fits and selects without the rows that are then
+scored. `results_table` prints the table of heads.
 """

@@ -1,4 +1,4 @@
-"""Bootstrap intervals, resampled by group of near-duplicates."""
+"""Bootstrap confidence intervals, resampling whole groups of near-duplicates."""
 
 from collections.abc import Iterator
 
@@ -6,34 +6,34 @@ import numpy as np
 
 RESAMPLES = 200
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 
-BLOCK = 2**22
-"""Weights held at once: 32 MiB."""
+BLOCK_SIZE = 2**22
+"""Maximum of weights in memory at a time: 32 MiB."""
 
 
-def resampling_blocks(group: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """How often each row is drawn in each bootstrap sample of whole groups: float64 (r, N).
+def bootstrap_weight_blocks(group: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each row is drawn in each bootstrap sample of groups: float64 (r, N).
 
-    The RESAMPLES samples come in blocks, as many at once as memory is cheap for.
+    The RESAMPLES samples are split into blocks of at most BLOCK_SIZE weights.
     """
-    _, member = np.unique(group, return_inverse=True)
-    count = member.max() + 1
+    _, group_index = np.unique(group, return_inverse=True)
+    count = group_index.max() + 1
     rng = np.random.default_rng(seed)
-    size = max(1, BLOCK // len(group))
+    size = max(1, BLOCK_SIZE // len(group))
     for start in range(0, RESAMPLES, size):
         samples = min(size, RESAMPLES - start)
         drawn = rng.integers(count, size=(samples, count))
         times = np.stack([np.bincount(groups, minlength=count) for groups in drawn])
-        yield times[:, member].astype(float)
+        yield times[:, group_index].astype(float)
 
 
-def resampling_weights(group: np.ndarray, seed: int) -> np.ndarray:
-    """All blocks at once: float64 (RESAMPLES, N)."""
-    return np.concatenate(list(resampling_blocks(group, seed)))
+def bootstrap_weights(group: np.ndarray, seed: int) -> np.ndarray:
+    """Return all blocks of `bootstrap_weight_blocks` in one array: float64 (RESAMPLES, N)."""
+    return np.concatenate(list(bootstrap_weight_blocks(group, seed)))
 
 
-def interval(values: np.ndarray) -> list[float]:
-    """Percentile interval at LEVEL; resamples in which the figure is undefined are left out."""
-    tail = (1 - LEVEL) / 2
+def percentile_interval(values: np.ndarray) -> list[float]:
+    """Percentile interval at CONFIDENCE_LEVEL of a metric's resampled values, ignoring NaN."""
+    tail = (1 - CONFIDENCE_LEVEL) / 2
     return [float(v) for v in np.nanquantile(values, [tail, 1 - tail])]

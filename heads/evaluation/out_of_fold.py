@@ -1,7 +1,8 @@
-"""Choices that no row they are reported on took part in.
+"""Out-of-fold values and model selection: no row influences the choices it is scored with.
 
-The labelled rows are cut once into PARTS grouped, stratified parts. Whatever is chosen for a part
-(parameters, calibration, members, threshold) is chosen on the other parts' rows.
+The labelled rows are split once into PARTS grouped, stratified parts, the cross-validation folds of
+stage two. (`fold` is the fold of the backbones.) Everything selected for a part, such as
+hyperparameters, calibration, ensemble weights and threshold, is selected on the other parts' rows.
 """
 
 from collections.abc import Callable
@@ -11,16 +12,16 @@ from scipy.special import expit, logit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from features.feature_table import Rows
-from heads.evaluation.metrics import CLIP, loss
+from heads.evaluation.metrics import CLIP, mean_log_loss
 from runtime.errors import UserError
 
 PARTS = 5
 
 
-def cut_parts(rows: Rows, seed: int) -> np.ndarray:
-    """Part of each labelled row, -1 elsewhere: int64 (N,). No group is split.
+def assign_parts(rows: Rows, seed: int) -> np.ndarray:
+    """Assign each labelled row to a part: int64 (N,), -1 for other rows. Groups are never split.
 
-    Raises UserError if there are too few groups of either class.
+    Uses scikit-learn's StratifiedGroupKFold. Raises UserError if a class occurs in too few groups.
     """
     labelled = np.flatnonzero(rows.labelled)
     label, group = rows.label[labelled], rows.group[labelled]
@@ -28,59 +29,66 @@ def cut_parts(rows: Rows, seed: int) -> np.ndarray:
     if min(groups) < PARTS:
         raise UserError(
             f"of the near-duplicate groups among the {len(labelled)} train and val rows, "
-            f"{groups[0]} hold negative and {groups[1]} positive ones; heads need {PARTS} of each. "
-            "Add rows."
+            f"{groups[0]} contain negative rows and {groups[1]} positive rows. Heads need {PARTS} "
+            "groups of each class. Add rows."
         )
     part = np.full(len(rows), -1)
     splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed)
-    for number, (_, own) in enumerate(splitter.split(labelled, label, group)):
-        part[labelled[own]] = number
+    for number, (_, in_part) in enumerate(splitter.split(labelled, label, group)):
+        part[labelled[in_part]] = number
     return part
 
 
-def by_part(part: np.ndarray, known: np.ndarray, make: Callable[..., np.ndarray]) -> np.ndarray:
-    """Fill an array (N,) part by part with `make(others, own)`, both row numbers; NaN elsewhere.
+def out_of_fold_values(
+    part: np.ndarray, known: np.ndarray, fit_predict: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """Compute each part's values from the other parts: float64 (N,), NaN elsewhere.
 
-    Only rows that are `known` (bool, (N,)) are handed out.
+    `fit_predict(others, in_part)` takes the indices of the other parts' rows and of the part's
+    rows, and returns the values of the latter. Only rows in `known`, bool (N,), are used.
     """
-    filled = np.full(len(part), np.nan)
+    values = np.full(len(part), np.nan)
     for number in range(PARTS):
-        own = np.flatnonzero(known & (part == number))
+        in_part = np.flatnonzero(known & (part == number))
         others = np.flatnonzero(known & (part >= 0) & (part != number))
-        if len(own):
-            filled[own] = make(others, own)
-    return filled
+        if len(in_part):
+            values[in_part] = fit_predict(others, in_part)
+    return values
 
 
-def choose(candidates: list[np.ndarray], y: np.ndarray, part: np.ndarray) -> tuple[int, np.ndarray]:
-    """The candidate of least log loss, and each part's values from the one that the others choose.
+def select_by_log_loss(
+    candidates: list[np.ndarray], y: np.ndarray, part: np.ndarray
+) -> tuple[int, np.ndarray]:
+    """Select the candidate with the lowest log loss; return its index and out-of-fold values.
 
-    `candidates` are held-out probabilities (N,), NaN in the same places; of equals the first wins.
+    `candidates` are held-out probabilities (N,), NaN at the same rows. Ties go to the first. In the
+    out-of-fold values (N,), each part's candidate is selected on the other parts.
     """
     known = ~np.isnan(candidates[0])
 
-    def of_part(others: np.ndarray, own: np.ndarray) -> np.ndarray:
-        return candidates[_best(candidates, y, others)][own]
+    def select_for_part(others: np.ndarray, in_part: np.ndarray) -> np.ndarray:
+        return candidates[_best(candidates, y, others)][in_part]
 
-    return _best(candidates, y, np.flatnonzero(known)), by_part(part, known, of_part)
+    best = _best(candidates, y, np.flatnonzero(known))
+    return best, out_of_fold_values(part, known, select_for_part)
 
 
 def to_logit(probability: np.ndarray) -> np.ndarray:
-    """Finite logits of probabilities that may be 0 or 1; NaN stays NaN."""
+    """Convert probabilities, which may be 0 or 1, to finite logits. NaN stays NaN."""
     return logit(np.clip(probability, CLIP, 1 - CLIP))
 
 
 def mean_logit(probabilities: list[np.ndarray]) -> np.ndarray:
-    """Mean on the logit scale of arrays (N,), back as probability.
+    """Average arrays of probabilities (N,) on the logit scale; return probabilities.
 
-    NaN stands for having no say; where nobody has a say, the mean is NaN.
+    NaN values are ignored. Where all values are NaN, the mean is NaN.
     """
     logits = to_logit(np.asarray(probabilities))
-    says = ~np.isnan(logits)
-    count = says.sum(axis=0)
-    total = np.where(says, logits, 0).sum(axis=0)
+    known = ~np.isnan(logits)
+    count = known.sum(axis=0)
+    total = np.where(known, logits, 0).sum(axis=0)
     return expit(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
 def _best(candidates: list[np.ndarray], y: np.ndarray, rows: np.ndarray) -> int:
-    return int(np.argmin([loss(y[rows], candidate[rows]) for candidate in candidates]))
+    return int(np.argmin([mean_log_loss(y[rows], candidate[rows]) for candidate in candidates]))

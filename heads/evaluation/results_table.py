@@ -1,4 +1,4 @@
-"""The table of heads on the terminal: what was measured, on which rows, and how sure it is."""
+"""Print the tables of heads: their metrics on held-out and test rows, with intervals."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ from rich.table import Table
 from runtime.console import results_console
 
 
-def print_tables(metrics: dict[str, Any]) -> None:
-    """Print the held-out figures, and those of test rows where test labels are known, to stdout."""
+def print_results_tables(metrics: dict[str, Any]) -> None:
+    """Print metrics on held-out rows, and on test rows if their labels are known, to stdout."""
     console = results_console()
     for rows, title in (
         ("held_out", "{n} held-out rows, seen by no backbone and by no head that scores them"),
         ("test", "{n} test rows, labels used for scoring only"),
     ):
-        scored = [line for line in _lines(metrics) if line["scores"][rows]]
+        scored = [line for line in _table_rows(metrics) if line["scores"][rows]]
         if scored:
             count = scored[0]["scores"][rows]["rows"]
             console.print(_table(title.format(n=count), scored, rows, metrics["metric"]))
     console.print(
         "± is half of the 95 % interval, resampled by group of near-duplicates. "
-        "fit: rows that one fit is fitted on.",
+        "fit: training rows of one fit.",
         style="dim",
     )
 
 
-def _lines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+def _table_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     heads = [
         {
             "name": head["name"],
@@ -54,10 +54,10 @@ def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> T
         table.add_row(
             line["name"],
             str(line["fit"] or "-"),
-            _figure(scores["auroc"]),
-            _figure(scores["average_precision"], spread=False),
-            _figure(scores[f"{metric}_default"], spread=False),
-            _figure(scores[f"{metric}_tuned"]),
+            _format(scores["auroc"]),
+            _format(scores["average_precision"], with_interval=False),
+            _format(scores[f"{metric}_default"], with_interval=False),
+            _format(scores[f"{metric}_tuned"]),
             f"{line['threshold']['value']:.2f}",
             f"{line['seconds']:.1f}",
             style="bold" if line["name"].startswith("ensemble") else None,
@@ -65,9 +65,9 @@ def _table(title: str, lines: list[dict[str, Any]], rows: str, metric: str) -> T
     return table
 
 
-def _figure(figure: dict[str, Any] | None, spread: bool = True) -> str:
-    if figure is None:
+def _format(score: dict[str, Any] | None, with_interval: bool = True) -> str:
+    if score is None:
         return "-"
-    low, high = figure["interval"]
-    value = f"{figure['value']:.3f}"
-    return f"{value}±{(high - low) / 2:.3f}".replace("±0", "±") if spread else value
+    low, high = score["interval"]
+    value = f"{score['value']:.3f}"
+    return f"{value}±{(high - low) / 2:.3f}".replace("±0", "±") if with_interval else value

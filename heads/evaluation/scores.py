@@ -1,26 +1,26 @@
-"""All metrics of one set of probabilities, each with its interval; calibration error."""
+"""All metrics of one set of probabilities, with confidence intervals; calibration error."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from heads.evaluation.bootstrap import interval, resampling_blocks
+from heads.evaluation.bootstrap import bootstrap_weight_blocks, percentile_interval
 from heads.evaluation.metrics import (
     METRICS,
     Counts,
-    Figure,
+    WeightedMetric,
     auroc,
     average_precision,
-    count_decisions,
-    losses,
+    confusion_counts,
+    row_log_losses,
 )
 
 BINS = 10
 
-RANKING = {"auroc": auroc, "average_precision": average_precision}
+RANKING_METRICS = {"auroc": auroc, "average_precision": average_precision}
 
 
-def score(
+def score_with_intervals(
     y: np.ndarray,
     probability: np.ndarray,
     threshold: np.ndarray,
@@ -28,49 +28,51 @@ def score(
     seed: int,
     weight: np.ndarray,
 ) -> dict[str, object]:
-    """All figures of one head on one set of rows, each with its 95 % interval.
+    """Compute all metrics of one head on one set of rows, each with its 95 % interval.
 
-    Arrays are (N,); `threshold` is each row's own, `weight` says how much a row counts. Ranking
-    figures are None when the rows hold one class only.
+    Arrays are (N,). `threshold` holds a threshold for each row, `weight` the rows' weights. AUROC
+    and average precision are None if the rows are of a single class.
     """
-    compute = _figures(y, probability, threshold)
-    once = weight[None, :].astype(float)
-    resampled: dict[str, list[np.ndarray]] = {name: [] for name in compute}
-    for drawn in resampling_blocks(group, seed):
-        for name, figure in compute.items():
-            resampled[name].append(figure(drawn * weight))
-    figures: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
-    for name, figure in compute.items():
-        value = {"value": float(figure(once)[0])}
-        figures[name] = value | {"interval": interval(np.concatenate(resampled[name]))}
-    figures["calibration_error"] = calibration_error(y, probability, weight)
-    return dict.fromkeys(RANKING) | figures
+    metrics = _weighted_metrics(y, probability, threshold)
+    unresampled = weight[None, :].astype(float)
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
+    for drawn in bootstrap_weight_blocks(group, seed):
+        for name, metric in metrics.items():
+            resampled[name].append(metric(drawn * weight))
+    scores: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
+    for name, metric in metrics.items():
+        value = {"value": float(metric(unresampled)[0])}
+        scores[name] = value | {"interval": percentile_interval(np.concatenate(resampled[name]))}
+    scores["calibration_error"] = calibration_error(y, probability, weight)
+    return dict.fromkeys(RANKING_METRICS) | scores
 
 
-def _figures(y: np.ndarray, probability: np.ndarray, threshold: np.ndarray) -> dict[str, Figure]:
-    """Name -> f(weights (R, N)) -> (R,)."""
+def _weighted_metrics(
+    y: np.ndarray, probability: np.ndarray, threshold: np.ndarray
+) -> dict[str, WeightedMetric]:
+    """Map the name of each metric to f(weights (R, N)) -> (R,)."""
 
-    def mean(values: np.ndarray) -> Figure:
+    def mean(values: np.ndarray) -> WeightedMetric:
         return lambda weights: weights @ values / weights.sum(axis=1)
 
-    def decided(metric: Callable[[Counts], np.ndarray], decision: np.ndarray) -> Figure:
-        return lambda weights: metric(count_decisions(y, decision, weights))
+    def of_decision(metric: Callable[[Counts], np.ndarray], decision: np.ndarray) -> WeightedMetric:
+        return lambda weights: metric(confusion_counts(y, decision, weights))
 
-    figures: dict[str, Figure] = {}
+    metrics: dict[str, WeightedMetric] = {}
     if len(np.unique(y)) == 2:
-        figures |= {name: rank(y, probability) for name, rank in RANKING.items()}
-    figures["brier"] = mean((probability - y) ** 2)
-    figures["log_loss"] = mean(losses(y, probability))
+        metrics |= {name: metric(y, probability) for name, metric in RANKING_METRICS.items()}
+    metrics["brier"] = mean((probability - y) ** 2)
+    metrics["log_loss"] = mean(row_log_losses(y, probability))
     for suffix, decision in (("default", probability > 0.5), ("tuned", probability > threshold)):
         for name, metric in METRICS.items():
-            figures[f"{name}_{suffix}"] = decided(metric, decision)
-    return figures
+            metrics[f"{name}_{suffix}"] = of_decision(metric, decision)
+    return metrics
 
 
 def calibration_error(y: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
-    """Mean distance of probability and frequency over BINS bins of equally many rows.
+    """Expected calibration error with BINS equal-mass bins (Nguyen and O'Connor 2015).
 
-    (Expected calibration error with equal-mass bins; Nguyen and O'Connor 2015.)
+    The weighted mean over bins of the distance between mean probability and share of positives.
     """
     bins = np.array_split(np.argsort(probability, kind="stable"), BINS)
     gaps = [abs(weight[rows] @ (probability[rows] - y[rows])) for rows in bins if len(rows)]

@@ -1,9 +1,9 @@
-"""One head on the spaces of one kind: fitted part by part, judged on rows that nothing saw.
+"""Cross-validation: fit one head on the spaces of one kind; select its hyperparameters.
 
-In each space, a head is fitted on rows that its backbones saw (`seen`), on rows that they did not
-see (`unseen`), or on both (`all`): a choice like any other. A row that the backbones did not see
-gets its held-out probability from a fit that did not see it either. What the head says of a new
-meme is the mean, on the logit scale, of its fits in all spaces.
+In each space, a head is fitted on rows that the backbones were fitted on (`seen`), on other rows
+(`unseen`), or on both (`all`). This choice is selected like a hyperparameter. A row that the
+backbones did not see gets its held-out probability from a fit that did not see it either. The
+prediction for a new meme is the mean, on the logit scale, of all fits in all spaces.
 """
 
 import time
@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heads.evaluation.out_of_fold import PARTS, choose, mean_logit
-from heads.fitting.head_inputs import Columns
-from heads.fitting.parallel_fits import in_threads
+from heads.evaluation.out_of_fold import PARTS, mean_logit, select_by_log_loss
+from heads.fitting.head_inputs import HeadInputs
+from heads.fitting.parallel_fits import map_in_threads
 from heads.registry import Entry
 from runtime.errors import UserError
 
-MOST_ROWS = 100_000
-"""Rows that one fit is given, of however many: a hundred columns need no more."""
+MAX_ROWS_PER_FIT = 100_000
+"""A larger table is subsampled for each fit: a hundred columns need no more rows."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A head on the spaces of one kind."""
+class FittedHead:
+    """A head fitted on the spaces of one kind."""
 
     models: dict[str, list[Any]]
     """The estimators of each space."""
@@ -34,122 +34,129 @@ class Fitted:
     final: np.ndarray
     """float64 (N,): of each test row the mean of all fits on the logit scale, NaN elsewhere."""
     choice: dict[str, Any]
-    """The candidate chosen: parameters, and which rows it is fitted on."""
+    """The selected hyperparameters, and `fitted_on`: the rows that it is fitted on."""
     fitted_rows: int
-    """Rows that one fit is fitted on, the mean over fits; of the joint head, those of the
-    backbones."""
+    """Mean number of training rows of a fit; of the joint head, those of the backbones."""
     seconds: float
-    """Time of all candidates."""
+    """Time to fit all candidates."""
 
 
-class _Job(NamedTuple):
-    """One fit: of a candidate, in a space, on some rows."""
+class _FitTask(NamedTuple):
+    """One fit to do: a candidate, in a space, on some rows."""
 
     choice: dict[str, Any]
-    space: Columns
-    fit: np.ndarray
+    space: HeadInputs
+    train: np.ndarray
     """bool (N,): rows to fit on."""
-    own: np.ndarray
-    """bool (N,): held-out rows to score."""
+    scored: np.ndarray
+    """bool (N,): held-out rows to predict."""
 
 
-class _Done(NamedTuple):
+class _FitResult(NamedTuple):
     model: Any
-    said: np.ndarray
-    """float64: probability of each of the job's own rows."""
+    probability: np.ndarray
+    """float64: probabilities of the task's `scored` rows."""
 
 
-def cross_fit(
-    entry: Entry, spaces: list[Columns], label: np.ndarray, part: np.ndarray, seed: int
-) -> Fitted:
-    """Fit every candidate in every space and choose among them by log loss on held-out rows.
+def cross_validate(
+    entry: Entry, spaces: list[HeadInputs], label: np.ndarray, part: np.ndarray, seed: int
+) -> FittedHead:
+    """Fit every candidate in every space; select the one with the lowest held-out log loss.
 
-    `label` int (N,) and `part` int (N,), see `cut_parts`. Candidates are the head's GRID, each with
-    each kind of rows to fit on. The held-out probabilities of a part come from the candidate that
-    did best on the other parts, so that no row is scored to choose what is reported on it.
+    `label` int (N,) and `part` int (N,), see `assign_parts`. The candidates are all combinations of
+    the head's GRID with `fitted_on`. The held-out probabilities of a part come from the candidate
+    that is best on the other parts, so that no row is scored with a choice that it influenced.
     """
     start = time.perf_counter()
     y = label.astype(np.int64)
-    kind = entry.load()
-    rows = entry.fitted_on if any(s.seen.any() for s in spaces) else ("unseen",)
+    head_class = entry.load()
+    row_sets = entry.fitted_on if any(s.seen.any() for s in spaces) else ("unseen",)
     choices = [
         {**parameters, "fitted_on": fitted_on}
-        for parameters, fitted_on in product(entry.grid or kind.GRID, rows)
+        for parameters, fitted_on in product(entry.grid or head_class.GRID, row_sets)
     ]
-    jobs = [
-        _Job(choice, space, fit, own)
+    tasks = [
+        _FitTask(choice, space, train, scored)
         for choice in choices
         for space in spaces
-        for fit, own in fits(space, choice["fitted_on"], part)
+        for train, scored in cross_validation_splits(space, choice["fitted_on"], part)
     ]
-    done = in_threads(lambda job: _fit(kind, job, y, seed), jobs)
-    place, honest = choose([_held_out(c, jobs, done, len(y)) for c in choices], y, part)
-    best = [
-        (job, one.model)
-        for job, one in zip(jobs, done, strict=True)
-        if job.choice is choices[place]
+    results = map_in_threads(lambda task: _fit(head_class, task, y, seed), tasks)
+    held_out = [_held_out(choice, tasks, results, len(y)) for choice in choices]
+    best, out_of_fold = select_by_log_loss(held_out, y, part)
+    selected = [
+        (task, result.model)
+        for task, result in zip(tasks, results, strict=True)
+        if task.choice is choices[best]
     ]
-    models = {s.space: [model for job, model in best if job.space is s] for s in spaces}
+    models = {s.space: [model for task, model in selected if task.space is s] for s in spaces}
     final = np.full(len(y), np.nan)
     test = part < 0
     if test.any():
-        final[test] = mean_of_fits(models, spaces, test)
-    fitted_rows = round(np.mean([job.fit.sum() for job, _ in best]))
+        final[test] = average_predictions(models, spaces, test)
+    fitted_rows = round(np.mean([task.train.sum() for task, _ in selected]))
     seconds = time.perf_counter() - start
-    return Fitted(models, honest, final, choices[place], fitted_rows, seconds)
+    return FittedHead(models, out_of_fold, final, choices[best], fitted_rows, seconds)
 
 
-def mean_of_fits(
-    models: dict[str, list[Any]], spaces: list[Columns], rows: np.ndarray
+def average_predictions(
+    models: dict[str, list[Any]], spaces: list[HeadInputs], rows: np.ndarray
 ) -> np.ndarray:
-    """Mean on the logit scale of what all fits in all spaces say of `rows`, bool (N,)."""
-    said = [
+    """Average the probabilities of `rows`, bool (N,), over all fits on the logit scale."""
+    probabilities = [
         model.predict_proba(space.X[rows])[:, 1]
         for space in spaces
         for model in models[space.space]
     ]
-    return mean_logit(said)
+    return mean_logit(probabilities)
 
 
-def _fit(kind: type[Any], job: _Job, y: np.ndarray, seed: int) -> _Done:
-    space, fit = job.space, job.fit
-    if len(np.unique(y[fit])) < 2:
+def _fit(head_class: type[Any], task: _FitTask, y: np.ndarray, seed: int) -> _FitResult:
+    space, train = task.space, task.train
+    if len(np.unique(y[train])) < 2:
         raise UserError(
-            f"{space.space}: of the rows left to fit a head on, all {fit.sum()} are of one class. "
-            "Add rows, or run extract with fewer --folds."
+            f"{space.space}: of the rows left to fit a head on, all {train.sum()} are of one class."
+            " Add rows, or run extract with fewer --folds."
         )
-    parameters = {name: value for name, value in job.choice.items() if name != "fitted_on"}
-    model = kind(image_width=space.image_width, seed=seed, **parameters)
-    model.fit(space.X[fit], y[fit])
-    own = job.own.any()
-    return _Done(model, model.predict_proba(space.X[job.own])[:, 1] if own else np.zeros(0))
+    parameters = {name: value for name, value in task.choice.items() if name != "fitted_on"}
+    model = head_class(image_width=space.image_width, seed=seed, **parameters)
+    model.fit(space.X[train], y[train])
+    any_scored = task.scored.any()
+    return _FitResult(
+        model, model.predict_proba(space.X[task.scored])[:, 1] if any_scored else np.zeros(0)
+    )
 
 
 def _held_out(
-    choice: dict[str, Any], jobs: list[_Job], done: list[_Done], count: int
+    choice: dict[str, Any], tasks: list[_FitTask], results: list[_FitResult], count: int
 ) -> np.ndarray:
-    """What a candidate says of every held-out row: float64 (count,), NaN elsewhere."""
+    """Collect a candidate's held-out probabilities: float64 (count,), NaN elsewhere."""
     held_out = np.full(count, np.nan)
-    for job, one in zip(jobs, done, strict=True):
-        if job.choice is choice:
-            held_out[job.own] = one.said
+    for task, result in zip(tasks, results, strict=True):
+        if task.choice is choice:
+            held_out[task.scored] = result.probability
     return held_out
 
 
-def fits(space: Columns, fitted_on: str, part: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and held-out rows to score, bool (N,) twice, of each fit in a space."""
+def cross_validation_splits(
+    space: HeadInputs, fitted_on: str, part: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the training rows and the held-out rows to score of each fit in a space.
+
+    Both are bool (N,).
+    """
     if fitted_on == "seen":
-        return [(_thinned(space.seen), space.held_out)]
+        return [(_subsample(space.seen), space.held_out)]
     labelled = part >= 0
     rows = labelled if fitted_on == "all" else labelled & ~space.seen
-    return [(_thinned(rows & (part != n)), space.held_out & (part == n)) for n in range(PARTS)]
+    return [(_subsample(rows & (part != n)), space.held_out & (part == n)) for n in range(PARTS)]
 
 
-def _thinned(rows: np.ndarray) -> np.ndarray:
-    """At most MOST_ROWS of the rows, evenly spread over the table."""
-    places = np.flatnonzero(rows)
-    if len(places) <= MOST_ROWS:
+def _subsample(rows: np.ndarray) -> np.ndarray:
+    """Return at most MAX_ROWS_PER_FIT of the rows, bool (N,), evenly spaced over the table."""
+    indices = np.flatnonzero(rows)
+    if len(indices) <= MAX_ROWS_PER_FIT:
         return rows
-    kept = np.zeros_like(rows)
-    kept[places[np.linspace(0, len(places) - 1, MOST_ROWS).astype(int)]] = True
-    return kept
+    sample = np.zeros_like(rows)
+    sample[indices[np.linspace(0, len(indices) - 1, MAX_ROWS_PER_FIT).astype(int)]] = True
+    return sample

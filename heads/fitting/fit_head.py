@@ -1,4 +1,4 @@
-"""One head from cached columns to head.json."""
+"""Fit one head: cross-validation, blending of spaces, evaluation, saving."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,8 +7,14 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from features.feature_table import FeatureTable
-from heads.fitting.cross_validation import Fitted, cross_fit
-from heads.fitting.head_inputs import LOGITS, Columns, Projected, columns_of, logit_columns
+from heads.fitting.cross_validation import FittedHead, cross_validate
+from heads.fitting.head_inputs import (
+    LOGITS,
+    HeadInputs,
+    Projected,
+    logit_inputs,
+    select_head_inputs,
+)
 from heads.fitting.held_out_evaluation import Protocol, evaluate
 from heads.fitting.saved_heads import (
     HeadRecord,
@@ -25,16 +31,16 @@ from runtime.errors import UserError
 def fit_head(
     name: str, table: FeatureTable, projected: dict[str, Projected], protocol: Protocol, heads: Path
 ) -> HeadRecord:
-    """Fit one head in every kind of space, blend, judge, and write it into the folder `heads`."""
+    """Fit one head in every kind of space, blend and evaluate it, save it in the folder `heads`."""
     label, reported = table.rows.label, table.reported
-    sources = _sources(name, table, projected, heads)
+    inputs = _inputs_by_kind(name, table, projected, heads)
     fitted = {
-        kind: cross_fit(ENTRIES[name], columns, label, protocol.part, protocol.seed)
-        for kind, columns in sources.items()
+        kind: cross_validate(ENTRIES[name], spaces, label, protocol.part, protocol.seed)
+        for kind, spaces in inputs.items()
     }
     blend = fit_blend({k: f.held_out for k, f in fitted.items()}, label, protocol.part, reported)
-    finals = {kind: one.final for kind, one in fitted.items()}
-    final = apply_blend(blend.kinds, blend.calibrations, finals)
+    final_by_kind = {kind: one.final for kind, one in fitted.items()}
+    final = apply_blend(blend.kinds, blend.calibrations, final_by_kind)
     evaluation = evaluate(protocol, blend.held_out, final)
     kinds = [
         {
@@ -69,43 +75,44 @@ def fit_head(
     return record
 
 
-def _sources(
+def _inputs_by_kind(
     name: str, table: FeatureTable, projected: dict[str, Projected], heads: Path
-) -> dict[str, list[Columns]]:
-    """The columns that a head is given, by kind of space."""
+) -> dict[str, list[HeadInputs]]:
+    """Return a head's inputs in the spaces of each kind."""
     entry = ENTRIES[name]
     if entry.parents:
-        return {LOGITS: [_parents_logits(name, table, heads)]}
+        return {LOGITS: [_parent_logits(name, table, heads)]}
     labelled = table.rows.labelled
-    found = {
-        kind: columns_of(entry, spaces, projected, labelled)
+    inputs = {
+        kind: select_head_inputs(entry, spaces, projected, labelled)
         for kind, spaces in table.kinds().items()
     }
-    return {kind: columns for kind, columns in found.items() if columns}
+    return {kind: spaces for kind, spaces in inputs.items() if spaces}
 
 
-def _parents_logits(name: str, table: FeatureTable, heads: Path) -> Columns:
-    """What the parents say: of reported rows held out, of test rows final, of others nothing."""
-    said = []
+def _parent_logits(name: str, table: FeatureTable, heads: Path) -> HeadInputs:
+    """Return the parents' held-out logits of reported rows, final ones of test rows, else NaN."""
+    probabilities = []
     for parent in ENTRIES[name].parents:
         path = heads / parent / "head.json"
         if not path.is_file() or read_record(path.parent).stamp != table.attributes["stamp"]:
             raise UserError(f"--heads: {name} stacks {parent}, which is not fitted: add {parent}")
-        known = read_probabilities(path.parent)
-        for held_out, final in zip(known.kind_held_out, known.kind_final, strict=True):
-            said.append(np.where(table.reported, held_out, final))
-    return logit_columns(said, table.rows.labelled, table.reported)
+        saved = read_probabilities(path.parent)
+        for held_out, final in zip(saved.kind_held_out, saved.kind_final, strict=True):
+            probabilities.append(np.where(table.reported, held_out, final))
+    return logit_inputs(probabilities, table.rows.labelled, table.reported)
 
 
-def _auroc(table: FeatureTable, one: Fitted) -> dict[str, float | None]:
-    """Of one kind of space alone."""
+def _auroc(table: FeatureTable, fitted: FittedHead) -> dict[str, float | None]:
+    """AUROC of a head in one kind of space, on held-out and on test rows; None for one class."""
     rows = table.rows
     test = (rows.split == "test") & (rows.label >= 0)
-    found = {}
-    for name, places, values in (
-        ("held_out", table.reported, one.held_out),
-        ("test", test, one.final),
+    result = {}
+    for name, selected, probability in (
+        ("held_out", table.reported, fitted.held_out),
+        ("test", test, fitted.final),
     ):
-        two = len(np.unique(rows.label[places])) == 2
-        found[name] = float(roc_auc_score(rows.label[places], values[places])) if two else None
-    return found
+        y = rows.label[selected]
+        both_classes = len(np.unique(y)) == 2
+        result[name] = float(roc_auc_score(y, probability[selected])) if both_classes else None
+    return result

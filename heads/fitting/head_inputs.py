@@ -1,4 +1,4 @@
-"""What a head is given of each space, by the head's view."""
+"""Inputs of heads: project the embeddings of each space, select the columns that a head uses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,56 +12,56 @@ from heads.evaluation.out_of_fold import to_logit
 from heads.fitting.projection import REPROJECT, Projection, fit_projection
 from heads.registry import Entry
 from runtime.array_files import read_array
-from runtime.atomic_files import replacing
-from runtime.file_checksums import check_digests, digests
+from runtime.atomic_files import atomic_write
+from runtime.file_checksums import folder_checksums, verify_checksums
 from runtime.json_files import read_object, write_json
 from runtime.progress import progress
 
 LOGITS = "logits"
-"""The kind of space that holds the logits of other heads."""
+"""Name of the kind of space whose columns are the logits of other heads."""
 
 
 class Projected(NamedTuple):
-    """A space's columns for heads."""
+    """A space's projected embeddings."""
 
     X: np.ndarray
     """float32 (N, columns)."""
     image_width: int
-    """How many of the columns, the first ones, are the image's."""
+    """The first `image_width` columns are the image's, the others the text's."""
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What one head is given of one space, and what each row is to that space."""
+class HeadInputs:
+    """A head's input columns from one space, and each row's role in that space."""
 
     space: str
     X: np.ndarray
     image_width: int
     seen: np.ndarray
-    """bool (N,): backbones were fitted on it."""
+    """bool (N,): the backbones were fitted on the row."""
     held_out: np.ndarray
-    """bool (N,): labelled, and neither the backbones nor their epoch know of it."""
+    """bool (N,): labelled, and used neither to fit the backbones nor to select their epoch."""
 
 
-def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
-    """The columns of each space; computed once a run, then read from run/heads/projections.
+def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
+    """Return the columns of each space. Computed once per run and saved in run/heads/projections.
 
     `table` may have been read without embeddings.
     """
     folder, stamp = run / "heads" / "projections", table.attributes["stamp"]
-    mark = folder / "stamp.json"
-    known = read_object(mark, REPROJECT) if mark.is_file() else {}
-    if known.get("stamp") == stamp:
-        check_digests(folder, known["files"], REPROJECT)
+    stamp_file = folder / "stamp.json"
+    saved = read_object(stamp_file, REPROJECT) if stamp_file.is_file() else {}
+    if saved.get("stamp") == stamp:
+        verify_checksums(folder, saved["files"], REPROJECT)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        # Until the last space is written, what is there belongs to no features.
-        mark.unlink(missing_ok=True)
+        # The stamp file marks the folder as complete, so it is written last.
+        stamp_file.unlink(missing_ok=True)
         with progress("project", len(table.spaces), "spaces") as advance:
             for space in table.spaces:
                 _project_space(run / "features.h5", space.name, table.rows.labelled, folder)
                 advance(1)
-        write_json(mark, {"stamp": stamp, "files": digests(folder)})
+        write_json(stamp_file, {"stamp": stamp, "files": folder_checksums(folder)})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
     return {
         name: Projected(read_array(folder / f"{name}.npy", REPROJECT), width)
@@ -70,14 +70,14 @@ def project(table: FeatureTable, run: Path) -> dict[str, Projected]:
 
 
 def _project_space(features: Path, name: str, labelled: np.ndarray, folder: Path) -> None:
-    """Two passes over the embeddings: one finds the axes, the other writes NAME.npy."""
+    """Fit the projection in one pass over the embeddings; write NAME.npy in a second pass."""
     projection = fit_projection(
         (image[labelled[rows]], text[labelled[rows]])
         for rows, image, text in read_blocks(features, name)
     )
     projection.save(folder / f"{name}.npz")
     shape = len(labelled), projection.image_axes.shape[1] + projection.text_axes.shape[1]
-    with replacing(folder / f"{name}.npy") as partial:
+    with atomic_write(folder / f"{name}.npy") as partial:
         X = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
         for rows, image, text in read_blocks(features, name):
             X[rows] = projection.apply(image, text)
@@ -85,13 +85,13 @@ def _project_space(features: Path, name: str, labelled: np.ndarray, folder: Path
 
 
 def read_projections(run: Path, table: FeatureTable) -> dict[str, Projection]:
-    """The projection of each space that `project` fitted."""
+    """Read the projection of each space that `project_spaces` fitted."""
     folder = run / "heads" / "projections"
     return {space.name: Projection.load(folder / f"{space.name}.npz") for space in table.spaces}
 
 
-def view(entry: Entry, space: Space, projected: Projected) -> Projected | None:
-    """The columns that a head looks at in one space; None if the space has no such columns."""
+def select_columns(entry: Entry, space: Space, projected: Projected) -> Projected | None:
+    """Return the columns of a head's `view` in one space; None if the space lacks them."""
     X, width = projected
     if entry.view == "joint":
         logit = space.joint_logit
@@ -103,24 +103,24 @@ def view(entry: Entry, space: Space, projected: Projected) -> Projected | None:
     }[entry.view]
 
 
-def columns_of(
+def select_head_inputs(
     entry: Entry, spaces: list[Space], projected: dict[str, Projected], labelled: np.ndarray
-) -> list[Columns]:
-    """What a head is given of the spaces of one kind; nothing if they have no such columns."""
-    views = [(space, view(entry, space, projected[space.name])) for space in spaces]
+) -> list[HeadInputs]:
+    """Return a head's inputs from the spaces of one kind, without spaces that lack its columns."""
+    selected = [(space, select_columns(entry, space, projected[space.name])) for space in spaces]
     return [
-        Columns(space.name, *columns, space.seen, labelled & space.untouched)
-        for space, columns in views
+        HeadInputs(space.name, *columns, space.seen, labelled & space.held_out)
+        for space, columns in selected
         if columns is not None
     ]
 
 
-def logit_columns(
+def logit_inputs(
     probabilities: list[np.ndarray], labelled: np.ndarray, held_out: np.ndarray
-) -> Columns:
-    """Other heads' probabilities, float (N,) each, as the columns of a space of their own.
+) -> HeadInputs:
+    """Return other heads' probabilities, float (N,) each, as the logit columns of one space.
 
-    Labelled rows that are not `held_out` count as seen: those heads were fitted on them.
+    Labelled rows that are not `held_out` count as seen, because those heads were fitted on them.
     """
     X = np.stack([to_logit(p) for p in probabilities], axis=1).astype(np.float32)
-    return Columns(LOGITS, X, 0, labelled & ~held_out, held_out)
+    return HeadInputs(LOGITS, X, 0, labelled & ~held_out, held_out)

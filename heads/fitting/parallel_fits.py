@@ -1,4 +1,4 @@
-"""Many small fits at once: a thread for each core, each fit on one thread."""
+"""Run many small fits in parallel: one thread per core, and one library thread per fit."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,20 +7,21 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-Job = TypeVar("Job")
+Task = TypeVar("Task")
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
-def in_threads(work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
-    """`work` of each job, in the jobs' order.
+def map_in_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """Apply `function` to each task; return the results in the order of the tasks.
 
-    The libraries' own threads, which get in each other's way on so few columns, are kept to one.
-    OpenMP keeps its number of threads for each thread, so each is told.
+    The libraries' own threads are limited to one, as more would compete with each other on so few
+    columns. OpenMP has a separate limit in each thread, so each thread sets it.
     """
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), "fit", _alone) as pool:
-        return list(pool.map(work, jobs))
+    pool = ThreadPoolExecutor(os.cpu_count(), "fit", _limit_library_threads)
+    with threadpool_limits(1), pool:
+        return list(pool.map(function, tasks))
 
 
-def _alone() -> None:
+def _limit_library_threads() -> None:
     threadpool_limits(1)

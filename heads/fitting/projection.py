@@ -1,7 +1,7 @@
-"""Embeddings -> the few columns that heads are fitted on: principal components of each modality.
+"""PCA: reduce the embeddings of a space to the principal components of each modality.
 
-Heads on 64 components a modality score as well as heads on all columns, and fit ten times faster;
-as components come in the order of their variance, regularising their weights spares what matters.
+Heads on 64 components per modality score as well as heads on all columns, and fit ten times faster.
+The components keep their variances, so regularisation shrinks the leading ones least.
 """
 
 from collections.abc import Iterable
@@ -12,32 +12,32 @@ from typing import Self
 import numpy as np
 
 from runtime.array_files import read_arrays
-from runtime.atomic_files import replacing
+from runtime.atomic_files import atomic_write
 
 COMPONENTS = 64
 
 REPROJECT = "Delete that folder and run: python pipeline.py fit-heads"
-"""What to do about a file of heads/projections that is damaged."""
+"""Remedy in the error message for a damaged file of heads/projections."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Principal axes of one space, in float64: a row must not depend on its batch."""
+    """Principal axes of one space. In float64, so that a row does not depend on its batch."""
 
     image_mean: np.ndarray
     """(image width,)."""
     image_axes: np.ndarray
-    """(image width, components): scaled so that projected training rows have mean square norm 1."""
+    """(image width, components): scaled so that training rows have mean squared norm 1."""
     text_mean: np.ndarray
     text_axes: np.ndarray
 
     @property
     def image_width(self) -> int:
-        """Columns that are the image's; they come first."""
+        """Number of image columns, which come first."""
         return self.image_axes.shape[1]
 
     def apply(self, image: np.ndarray, text: np.ndarray) -> np.ndarray:
-        """float32 (N, image components + text components)."""
+        """Project embeddings: float32 (N, image components + text components)."""
         parts = (
             (image - self.image_mean) @ self.image_axes,
             (text - self.text_mean) @ self.text_axes,
@@ -45,8 +45,8 @@ class Projection:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def save(self, path: Path) -> None:
-        """Write one npz."""
-        with replacing(path) as partial, partial.open("wb") as file:
+        """Write one npz file."""
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, **asdict(self))
 
     @classmethod
@@ -56,19 +56,19 @@ class Projection:
 
 
 def fit_projection(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Projection:
-    """Find the axes on training rows, in blocks of image and text embeddings, float (n, width).
+    """Fit the axes on blocks of image and text embeddings of training rows, float (n, width).
 
-    No label is looked at. Only sums over rows are kept, so that the rows need not fit in memory.
+    Does not use labels. Accumulates sums over rows, so the rows need not fit in memory.
     """
     image, text = _Moments(), _Moments()
     for images, texts in blocks:
         image.add(images)
         text.add(texts)
-    return Projection(*image.principal(), *text.principal())
+    return Projection(*image.principal_axes(), *text.principal_axes())
 
 
 class _Moments:
-    """Number, sum and sum of outer products of the rows added, in float64."""
+    """Count, sum and sum of outer products of the added rows, in float64."""
 
     def __init__(self) -> None:
         self.count, self.total, self.outer = 0, 0.0, 0.0
@@ -79,13 +79,13 @@ class _Moments:
         self.total = self.total + values.sum(axis=0)
         self.outer = self.outer + values.T @ values
 
-    def principal(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (width,) and the axes of most variance, scaled, (width, components)."""
+    def principal_axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean (width,) and the scaled axes of largest variance (width, components)."""
         mean = self.total / self.count
         covariance = self.outer / self.count - np.outer(mean, mean)
         _, axes = np.linalg.eigh(covariance)
         axes = axes[:, ::-1][:, : min(COMPONENTS, self.count)]
-        # An axis may point either way: its largest coefficient is to be positive.
+        # The sign of an axis is arbitrary: make its largest coefficient positive.
         signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
         scale = np.sqrt(max(np.trace(covariance), 0.0))
         return mean, axes * signs / max(scale, 1e-12)

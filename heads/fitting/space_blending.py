@@ -1,4 +1,4 @@
-"""What a head says in each kind of space -> what it says: calibrated, and blended if that helps."""
+"""Blend a head's probabilities over the kinds of spaces: calibrate each, then average the best."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -6,49 +6,49 @@ from itertools import combinations
 import numpy as np
 
 from heads.decision.calibration import Calibration, calibrate
-from heads.evaluation.out_of_fold import choose, mean_logit
+from heads.evaluation.out_of_fold import mean_logit, select_by_log_loss
 
-SURER = ("none", "temperature")
-"""Calibrations of a mean of calibrated kinds."""
+MEAN_CALIBRATIONS = ("none", "temperature")
+"""Calibrations to try on the mean of calibrated kinds."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Which kinds of spaces a head listens to, and what is done to each before the mean."""
+    """The kinds of spaces that a head uses, and the calibration of each before averaging."""
 
     kinds: list[str]
     calibrations: dict[str, Calibration]
-    """Each kind's own, then that of the mean."""
+    """For each kind, its calibration followed by that of the mean."""
     held_out: np.ndarray
-    """float64 (N,): each part by the blend that the other parts choose; NaN off reported rows."""
+    """float64 (N,): out-of-fold blended probabilities; NaN for rows that are not reported."""
 
 
 def fit_blend(
     held_out: dict[str, np.ndarray], y: np.ndarray, part: np.ndarray, reported: np.ndarray
 ) -> Blend:
-    """Calibrate each kind, then choose the set whose mean logit, calibrated, has the least loss.
+    """Calibrate each kind; select the subset of kinds whose calibrated mean has the lowest loss.
 
-    `held_out` has probabilities (N,) by kind; `reported` bool (N,) are the rows that choices are
-    made on.
+    The mean is taken on the logit scale, the loss is log loss. `held_out` maps each kind to
+    probabilities (N,); `reported`, bool (N,), marks the rows used to fit and select.
     """
     calibrated = {
         kind: calibrate(np.where(reported, probability, np.nan), y, part)
         for kind, probability in held_out.items()
     }
     subsets = [c for size in range(1, len(held_out) + 1) for c in combinations(held_out, size)]
-    # The mean of kinds that know different things is less sure than it may be.
+    # A mean of kinds with independent errors is underconfident, so it is calibrated again.
     blends = [
-        calibrate(mean_logit([calibrated[kind][1] for kind in subset]), y, part, SURER)
+        calibrate(mean_logit([calibrated[kind][1] for kind in subset]), y, part, MEAN_CALIBRATIONS)
         for subset in subsets
     ]
-    best, honest = choose([found[1] for found in blends], y, part)
-    # A factor on the mean is the same factor on each of its terms.
-    calibrations = {k: found[0].then(blends[best][0]) for k, found in calibrated.items()}
-    return Blend(list(subsets[best]), calibrations, honest)
+    best, out_of_fold = select_by_log_loss([probability for _, probability in blends], y, part)
+    # Scaling the mean logit is equivalent to scaling each of its terms.
+    calibrations = {k: one.followed_by(blends[best][0]) for k, (one, _) in calibrated.items()}
+    return Blend(list(subsets[best]), calibrations, out_of_fold)
 
 
 def apply_blend(
     kinds: list[str], calibrations: dict[str, Calibration], probability: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """float64 (N,) of the probabilities (N,) by kind."""
+    """Calibrate and average the probabilities (N,) of the given kinds: float64 (N,)."""
     return mean_logit([calibrations[kind].apply(probability[kind]) for kind in kinds])

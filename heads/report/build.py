@@ -1,4 +1,4 @@
-"""From a finished run to report.html and report.md."""
+"""Write report.html and report.md of a finished run."""
 
 from pathlib import Path
 
@@ -6,13 +6,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from heads.report import formatting
+from heads.report.comparison_plots import (
+    draw_auroc_intervals,
+    draw_learning_curves,
+    draw_member_gains,
+    draw_pca_maps,
+)
 from heads.report.conclusions import make_conclusions
-from heads.report.confusion import count_outcomes, shade_correlation
-from heads.report.curves import draw_ranking, draw_reliability, draw_thresholds
+from heads.report.confusion import confusion_matrices, correlation_matrix
 from heads.report.finished_run import FinishedRun, read_run
 from heads.report.gallery import make_gallery
-from heads.report.leaderboard import list_sources, make_leaderboard
-from heads.report.panels import draw_contenders, draw_gains, draw_maps, draw_training
+from heads.report.leaderboard import list_space_kinds, make_leaderboard
+from heads.report.metric_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
 from heads.report.run_summary import summarise_run
 from runtime.atomic_files import write_text
 
@@ -26,51 +31,51 @@ FILTERS = (
 
 
 def write_report(run: Path) -> Path:
-    """Write report.html, which needs no other file, and report.md; returns the path of the page.
+    """Write report.html and report.md into the run folder; return the path of report.html.
 
     Raises UserError if the run is not finished.
     """
     finished = read_run(run)
-    shown = _shown(finished)
-    markdown = _render("report.md.jinja", shown, html=False)
-    page = _render("report.html.jinja", shown | _drawn(finished), html=True)
+    content = _common_content(finished)
+    markdown = _render("report.md.jinja", content, html=False)
+    page = _render("report.html.jinja", content | _html_content(finished), html=True)
     write_text(run / "report.md", markdown)
     return write_text(run / "report.html", page)
 
 
-def _shown(run: FinishedRun) -> dict[str, object]:
-    """What both reports are made of."""
+def _common_content(run: FinishedRun) -> dict[str, object]:
+    """Template variables of both reports."""
     boards = [make_leaderboard(run, rows) for rows in ("held_out", "test")]
     return {
         "name": run.folder.resolve().name,
         "conclusions": make_conclusions(run),
         "ensemble": run.ensemble,
         "boards": [board for board in boards if board],
-        "sources": list_sources(run),
+        "space_kinds": list_space_kinds(run),
         "metric": formatting.METRIC_NAMES[run.best_head().record.metric],
         "check": run.check,
-        "facts": summarise_run(run),
+        "summary": summarise_run(run),
     }
 
 
-def _drawn(run: FinishedRun) -> dict[str, object]:
-    """What only a page can show."""
+def _html_content(run: FinishedRun) -> dict[str, object]:
+    """Template variables of the HTML report only: style, plots, tables and pictures."""
     return {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        "contenders": draw_contenders(run),
-        "ranking": draw_ranking(run),
-        "deciding": [draw_thresholds(run), draw_reliability(run)],
-        "confusions": count_outcomes(run),
-        "gains": draw_gains(run),
-        "alike": shade_correlation(run),
-        "training": draw_training(run),
-        "maps": draw_maps(run),
+        "auroc_plot": draw_auroc_intervals(run),
+        "ranking_plots": draw_roc_and_pr(run),
+        "decision_plots": [draw_thresholds(run), draw_reliability(run)],
+        "confusion_matrices": confusion_matrices(run),
+        "gains_plot": draw_member_gains(run),
+        "correlations": correlation_matrix(run),
+        "learning_curves": draw_learning_curves(run),
+        "maps": draw_pca_maps(run),
         "gallery": make_gallery(run),
     }
 
 
-def _render(template: str, shown: dict[str, object], html: bool) -> str:
-    # Captions and file names are strangers' text: in HTML, all text is escaped.
+def _render(template: str, content: dict[str, object], html: bool) -> str:
+    # Captions and file names are untrusted, so all text is escaped in HTML.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=html,
@@ -80,4 +85,4 @@ def _render(template: str, shown: dict[str, object], html: bool) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {name: getattr(formatting, name) for name in FILTERS}
-    return environment.get_template(template).render(shown)
+    return environment.get_template(template).render(content)

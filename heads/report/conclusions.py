@@ -1,22 +1,34 @@
-"""What came out, in words that a table cannot say: is it better, than what, and is that noise?"""
+"""Conclusions of the report: is the ensemble better than each baseline, and is that significant?
+
+A difference is called significant if its 95 % bootstrap interval excludes 0.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
-from heads.report.finished_run import ENSEMBLE, Contender, FinishedRun
-from heads.report.formatting import called, decimal, joined, plural, signed, signed_span, span
-from heads.report.paired_differences import Difference, against
+from heads.report.finished_run import ENSEMBLE, EvaluatedModel, FinishedRun
+from heads.report.formatting import (
+    decimal,
+    describe_head,
+    joined,
+    plural,
+    signed,
+    signed_span,
+    span,
+)
+from heads.report.paired_differences import Difference, ensemble_gain
 
 CHANCE = 0.5
+"""AUROC of random scores."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ensemble against one other."""
+    """The ensemble compared with one head."""
 
     name: str
     roles: list[str]
-    """Why it is compared."""
+    """Why this head is compared."""
     auroc: dict[str, Any]
     held_out: Difference
     test: Difference | None
@@ -24,7 +36,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Tile:
-    """One large figure."""
+    """One metric in large print."""
 
     name: str
     value: str
@@ -33,30 +45,31 @@ class Tile:
 
 @dataclass(frozen=True)
 class Conclusions:
-    """The top of the report."""
+    """First section of the report."""
 
     headline: str
     sentences: list[str]
     tiles: list[Tile]
     weights: dict[str, float]
-    """Of the members that were kept, the heaviest first."""
+    """Weights of the ensemble's members, in descending order."""
     dropped: list[str]
+    """Heads with weight 0."""
     comparisons: list[Comparison]
 
 
 def make_conclusions(run: FinishedRun) -> Conclusions:
-    """Compare the ensemble with what it has to beat."""
-    comparisons = compare(run)
-    alone = next(one for one in comparisons if one.name == run.best_modality().name)
+    """Compare the ensemble with its baselines and describe the results in sentences."""
+    comparisons = compare_with_baselines(run)
+    best_modality = next(one for one in comparisons if one.name == run.best_modality().name)
     weights = sorted(run.ensemble.weights.items(), key=lambda item: -item[1])
     return Conclusions(
-        headline=_headline(run, alone),
+        headline=_headline(run, best_modality),
         sentences=[
-            _made_of(run),
+            _ensemble_members(run),
             _against_chance(run),
-            _fusion(alone),
-            _best_head(run),
-            *_leaning(run),
+            _against_best_modality(best_modality),
+            _against_best_head(run),
+            *_prior_or_offset(run),
         ],
         tiles=_tiles(run),
         weights={name: weight for name, weight in weights if weight > 0},
@@ -65,56 +78,59 @@ def make_conclusions(run: FinishedRun) -> Conclusions:
     )
 
 
-def compare(run: FinishedRun) -> list[Comparison]:
-    """The ensemble against the best head, both fusions of reference and each modality alone."""
+def compare_with_baselines(run: FinishedRun) -> list[Comparison]:
+    """Compare the ensemble with the best head, two simple fusions and each single modality."""
     roles: dict[str, list[str]] = {}
     for name, role in (
         (run.best_head().name, "best single head"),
-        ("joint", "fusion of stage one"),
-        ("linear", "adds both modalities up"),
-        ("text only", "caption alone"),
-        ("image only", "picture alone"),
+        ("joint", "fusion model of stage one"),
+        ("linear", "linear in both modalities"),
+        ("text only", "uses the caption only"),
+        ("image only", "uses the picture only"),
     ):
-        if name in run.contenders:
+        if name in run.models:
             roles.setdefault(name, []).append(role)
-    return [_comparison(run, run.contenders[name], why) for name, why in roles.items()]
+    return [_comparison(run, run.models[name], why) for name, why in roles.items()]
 
 
-def _comparison(run: FinishedRun, other: Contender, roles: list[str]) -> Comparison:
-    held_out, test = (against(run, other, rows) for rows in ("held_out", "test"))
+def _comparison(run: FinishedRun, other: EvaluatedModel, roles: list[str]) -> Comparison:
+    held_out, test = (ensemble_gain(run, other, rows) for rows in ("held_out", "test"))
     return Comparison(other.name, roles, other.auroc(), held_out, test)
 
 
-def _headline(run: FinishedRun, alone: Comparison) -> str:
-    if run.contenders[ENSEMBLE].auroc()["interval"][0] <= CHANCE:
-        return "No better than chance"
-    name = called(alone.name)
+def _headline(run: FinishedRun, best_modality: Comparison) -> str:
+    if run.models[ENSEMBLE].auroc()["interval"][0] <= CHANCE:
+        return "The ensemble is not significantly better than chance"
+    name, gain = describe_head(best_modality.name), best_modality.held_out
     return {
-        1: f"Fusion adds {decimal(alone.held_out.value)} AUROC to {name}",
-        0: f"Fusion does not beat {name} beyond noise",
-        -1: f"Fusion does worse than {name}",
-    }[alone.held_out.sign]
+        1: f"Fusion improves AUROC by {decimal(gain.value)} over {name}",
+        0: f"Fusion is not significantly better than {name}",
+        -1: f"Fusion is significantly worse than {name}",
+    }[gain.sign]
 
 
-def _made_of(run: FinishedRun) -> str:
-    kept = [name for name, weight in run.ensemble.weights.items() if weight > 0]
-    members = f"{len(kept)} of {plural(len(run.ensemble.weights), 'head')}: {joined(kept)}"
+def _ensemble_members(run: FinishedRun) -> str:
+    members = [name for name, weight in run.ensemble.weights.items() if weight > 0]
+    heads = plural(len(run.ensemble.weights), "head")
     others = [one["kind"] for one in run.ensemble.tried if one["kind"] != run.ensemble.kind]
     chosen = f", chosen over {joined(others)} by log loss on held-out rows" if others else ""
-    return f"The ensemble is of the kind “{run.ensemble.kind}”{chosen}. It listens to {members}."
+    return (
+        f"The ensemble method is “{run.ensemble.kind}”{chosen}. The ensemble uses {len(members)} "
+        f"of {heads}: {joined(members)}."
+    )
 
 
-def _leaning(run: FinishedRun) -> list[str]:
-    """Nothing, unless the ensemble's probabilities were moved for test memes."""
+def _prior_or_offset(run: FinishedRun) -> list[str]:
+    """One sentence if the probabilities of test memes were adjusted, else none."""
     ensemble = run.ensemble
     if ensemble.prior is not None:
-        return [f"Probabilities are those for a share of positives of {decimal(ensemble.prior)}."]
+        return [f"Probabilities are adjusted to a share of positives of {decimal(ensemble.prior)}."]
     if ensemble.offset == 0:
         return []
     return [
-        "Val memes are not like train memes: beyond doubt the ensemble expects too "
+        "The val memes differ from the train memes: the ensemble predicts significantly too "
         f"{'many' if ensemble.offset < 0 else 'few'} positives among them. The logits of val and "
-        f"test memes are moved by {signed(ensemble.offset)}."
+        f"test memes are therefore shifted by {signed(ensemble.offset)}."
     ]
 
 
@@ -122,43 +138,51 @@ def _against_chance(run: FinishedRun) -> str:
     scores = run.ensemble.scores["held_out"]
     low, high = scores["auroc"]["interval"]
     share = scores["positives"] / scores["rows"]
-    verb = "tells" if low > CHANCE else "does not tell"
+    verdict = "significantly" if low > CHANCE else "not significantly"
     constant = decimal(max(share, 1 - share))
     return (
-        f"On {plural(scores['rows'], 'held-out row')}, each scored by fits and choices made "
-        f"without it, the ensemble {verb} hateful memes from others better than chance: AUROC "
-        f"{decimal(scores['auroc']['value'])} ({span((low, high))}). Its accuracy is "
-        f"{decimal(scores['accuracy_tuned']['value'])} "
-        f"({span(scores['accuracy_tuned']['interval'])}); always giving the more frequent answer "
-        f"gets {constant}."
+        f"The ensemble is evaluated on {plural(scores['rows'], 'held-out row')}; no model, weight "
+        "or threshold applied to a row was fitted or chosen on it. Its AUROC is "
+        f"{decimal(scores['auroc']['value'])} ({span((low, high))}), {verdict} better than chance. "
+        f"Its accuracy is {decimal(scores['accuracy_tuned']['value'])} "
+        f"({span(scores['accuracy_tuned']['interval'])}); always predicting the more frequent "
+        f"class gives {constant}."
     )
 
 
-def _fusion(alone: Comparison) -> str:
-    name, gap = called(alone.name), alone.held_out
-    found = f"{signed(gap.value)} AUROC ({signed_span(gap.interval)})"
-    said = {
-        1: f"Fusion adds to what {name} says, beyond noise: {found}.",
-        0: f"Fusion does not beat {name} beyond noise: the difference is {found}.",
-        -1: f"Fusion is worse than {name}, beyond noise: {found}.",
-    }[gap.sign]
-    if alone.test is None:
-        return said
-    gap = alone.test
-    agrees = {1: "beyond noise", 0: "within noise", -1: "worse, beyond noise"}[gap.sign]
-    return f"{said} On test rows it is {signed(gap.value)} ({signed_span(gap.interval)}), {agrees}."
-
-
-def _best_head(run: FinishedRun) -> str:
-    best = run.best_head()
-    gap = against(run, best)
-    verb = {1: "beats", 0: "does not beat", -1: "does worse than"}[gap.sign]
+def _against_best_modality(best_modality: Comparison) -> str:
+    name, gain = describe_head(best_modality.name), best_modality.held_out
+    sentence = (
+        f"Fusion is {_verdict(gain)} {name}, the best head with one modality: the difference in "
+        f"AUROC is {signed(gain.value)} ({signed_span(gain.interval)})."
+    )
+    if best_modality.test is None:
+        return sentence
+    gain = best_modality.test
+    verdict = {1: "a significant gain", 0: "not significant", -1: "a significant loss"}[gain.sign]
     return (
-        f"The ensemble {verb} the best single head, {best.name}, beyond noise: "
-        f"{signed(gap.value)} AUROC ({signed_span(gap.interval)}). That head is the best on these "
-        "very rows, which flatters it; the ensemble’s members and weights were chosen for each row "
-        "without it."
+        f"{sentence} On test rows it is {signed(gain.value)} ({signed_span(gain.interval)}), "
+        f"{verdict}."
     )
+
+
+def _against_best_head(run: FinishedRun) -> str:
+    best = run.best_head()
+    gain = ensemble_gain(run, best)
+    return (
+        f"The ensemble is {_verdict(gain)} the best single head, {best.name}: the difference in "
+        f"AUROC is {signed(gain.value)} ({signed_span(gain.interval)}). This comparison favours "
+        "the single head, which was selected on the same rows; the ensemble’s members and weights "
+        "were chosen for each row without that row."
+    )
+
+
+def _verdict(gain: Difference) -> str:
+    return {
+        1: "significantly better than",
+        0: "not significantly better than",
+        -1: "significantly worse than",
+    }[gain.sign]
 
 
 def _tiles(run: FinishedRun) -> list[Tile]:
@@ -169,10 +193,7 @@ def _tiles(run: FinishedRun) -> list[Tile]:
             continue
         for key, name in (("auroc", "AUROC"), ("accuracy_tuned", "accuracy")):
             if scores[key]:
-                figure = scores[key]
-                tiles.append(Tile(f"{name}, {where}", decimal(figure["value"]), _note(figure)))
+                metric = scores[key]
+                note = f"95 % CI: {span(metric['interval'])}"
+                tiles.append(Tile(f"{name}, {where}", decimal(metric["value"]), note))
     return tiles
-
-
-def _note(figure: dict[str, Any]) -> str:
-    return f"95 %: {span(figure['interval'])}"

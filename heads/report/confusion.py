@@ -1,4 +1,4 @@
-"""How often the ensemble is right about each class, and how alike the heads are, as tables."""
+"""Confusion matrices of the ensemble and the correlation matrix of the heads, as tables."""
 
 from dataclasses import dataclass
 
@@ -9,64 +9,66 @@ from heads.report.formatting import CLASSES
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Rows of one class that were given one answer."""
+class ConfusionCell:
+    """Rows of one true class and one predicted class."""
 
     rows: int
     share: float
-    """Of the rows of that class."""
-    right: bool
+    """Share of the rows of the true class."""
+    correct: bool
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts by true class, then by answer: not hateful, hateful."""
+class ConfusionMatrix:
+    """Cells by true class, then by predicted class: not hateful, hateful."""
 
     where: str
+    """held-out or test."""
     rows: int
-    outcomes: dict[str, list[Outcome]]
+    cells: dict[str, list[ConfusionCell]]
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """Of the heads' held-out logits."""
+class CorrelationMatrix:
+    """Correlation of the heads' held-out logits."""
 
     names: list[str]
     lines: list[list[tuple[float, float]]]
-    """Value, and its shade from 0 (the least of the table) to 1."""
+    """Value, and its shade from 0 (the lowest value in the matrix) to 1."""
 
 
-def count_outcomes(run: FinishedRun) -> list[Confusion]:
-    """The ensemble's decisions on held-out rows and, if labels are known, on test rows."""
-    one, label = run.contenders[ENSEMBLE], run.table.rows.label
-    held_out = one.held_out[run.held_out] > one.row_threshold[run.held_out]
-    found = [_confusion("held-out", label[run.held_out], held_out)]
-    if len(run.test):
-        decided = one.final[run.test] > one.threshold["value"]
-        found.append(_confusion("test", label[run.test], decided))
-    return found
+def confusion_matrices(run: FinishedRun) -> list[ConfusionMatrix]:
+    """Compute one for held-out rows and, if their labels are known, one for test rows."""
+    ensemble, label = run.models[ENSEMBLE], run.table.rows.label
+    rows = run.held_out_rows
+    predicted = ensemble.held_out[rows] > ensemble.row_threshold[rows]
+    matrices = [_confusion_matrix("held-out", label[rows], predicted)]
+    if len(run.test_rows):
+        predicted = ensemble.final[run.test_rows] > ensemble.threshold["value"]
+        matrices.append(_confusion_matrix("test", label[run.test_rows], predicted))
+    return matrices
 
 
-def _confusion(where: str, label: np.ndarray, decision: np.ndarray) -> Confusion:
-    outcomes = {}
+def _confusion_matrix(where: str, label: np.ndarray, predicted: np.ndarray) -> ConfusionMatrix:
+    cells = {}
     for true, name in enumerate(CLASSES):
-        answers = decision[label == true]
-        counts = [int((~answers).sum()), int(answers.sum())]
-        outcomes[name] = [
-            Outcome(rows, rows / max(len(answers), 1), said == true)
-            for said, rows in enumerate(counts)
+        in_class = predicted[label == true]
+        counts = [int((~in_class).sum()), int(in_class.sum())]
+        cells[name] = [
+            ConfusionCell(rows, rows / max(len(in_class), 1), prediction == true)
+            for prediction, rows in enumerate(counts)
         ]
-    return Confusion(where, len(label), outcomes)
+    return ConfusionMatrix(where, len(label), cells)
 
 
-def shade_correlation(run: FinishedRun) -> Correlation | None:
-    """The table of correlations; None if there is one head only."""
+def correlation_matrix(run: FinishedRun) -> CorrelationMatrix | None:
+    """Return the correlation matrix of the heads; None if there is only one head."""
     names = [member["name"] for member in run.ensemble.members]
     values = np.array(run.ensemble.correlation, dtype=float).reshape(len(names), len(names))
     if len(names) < 2:
         return None
-    # A head that always says the same has no correlation.
+    # The correlation with constant predictions is undefined.
     low = np.nanmin(values) if np.isfinite(values).any() else 0.0
     shades = np.nan_to_num((values - low) / max(1 - low, 1e-9))
     lines = [list(zip(*line, strict=True)) for line in zip(values, shades, strict=True)]
-    return Correlation(names, lines)
+    return CorrelationMatrix(names, lines)

@@ -1,4 +1,4 @@
-"""A finished run, as the report reads it: what extract, fit-heads and submit left in its folder."""
+"""Load a finished run for the report: the files that extract, fit-heads and submit wrote."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,16 +11,16 @@ import numpy as np
 from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
-from heads.ensemble.ensemble import Ensemble
-from heads.ensemble.saved_ensemble import read_ensemble, read_ensembled
-from heads.evaluation.bootstrap import resampling_weights
-from heads.fitting.head_inputs import Projected, project
+from heads.ensemble.ensemble import EnsembleRecord
+from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
+from heads.evaluation.bootstrap import bootstrap_weights
+from heads.fitting.head_inputs import Projected, project_spaces
 from heads.fitting.saved_heads import HeadRecord, read_probabilities, read_records
 from heads.registry import REFERENCES
-from runtime.errors import UserError, damage_named
+from runtime.errors import UserError, user_error_if_damaged
 from runtime.json_files import read_json
 
-REMAKE = "Delete it and run, with the flags of before: python pipeline.py extract"
+REMAKE = "Delete it and run, with the same flags as before: python pipeline.py extract"
 
 ENSEMBLE = "ensemble"
 
@@ -28,111 +28,112 @@ PRETRAINED = "pretrained"
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A head or the ensemble: what it says of every row, and what that is worth."""
+class EvaluatedModel:
+    """A head or the ensemble: its probabilities, threshold and scores. N is the number of rows."""
 
     name: str
     held_out: np.ndarray
-    """float64 (N,): NaN off the rows that are reported on."""
+    """float64 (N,): held-out probabilities, NaN for rows that are not evaluated."""
     final: np.ndarray
-    """float64 (N,)."""
+    """float64 (N,): probabilities of test rows, NaN for other rows."""
     row_threshold: np.ndarray
-    """float64 (N,): tuned without the row's part."""
+    """float64 (N,): threshold tuned without the row's part."""
     threshold: dict[str, Any]
+    """Threshold of the submission and how it was tuned."""
     scores: dict[str, Any]
     record: HeadRecord | None = None
     """None for the ensemble."""
 
     def auroc(self, rows: str = "held_out") -> dict[str, Any] | None:
-        """Value and interval on `held_out` or `test` rows; None if it is undefined there."""
+        """AUROC and its interval on `held_out` or `test` rows; None if it is undefined."""
         return self.scores[rows] and self.scores[rows]["auroc"]
 
 
 @dataclass(frozen=True)
 class Meme:
-    """What a person sees."""
+    """What the report shows of a meme."""
 
     id: str
     caption: str
     image: str
-    """Path of the picture; empty if it was missing already when the run was made."""
+    """Path of the picture; empty if it was already missing in `extract`."""
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """Everything that the report shows."""
+    """The contents of a run folder that the report needs."""
 
     folder: Path
     table: FeatureTable
-    ensemble: Ensemble
-    contenders: dict[str, Contender]
-    """By name: the ensemble, then the heads in the order of the registry."""
+    ensemble: EnsembleRecord
+    models: dict[str, EvaluatedModel]
+    """By name: the ensemble first, then the heads in the order of the registry."""
     memes: list[Meme]
     """In the order of the table's rows."""
     data: dict[str, Any]
     """data.json."""
     check: list[dict[str, Any]] | None
-    """The checks of check.json, if the run has been checked."""
+    """Contents of check.json; None if `check` has not been run."""
 
     @property
     def seed(self) -> int:
-        """Of the run; resamples are drawn with it too."""
+        """Seed of the run, also used for bootstrap resamples."""
         return self.table.attributes["config"]["seed"]
 
     @cached_property
-    def held_out(self) -> np.ndarray:
-        """Numbers of the rows that every contender has a held-out probability of."""
-        unknown = np.any([np.isnan(one.held_out) for one in self.contenders.values()], axis=0)
-        return np.flatnonzero(~unknown)
+    def held_out_rows(self) -> np.ndarray:
+        """Indices of the rows for which every model has a held-out probability."""
+        missing = np.any([np.isnan(model.held_out) for model in self.models.values()], axis=0)
+        return np.flatnonzero(~missing)
 
     @cached_property
-    def test(self) -> np.ndarray:
-        """Numbers of the test rows whose label is known."""
+    def test_rows(self) -> np.ndarray:
+        """Indices of the test rows whose label is known."""
         rows = self.table.rows
         return np.flatnonzero((rows.split == "test") & (rows.label >= 0))
 
-    def resamples(self, places: np.ndarray) -> np.ndarray:
-        """Bootstrap weights of the rows `places`, by group: the ones that metrics.json is from."""
-        return resampling_weights(self.table.rows.group[places], self.seed)
+    def resamples(self, row_indices: np.ndarray) -> np.ndarray:
+        """Bootstrap weights of these rows by group, the same as those behind metrics.json."""
+        return bootstrap_weights(self.table.rows.group[row_indices], self.seed)
 
     @cached_property
     def weight(self) -> np.ndarray:
-        """float64 (N,): how much a row counts, all alike unless submit was given a prior."""
+        """float64 (N,): weight of each row in metrics, 1 unless `submit` was given a prior."""
         label, prior = self.table.rows.label, self.ensemble.prior
         if prior is None:
             return np.ones(len(label))
         return class_weights(label, self.ensemble.trained_prior, prior)
 
-    def heads(self, member: bool | None = None) -> list[Contender]:
-        """The heads; only members of the ensemble's choice, or only the others, if asked."""
-        heads = [one for one in self.contenders.values() if one.record]
-        return [one for one in heads if member is None or one.record.member == member]
+    def heads(self, member: bool | None = None) -> list[EvaluatedModel]:
+        """All heads, or only those that were (`True`) or were not (`False`) ensemble candidates."""
+        heads = [model for model in self.models.values() if model.record]
+        return [head for head in heads if member is None or head.record.member == member]
 
-    def best_head(self) -> Contender:
-        """The head offered to the ensemble that has the highest AUROC on held-out rows."""
-        return max(self.heads(member=True), key=lambda one: one.auroc()["value"])
+    def best_head(self) -> EvaluatedModel:
+        """The ensemble candidate with the highest held-out AUROC."""
+        return max(self.heads(member=True), key=lambda head: head.auroc()["value"])
 
-    def best_modality(self) -> Contender:
-        """What knows one modality only and does best on held-out rows."""
-        alone = [self.contenders[name] for name in REFERENCES]
-        return max(alone, key=lambda one: one.auroc()["value"])
+    def best_modality(self) -> EvaluatedModel:
+        """The single-modality head with the highest held-out AUROC."""
+        heads = [self.models[name] for name in REFERENCES]
+        return max(heads, key=lambda head: head.auroc()["value"])
 
     def common_space(self) -> Space:
-        """The space in which any two memes can be compared."""
+        """The space used to compare memes: `pretrained` if there is one, else the first."""
         spaces = {space.name: space for space in self.table.spaces}
         return spaces.get(PRETRAINED, self.table.spaces[0])
 
     def projected(self, space: Space) -> np.ndarray:
-        """float32 (N, columns): what heads are given of a space."""
+        """float32 (N, columns): a space's columns as the heads' input."""
         return self._projected[space.name].X
 
     @cached_property
     def _projected(self) -> dict[str, Projected]:
-        return project(self.table, self.folder)
+        return project_spaces(self.table, self.folder)
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Read a run. Raises UserError, which names the command to run, if something is missing."""
+    """Read a run. Raises UserError with the command to run if a file is missing or outdated."""
     table = read_features(folder / "features.h5", embeddings=False)
     heads, stamp = folder / "heads", table.attributes["stamp"]
     records = read_records(heads, stamp)
@@ -140,53 +141,53 @@ def read_run(folder: Path) -> FinishedRun:
     data = read_json(folder / "data.json", "extract")
     for path, found in (("heads/ensemble.json", ensemble.stamp), ("data.json", data.get("stamp"))):
         if found != stamp:
-            made_by = "extract" if path == "data.json" else "submit"
+            command = "extract" if path == "data.json" else "submit"
             raise UserError(
-                f"{folder / path} was made from other features than features.h5 holds now. "
-                f"Run: python pipeline.py {made_by}"
+                f"{folder / path} was written for other features than features.h5 contains now. "
+                f"Run: python pipeline.py {command}"
             )
-    contenders = [_ensemble(ensemble, heads), *(_head(record, heads) for record in records)]
+    models = [_read_ensemble(ensemble, heads), *(_read_head(record, heads) for record in records)]
     return FinishedRun(
         folder=folder,
         table=table,
         ensemble=ensemble,
-        contenders={one.name: one for one in contenders},
-        memes=_memes(folder / "memes.jsonl", table),
+        models={model.name: model for model in models},
+        memes=_read_memes(folder / "memes.jsonl", table),
         data=data,
-        check=_check(folder / "check.json"),
+        check=_read_check(folder / "check.json"),
     )
 
 
-def _ensemble(ensemble: Ensemble, heads: Path) -> Contender:
-    said = asdict(read_ensembled(heads))
-    return Contender(ENSEMBLE, **said, threshold=ensemble.threshold, scores=ensemble.scores)
+def _read_ensemble(ensemble: EnsembleRecord, heads: Path) -> EvaluatedModel:
+    arrays = asdict(read_ensemble_probabilities(heads))
+    return EvaluatedModel(ENSEMBLE, **arrays, threshold=ensemble.threshold, scores=ensemble.scores)
 
 
-def _head(record: HeadRecord, heads: Path) -> Contender:
-    said = read_probabilities(heads / record.name)
-    return Contender(
+def _read_head(record: HeadRecord, heads: Path) -> EvaluatedModel:
+    probabilities = read_probabilities(heads / record.name)
+    return EvaluatedModel(
         record.name,
-        said.held_out,
-        said.final,
-        said.row_threshold,
+        probabilities.held_out,
+        probabilities.final,
+        probabilities.row_threshold,
         record.threshold,
         record.scores,
         record,
     )
 
 
-def _memes(path: Path, table: FeatureTable) -> list[Meme]:
-    with damage_named(path, REMAKE):
-        # Not splitlines: captions may hold line separators that JSON leaves as they are.
+def _read_memes(path: Path, table: FeatureTable) -> list[Meme]:
+    with user_error_if_damaged(path, REMAKE):
+        # Not splitlines: captions may contain line separators that JSON does not escape.
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         memes = [Meme(line["id"], line["caption"], line["image"]) for line in lines]
     if [meme.id for meme in memes] != table.rows.id.tolist():
-        raise UserError(f"{path} lists other memes than features.h5. {REMAKE}")
+        raise UserError(f"{path} does not list the same memes as features.h5. {REMAKE}")
     return memes
 
 
-def _check(path: Path) -> list[dict[str, Any]] | None:
+def _read_check(path: Path) -> list[dict[str, Any]] | None:
     if not path.is_file():
         return None
-    with damage_named(path, "Run: python pipeline.py check"):
+    with user_error_if_damaged(path, "Run: python pipeline.py check"):
         return read_json(path, "check")["checks"]

@@ -1,11 +1,11 @@
-"""Numbers and names as people read them."""
+"""Format numbers, intervals, durations and names for the report."""
 
 import re
 from collections.abc import Iterable
 
-NAMES = {
-    "text only": "the caption alone",
-    "image only": "the picture alone",
+HEAD_DESCRIPTIONS = {
+    "text only": "the text-only head",
+    "image only": "the image-only head",
     "joint": "the joint model of stage one",
     "linear": "the linear head",
 }
@@ -17,48 +17,48 @@ UNKNOWN = "unknown"
 METRIC_NAMES = {"accuracy": "accuracy", "f1": "F1", "balanced_accuracy": "balanced accuracy"}
 
 
-def called(name: str) -> str:
-    """A head in the middle of a sentence."""
-    return NAMES.get(name, f"the head {name}")
+def describe_head(name: str) -> str:
+    """Name a head within a sentence, with its article."""
+    return HEAD_DESCRIPTIONS.get(name, f"the head {name}")
 
 
 def label_name(label: int) -> str:
-    """0, 1 or -1 in words."""
+    """Name of label 0, 1 or -1."""
     return CLASSES[label] if label >= 0 else UNKNOWN
 
 
 def decimal(value: float | None, places: int = 3) -> str:
-    """0.847, or a dash for what is not defined."""
+    """Format as 0.847, or a dash if the value is undefined."""
     return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
 
 
 def signed(value: float, places: int = 3) -> str:
-    """+0.012 or −0.004; never −0.000."""
+    """Format as +0.012 or −0.004; zero is +0.000, never −0.000."""
     return f"{round(value, places) + 0.0:+.{places}f}".replace("-", "−")
 
 
 def span(interval: Iterable[float]) -> str:
-    """An interval of figures: 0.833–0.859."""
+    """Format an interval of values: 0.833–0.859."""
     return "–".join(decimal(end) for end in interval)
 
 
 def signed_span(interval: Iterable[float]) -> str:
-    """An interval of differences: −0.002 to +0.026."""
+    """Format an interval of differences: −0.002 to +0.026."""
     return " to ".join(signed(end) for end in interval)
 
 
 def count(number: int) -> str:
-    """3,190."""
+    """Format an integer with thousands separators: 3,190."""
     return f"{number:,}"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """1 row, 3,190 rows."""
+    """Format a number with its noun: 1 row, 3,190 rows."""
     return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min 24 s, 2 h 5 min."""
+    """Format seconds: 0.4 s, 12 s, 3 min 24 s, 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
 
 
 def figure_text(value: object) -> str:
-    """A figure of a check: a number, an interval, figures by name, or text."""
+    """Format a figure of a check: a number, an interval, named figures or text."""
     if isinstance(value, dict):
         named = [f"{name.replace('_', ' ')} {figure_text(one)}" for name, one in value.items()]
         return ", ".join(named)
@@ -77,13 +77,13 @@ def figure_text(value: object) -> str:
     return decimal(value) if isinstance(value, float) else str(value)
 
 
-def joined(words: list[str]) -> str:
-    """a, b and c."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def joined(names: list[str]) -> str:
+    """Join as in a sentence: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def shorten(text: str, length: int) -> str:
-    """At most `length` characters, cut between words where there are any."""
+    """Shorten to at most `length` characters, at a space if possible."""
     text = " ".join(text.split())
     if len(text) <= length:
         return text
@@ -92,5 +92,5 @@ def shorten(text: str, length: int) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text that stays text in Markdown: a file name cannot open a link or end a table's cell."""
+    """Escape Markdown, so that a file name cannot open a link or end a table cell."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~@])", r"\\\1", " ".join(str(text).split()))

@@ -1,4 +1,4 @@
-"""Memes to look at: the most confident mistakes, and what the ensemble is least certain of."""
+"""Gallery of memes: the most confident mistakes and the least certain predictions."""
 
 import base64
 import io
@@ -19,15 +19,20 @@ UNCERTAIN = 6
 NEIGHBOURS = 3
 
 LARGE, SMALL = 160, 80
+"""Side of a thumbnail in pixels: of a meme, and of its neighbours."""
 
-CAPTION, NEIGHBOUR_CAPTION = 280, 90
+CAPTION_LENGTH, NEIGHBOUR_CAPTION_LENGTH = 280, 90
+"""Longest caption shown, in characters."""
 
-MOST_NAMED = 4
+MAX_NAMED_DUPLICATES = 4
+
+QUALITY = 70
+"""WebP quality of thumbnails."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A meme as it is shown."""
+class ShownMeme:
+    """A meme as the gallery shows it."""
 
     id: str
     caption: str
@@ -35,145 +40,145 @@ class Picture:
     picture: Markup | None
     """Data URI; None if there is no picture to show."""
     missing: str
-    """Why there is none."""
+    """Text shown in place of a missing picture."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A labelled meme nearby."""
+    """A nearest neighbour among the labelled memes."""
 
-    meme: Picture
+    meme: ShownMeme
     cosine: float
     duplicate: bool
-    """In the same group of near-duplicates."""
+    """Whether it is in the same group of near-duplicates."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A meme, and everything known of what was said of it."""
+    """A meme with its label, predictions and neighbours."""
 
-    meme: Picture
+    meme: ShownMeme
     split: str
     probability: float
     threshold: float
-    said: int
+    predicted: int
     heads: list[tuple[str, float]]
-    """Name and probability of each head, most hateful first."""
+    """Name and probability of each head, in descending order of probability."""
     neighbours: list[Neighbour]
     warnings: list[str]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Both parts, and the counts that they are taken from."""
+    """Both lists of cards, and the number of rows they were selected from."""
 
     mistakes: list[Card]
     uncertain: list[Card]
     wrong: int
+    """Number of mistakes on all held-out rows."""
     rows: int
     space: str
-    """The space in which neighbours are near."""
+    """Space in which neighbours are searched."""
 
 
 def make_gallery(run: FinishedRun) -> Gallery:
-    """Choose the memes among the held-out rows, at most one of each group of near-duplicates."""
-    places, ensemble, label = run.held_out, run.contenders[ENSEMBLE], run.table.rows.label
-    probability, threshold = ensemble.held_out[places], ensemble.row_threshold[places]
-    wrong = (probability > threshold) != (label[places] == 1)
-    surest = np.argsort(-np.abs(probability - label[places]), kind="stable")
-    mistakes = _one_a_group(run, places[surest[wrong[surest]]], MISTAKES)
-    nearest = places[np.argsort(np.abs(probability - threshold), kind="stable")]
-    uncertain = _one_a_group(run, nearest[~np.isin(nearest, mistakes)], UNCERTAIN)
+    """Select memes among the held-out rows, at most one of each group of near-duplicates."""
+    held_out, ensemble = run.held_out_rows, run.models[ENSEMBLE]
+    label = run.table.rows.label[held_out]
+    probability, threshold = ensemble.held_out[held_out], ensemble.row_threshold[held_out]
+    wrong = (probability > threshold) != (label == 1)
+    by_error = np.argsort(-np.abs(probability - label), kind="stable")
+    mistakes = _one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
+    by_margin = held_out[np.argsort(np.abs(probability - threshold), kind="stable")]
+    uncertain = _one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
     space = run.common_space()
     return Gallery(
         mistakes=_cards(run, mistakes),
         uncertain=_cards(run, uncertain),
         wrong=int(wrong.sum()),
-        rows=len(places),
+        rows=len(held_out),
         space=space.name,
     )
 
 
-def _one_a_group(run: FinishedRun, rows: np.ndarray, most: int) -> list[int]:
+def _one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
     _, first = np.unique(run.table.rows.group[rows], return_index=True)
-    return rows[np.sort(first)][:most].tolist()
+    return rows[np.sort(first)][:limit].tolist()
 
 
-def _cards(run: FinishedRun, places: list[int]) -> list[Card]:
-    near = _neighbours(run, places)
-    return [_card(run, row, near[number]) for number, row in enumerate(places)]
+def _cards(run: FinishedRun, rows: list[int]) -> list[Card]:
+    neighbours = _neighbours(run, rows)
+    return [_card(run, row, near) for row, near in zip(rows, neighbours, strict=True)]
 
 
 def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
-    ensemble = run.contenders[ENSEMBLE]
+    ensemble = run.models[ENSEMBLE]
     probability, threshold = ensemble.held_out[row], ensemble.row_threshold[row]
-    heads = [(one.name, float(one.held_out[row])) for one in run.heads()]
+    heads = [(head.name, float(head.held_out[row])) for head in run.heads()]
     return Card(
-        meme=_picture(run, row, LARGE, CAPTION),
+        meme=_shown_meme(run, row, LARGE, CAPTION_LENGTH),
         split=run.table.rows.split[row],
         probability=float(probability),
         threshold=float(threshold),
-        said=int(probability > threshold),
+        predicted=int(probability > threshold),
         heads=sorted(heads, key=lambda head: -head[1]),
         neighbours=neighbours,
         warnings=_warnings(run, row),
     )
 
 
-def _picture(run: FinishedRun, row: int, side: int, length: int) -> Picture:
+def _shown_meme(run: FinishedRun, row: int, side: int, length: int) -> ShownMeme:
     meme = run.memes[row]
-    found = thumbnail(meme.image, side)
-    missing = "picture unreadable or gone" if meme.image else "no picture"
+    picture = thumbnail(meme.image, side)
+    missing = "picture unreadable or deleted" if meme.image else "no picture"
     label = int(run.table.rows.label[row])
-    return Picture(meme.id, shorten(meme.caption, length), label, found, missing)
+    return ShownMeme(meme.id, shorten(meme.caption, length), label, picture, missing)
 
 
-def _neighbours(run: FinishedRun, places: list[int]) -> list[list[Neighbour]]:
-    """The labelled memes nearest to each, by cosine similarity."""
+def _neighbours(run: FinishedRun, rows: list[int]) -> list[list[Neighbour]]:
+    """The nearest labelled memes of each row, by cosine similarity."""
     X = run.projected(run.common_space()).astype(np.float64)
     X /= np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12)
-    known, group = np.flatnonzero(run.table.rows.labelled), run.table.rows.group
-    found = []
-    for row in places:
-        others = known[known != row]
+    labelled, group = np.flatnonzero(run.table.rows.labelled), run.table.rows.group
+    neighbours = []
+    for row in rows:
+        others = labelled[labelled != row]
         cosine = X[others] @ X[row]
         nearest = np.argsort(-cosine, kind="stable")[:NEIGHBOURS]
-        found.append(
+        neighbours.append(
             [
                 Neighbour(
-                    _picture(run, other, SMALL, NEIGHBOUR_CAPTION),
+                    _shown_meme(run, other, SMALL, NEIGHBOUR_CAPTION_LENGTH),
                     float(similarity),
                     bool(group[other] == group[row]),
                 )
                 for other, similarity in zip(others[nearest], cosine[nearest], strict=True)
             ]
         )
-    return found
+    return neighbours
 
 
 def _warnings(run: FinishedRun, row: int) -> list[str]:
-    """Near-duplicates that are labelled the other way."""
+    """A warning if near-duplicates of the row have the opposite label."""
     rows = run.table.rows
-    alike = (rows.group == rows.group[row]) & (rows.label >= 0)
-    others = rows.id[alike & (rows.label != rows.label[row])].tolist()
+    duplicate = (rows.group == rows.group[row]) & (rows.label >= 0)
+    others = rows.id[duplicate & (rows.label != rows.label[row])].tolist()
     if not others:
         return []
-    named = others[:MOST_NAMED]
-    if len(others) > MOST_NAMED:
-        named = [*named, f"{len(others) - MOST_NAMED} more"]
+    named = others[:MAX_NAMED_DUPLICATES]
+    if len(others) > MAX_NAMED_DUPLICATES:
+        named = [*named, f"{len(others) - MAX_NAMED_DUPLICATES} more"]
     opposite = label_name(1 - int(rows.label[row]))
-    verb = "is" if len(others) == 1 else "are"
-    return [f"Its near-duplicate{'s' * (len(others) > 1)} {joined(named)} {verb} {opposite}."]
-
-
-QUALITY = 70
+    noun, verb = ("near-duplicate", "is") if len(others) == 1 else ("near-duplicates", "are")
+    return [f"Its {noun} {joined(named)} {verb} labelled {opposite}."]
 
 
 def thumbnail(path: str, side: int) -> Markup | None:
-    """The picture, at most `side` pixels wide and high, as a WebP data URI.
+    """The picture as a WebP data URI, at most `side` pixels wide and high.
 
-    None if the file is gone or Pillow cannot read it: the report is made long after the run, and
-    tells what it can. The picture is encoded anew, so that nothing else in the file gets in.
+    None if the file was deleted or Pillow cannot read it, because the report may be written long
+    after the run. The picture is re-encoded, so that no other content of the file gets into the
+    report.
     """
     if not path or not Path(path).is_file():
         return None
@@ -185,7 +190,7 @@ def thumbnail(path: str, side: int) -> Markup | None:
             flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
             buffer = io.BytesIO()
             flat.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
-    # Pillow's plug-ins raise whatever a damaged file makes them raise.
+    # Pillow's plug-ins raise various exceptions on damaged files.
     except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError):
         return None
     return Markup("data:image/webp;base64,{}").format(base64.b64encode(buffer.getvalue()).decode())

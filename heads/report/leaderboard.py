@@ -1,25 +1,26 @@
-"""Heads by figures, as a table that both pages show."""
+"""Tables of metrics: all heads and the ensemble, and each head by kind of space."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from heads.report.finished_run import Contender, FinishedRun
+from heads.report.finished_run import EvaluatedModel, FinishedRun
 from heads.report.formatting import METRIC_NAMES, decimal, span
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table."""
+    """One cell of the table."""
 
     text: str
     note: str = ""
-    """Small print: an interval, a spread."""
+    """Shown in small print: an interval."""
     best: bool = False
+    """Best of its column."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One contender."""
+    """One head, or the ensemble."""
 
     name: str
     role: str
@@ -29,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A table of all contenders on one set of rows."""
+    """Metrics of all heads and the ensemble on one set of rows."""
 
     rows: str
     """held_out or test."""
@@ -39,7 +40,7 @@ class Leaderboard:
     lines: list[Line]
 
 
-FIGURES = (
+METRIC_COLUMNS = (
     ("auroc", "AUROC", max),
     ("average_precision", "AP", max),
     ("accuracy_default", "accuracy @ 0.5", max),
@@ -48,93 +49,95 @@ FIGURES = (
     ("brier", "Brier", min),
     ("calibration_error", "calibration error", min),
 )
-"""Key, heading, and which end of the column is good."""
+"""Key in the scores, heading, and whether the highest or the lowest value is best."""
 
 
 def make_leaderboard(run: FinishedRun, rows: str) -> Leaderboard | None:
-    """The table of `held_out` or `test` rows, best AUROC first; None if no labels are known."""
+    """Build the table for `held_out` or `test` rows, sorted by AUROC; None without labels."""
     scores = run.ensemble.scores[rows]
     if not scores:
         return None
-    order = sorted(run.contenders.values(), key=lambda one: -_value(one, rows, "auroc"))
-    figures = _figures(run)
+    models = sorted(run.models.values(), key=lambda model: -_value(model, rows, "auroc"))
+    metrics = _metric_columns(run)
     best = {
-        key: end(_value(one, rows, key) for one in order if not _is_reference(one))
-        for key, _, end in figures
+        key: best_of(_value(model, rows, key) for model in models if not _is_reference(model))
+        for key, _, best_of in metrics
     }
     lines = [
         Line(
-            one.name,
-            _role(run, one),
-            [_cell(one, rows, key, best[key]) for key, _, _ in figures] + _more(one, rows),
+            model.name,
+            _role(run, model),
+            [_cell(model, rows, key, best[key]) for key, _, _ in metrics]
+            + _threshold_and_folds(model, rows),
         )
-        for one in order
+        for model in models
     ]
-    more = ["t", "folds"] if rows == "held_out" else ["t"]
-    columns = [heading for _, heading, _ in figures] + more
+    extra = ["t", "folds"] if rows == "held_out" else ["t"]
+    columns = [heading for _, heading, _ in metrics] + extra
     return Leaderboard(rows, scores["rows"], scores["positives"], columns, lines)
 
 
-def _more(one: Contender, rows: str) -> list[Cell]:
-    """The threshold and, on held-out rows, how far the folds lie apart."""
-    threshold = Cell(decimal(one.threshold["value"], 2))
+def _threshold_and_folds(model: EvaluatedModel, rows: str) -> list[Cell]:
+    """The threshold and, for held-out rows, the range of the AUROC over folds."""
+    threshold = Cell(decimal(model.threshold["value"], 2))
     if rows == "test":
         return [threshold]
-    folds = one.scores["fold_auroc"]
+    folds = model.scores["fold_auroc"]
     return [threshold, Cell(span((min(folds), max(folds))) if folds else "–")]
 
 
-def _figures(run: FinishedRun) -> list[tuple]:
-    """The usual ones, and the metric that thresholds are tuned for if it is none of them."""
+def _metric_columns(run: FinishedRun) -> list[tuple]:
+    """METRIC_COLUMNS, plus the metric that thresholds are tuned for if it is not among them."""
     metric = run.best_head().record.metric
     key = f"{metric}_tuned"
-    known = {key for key, _, _ in FIGURES}
-    return [*FIGURES] if key in known else [*FIGURES, (key, f"{METRIC_NAMES[metric]} @ t", max)]
+    if key in {key for key, _, _ in METRIC_COLUMNS}:
+        return [*METRIC_COLUMNS]
+    return [*METRIC_COLUMNS, (key, f"{METRIC_NAMES[metric]} @ t", max)]
 
 
-def _value(one: Contender, rows: str, key: str) -> float:
-    figure = one.scores[rows][key]
-    if figure is None:
+def _value(model: EvaluatedModel, rows: str, key: str) -> float:
+    score = model.scores[rows][key]
+    if score is None:
         return float("nan")
-    return figure["value"] if isinstance(figure, dict) else figure
+    return score["value"] if isinstance(score, dict) else score
 
 
-def _cell(one: Contender, rows: str, key: str, best: float) -> Cell:
-    figure = one.scores[rows][key]
-    if figure is None:
+def _cell(model: EvaluatedModel, rows: str, key: str, best: float) -> Cell:
+    score = model.scores[rows][key]
+    if score is None:
         return Cell("–")
-    value = _value(one, rows, key)
-    note = span(figure["interval"]) if isinstance(figure, dict) else ""
-    return Cell(decimal(value), note, value == best and not _is_reference(one))
+    value = _value(model, rows, key)
+    note = span(score["interval"]) if isinstance(score, dict) else ""
+    return Cell(decimal(value), note, value == best and not _is_reference(model))
 
 
-def _is_reference(one: Contender) -> bool:
-    return one.record is not None and not one.record.member
+def _is_reference(model: EvaluatedModel) -> bool:
+    return model.record is not None and not model.record.member
 
 
-def _role(run: FinishedRun, one: Contender) -> str:
-    if one.record is None:
+def _role(run: FinishedRun, model: EvaluatedModel) -> str:
+    if model.record is None:
         return "ensemble"
-    if _is_reference(one):
+    if _is_reference(model):
         return "reference"
-    return "member" if run.ensemble.weights.get(one.name, 0) > 0 else "dropped"
+    return "member" if run.ensemble.weights.get(model.name, 0) > 0 else "dropped"
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Of each head: what it says in each kind of space, and whether that is listened to."""
+class SpaceKindTable:
+    """AUROC of each head in each kind of space."""
 
     kinds: list[str]
-    lines: list[tuple[Contender, list[dict[str, Any] | None]]]
-    """Each head with what HeadRecord.kinds holds, in the order of `kinds`."""
+    lines: list[tuple[EvaluatedModel, list[dict[str, Any] | None]]]
+    """Each head with its entry in HeadRecord.kinds for each of `kinds`, None if it has none."""
 
 
-def list_sources(run: FinishedRun) -> Sources:
-    """The makeup of each head; kinds of embeddings first."""
-    named = [kind["name"] for one in run.heads() for kind in one.record.kinds]
-    kinds = list(dict.fromkeys([*run.table.kinds(), *named]))
+def list_space_kinds(run: FinishedRun) -> SpaceKindTable:
+    """Build the table; the kinds of the feature table come first."""
+    names = [kind["name"] for head in run.heads() for kind in head.record.kinds]
+    kinds = list(dict.fromkeys([*run.table.kinds(), *names]))
     lines = []
-    for one in run.heads():
-        known = {kind["name"]: kind for kind in one.record.kinds}
-        lines.append((one, [known.get(kind) for kind in kinds]))
-    return Sources(kinds, lines)
+    for head in run.heads():
+        by_name = {kind["name"]: kind for kind in head.record.kinds}
+        lines.append((head, [by_name.get(kind) for kind in kinds]))
+    return SpaceKindTable(kinds, lines)

@@ -1,45 +1,53 @@
-"""Is the ensemble better than X, or was it luck? Paired differences, resampled by group."""
+"""Paired differences in AUROC between the ensemble and a head, with bootstrap intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from heads.evaluation.bootstrap import interval
+from heads.evaluation.bootstrap import percentile_interval
 from heads.evaluation.metrics import auroc
-from heads.report.finished_run import ENSEMBLE, Contender, FinishedRun
+from heads.report.finished_run import ENSEMBLE, EvaluatedModel, FinishedRun
 
 
 @dataclass(frozen=True)
 class Difference:
-    """AUROC of one less AUROC of another, on the same rows."""
+    """AUROC of one model minus AUROC of another on the same rows, with its 95 % interval."""
 
     value: float
     interval: list[float]
 
     @property
     def sign(self) -> int:
-        """1 or -1 if the interval lies above or below 0; 0 if the difference may be noise."""
+        """1 or -1 if the interval lies above or below 0; 0 if it contains 0 (not significant)."""
         low, high = self.interval
         return int(low > 0) - int(high < 0)
 
 
-def difference(
+def paired_difference(
     y: np.ndarray, one: np.ndarray, other: np.ndarray, resamples: np.ndarray
 ) -> Difference | None:
-    """Paired difference in AUROC of two probabilities (N,); None if the rows are of one class."""
+    """Difference in AUROC of two probability arrays (N,); None if all rows are of one class.
+
+    `resamples` (R, N) are bootstrap weights; the interval is their percentile interval.
+    """
     if len(np.unique(y)) < 2:
         return None
-    # The rows as they are, then every resample.
+    # The first set of weights is the original sample.
     weights = np.vstack([np.ones(len(y)), resamples])
-    gaps = auroc(y, one)(weights) - auroc(y, other)(weights)
-    return Difference(float(gaps[0]), interval(gaps[1:]))
+    differences = auroc(y, one)(weights) - auroc(y, other)(weights)
+    return Difference(float(differences[0]), percentile_interval(differences[1:]))
 
 
-def against(run: FinishedRun, other: Contender, rows: str = "held_out") -> Difference | None:
-    """The ensemble less another contender on `held_out` or `test` rows."""
-    ensemble = run.contenders[ENSEMBLE]
-    places, said = (run.held_out, "held_out") if rows == "held_out" else (run.test, "final")
-    if not len(places):
+def ensemble_gain(
+    run: FinishedRun, other: EvaluatedModel, rows: str = "held_out"
+) -> Difference | None:
+    """AUROC of the ensemble minus AUROC of another model on `held_out` or `test` rows."""
+    ensemble = run.models[ENSEMBLE]
+    if rows == "held_out":
+        indices, ours, theirs = run.held_out_rows, ensemble.held_out, other.held_out
+    else:
+        indices, ours, theirs = run.test_rows, ensemble.final, other.final
+    if not len(indices):
         return None
-    own, others = getattr(ensemble, said)[places], getattr(other, said)[places]
-    return difference(run.table.rows.label[places], own, others, run.resamples(places))
+    y, resamples = run.table.rows.label[indices], run.resamples(indices)
+    return paired_difference(y, ours[indices], theirs[indices], resamples)

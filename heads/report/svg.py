@@ -1,7 +1,7 @@
-"""Plots as inline SVG that takes its colours and its font from the page around it.
+"""Draw plots with matplotlib as inline SVG with the colours and the font of the HTML page.
 
-Matplotlib knows no CSS. Every colour is drawn as a sentinel and replaced by a CSS variable, so that
-one drawing serves light and dark pages. Nothing in the SVG depends on the day or the machine.
+Matplotlib does not support CSS. Each colour is drawn as a sentinel and then replaced by a CSS
+variable, so that one SVG works in light and dark mode. The SVG does not depend on date or machine.
 """
 
 import io
@@ -23,17 +23,17 @@ VARIABLES = (
     *("ink", "muted", "rule", "paper", "ensemble", "best", "joint", "text", "image"),
     *("hateful", "benign"),
 )
-"""CSS variables of style.css, each without its dashes."""
+"""CSS variables of style.css, without the leading dashes."""
 
 INK = {name: f"#0101{number:02x}" for number, name in enumerate(VARIABLES, start=1)}
-"""Sentinel of each variable, to draw with."""
+"""Sentinel colour of each variable, to draw with."""
 
 SERIES = [INK[name] for name in ("ensemble", "best", "joint", "text", "image")]
 
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "memefuse",
-    # Ships with matplotlib, so that text is measured alike everywhere; the page's font is narrower.
+    # Ships with matplotlib: text is measured the same everywhere. The page's font is narrower.
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.8,
     "text.color": INK["ink"],
@@ -58,21 +58,21 @@ STYLE = {
 }
 
 WIDTH, HEIGHT = 4.6, 3.7
-"""Inches of a figure: about as wide as a phone, so that its text is as large as the page's."""
+"""Figure size in inches: about as wide as a phone, so that text is as large as the page's."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing with its words."""
+    """A plot with its title and caption."""
 
     title: str
     svg: Markup
     caption: str
-    """What is shown, of which rows and how many, and how sure it is."""
+    """What is shown, on which rows and how many, and what the intervals are."""
 
 
 class Canvas:
-    """A figure being drawn, and its SVG once it is."""
+    """A figure with one axes, to draw on and to export as SVG."""
 
     def __init__(self, figure: Figure, name: str) -> None:
         self.figure = figure
@@ -80,7 +80,7 @@ class Canvas:
         self._name = name
 
     def svg(self, description: str) -> Markup:
-        """The drawing; `description` is what a screen reader says of it."""
+        """Export as inline SVG; `description` is its text for screen readers."""
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         return _inline(buffer.getvalue(), self._name, description)
@@ -88,14 +88,14 @@ class Canvas:
 
 @contextmanager
 def drawing(name: str, height: float = HEIGHT) -> Iterator[Canvas]:
-    """Yield a canvas in the report's style; `name` keeps its ids apart from other figures'."""
+    """Yield a canvas in the report's style; `name` is the prefix of the ids in the SVG."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield Canvas(figure, name)
 
 
-def dots(
+def scatter(
     axes: Axes,
     x: np.ndarray,
     y: np.ndarray,
@@ -103,7 +103,7 @@ def dots(
     size: float = 3.2,
     alpha: float = 0.65,
 ) -> None:
-    """Many dots as one path: thousands of SVG elements would make phones stutter."""
+    """Scatter plot as a single path, because thousands of SVG elements are slow on phones."""
     if not len(x):
         return
     points = np.repeat(np.stack([x, y], axis=1), 2, axis=0)
@@ -133,11 +133,11 @@ def _inline(svg: str, name: str, description: str) -> Markup:
 
 
 def _font(found: re.Match) -> str:
-    """Keep a size, drop the family: the page's own is inherited."""
+    """Keep the font size and drop the family, so that the page's font is inherited."""
     return f"font-size: {found[1]}" if found[1] else ""
 
 
 def _rounded(numbers: str) -> str:
-    """A hundredth of a point is finer than any screen."""
+    """Round to a hundredth of a point, which is finer than any screen."""
     short = re.sub(r"-?\d+\.\d+", lambda found: f"{float(found[0]):.2f}", numbers)
     return " ".join(short.split())

@@ -71,7 +71,7 @@ def test_scored_memes_count_as_unseen_test_rows_and_carry_the_runs_stamp(tiny_ru
     scored = score(tiny_run, read_unlabelled(tiny_sample / "test.csv"))
     assert set(scored.rows.split) == {"test"}
     assert set(scored.rows.fold) == {-1}
-    assert all(space.untouched.all() for space in scored.spaces)
+    assert all(space.held_out.all() for space in scored.spaces)
     assert scored.attributes["stamp"] == read_checkpoint(tiny_run / "backbones/space_0").stamp
 
 

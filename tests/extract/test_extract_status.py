@@ -8,8 +8,8 @@ from PIL import Image
 
 from extract.run import extract
 from extract.status import steps_of_stage_one
+from extract.training import resume_training as training
 from extract.training import training_loop as finetune
-from extract.training import training_state as training
 from runtime.json_files import read_json, write_json
 
 
@@ -60,13 +60,13 @@ def test_edited_data_make_it_stale(made, edited):
         (data / "sample_submission.csv").unlink()
     found = {step.name: step for step in steps_of_stage_one(run)}
     assert found["data"].state == "stale"
-    assert "other rows, captions, labels or pictures" in found["data"].about
+    assert "other rows, captions, labels or pictures" in found["data"].detail
 
 
 def test_data_that_are_gone_are_said_to_be(made):
     run, data = made
     shutil.rmtree(data)
-    about = {step.name: step.about for step in steps_of_stage_one(run)}["data"]
+    about = {step.name: step.detail for step in steps_of_stage_one(run)}["data"]
     assert "can no longer be read" in about and "does not exist" in about
 
 
@@ -81,8 +81,8 @@ def test_lost_backbones_and_damaged_features_are_stale(made):
 def test_an_extraction_that_was_broken_off_shows_how_far_it_came(
     tiny_config, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "SHARE", 1e9)
-    announce, run = finetune._announce, tmp_path / "run"
+    monkeypatch.setattr(training, "MAX_SAVE_TIME_SHARE", 1e9)
+    announce, run = finetune._log_epoch, tmp_path / "run"
     epochs = []
 
     def stop(epoch):
@@ -91,11 +91,11 @@ def test_an_extraction_that_was_broken_off_shows_how_far_it_came(
         if len(epochs) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetune, "_announce", stop)
+    monkeypatch.setattr(finetune, "_log_epoch", stop)
     with pytest.raises(KeyboardInterrupt):
         extract(tiny_config, run)
     steps = {step.name: step for step in steps_of_stage_one(run)}
     expected = {"space_0": "done", "space_1": "begun", "pretrained": "missing"}
     assert {name: steps[name].state for name in expected} == expected
-    assert steps["space_1"].about == "trained for 1 of up to 2 epochs"
+    assert steps["space_1"].detail == "trained for 1 of up to 2 epochs"
     assert steps["features.h5"].state == "missing"

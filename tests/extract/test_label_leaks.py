@@ -11,8 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from extract.run import extract
-from extract.spaces import fine_tuned
-from extract.spaces import setup as setup
+from extract.spaces import fine_tuned, run_setup
 from features.hdf5_store import read_features
 
 SPELLINGS = ("{}", "{}!", "«{}»", "{} ...")
@@ -28,7 +27,7 @@ def held_out(features):
     """Mean AUROC of the joint logits on the folds that their spaces left out."""
     labelled = features.rows.labelled
     return np.mean(
-        [auroc(features, fold, labelled & features.spaces[fold].untouched) for fold in (0, 1)]
+        [auroc(features, fold, labelled & features.spaces[fold].held_out) for fold in (0, 1)]
     )
 
 
@@ -58,7 +57,7 @@ def planted(tmp_path_factory):
 def memoriser(tiny_config, planted, monkeypatch):
     """Settings with which the captions are known by heart."""
     # The tiny tower's words are random: they have to be learnt.
-    monkeypatch.setattr(fine_tuned, "freeze_words", lambda text: None)
+    monkeypatch.setattr(fine_tuned, "freeze_token_embeddings", lambda text: None)
     learning = {"epochs": 3, "batch_size": 16, "lr_text": 3e-3, "precision": "fp32"}
     return replace(tiny_config, data=str(planted), **learning)
 
@@ -73,7 +72,7 @@ def test_a_label_known_from_near_duplicates_is_of_no_use_on_the_fold_left_out(me
 def test_without_groups_the_same_near_duplicates_would_give_the_labels_away(
     memoriser, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(setup, "group_memes", lambda table, _: np.arange(len(table)))
+    monkeypatch.setattr(run_setup, "group_memes", lambda table, _: np.arange(len(table)))
     assert held_out(read_features(extract(memoriser, tmp_path / "run"))) > 0.9
 
 

@@ -1,4 +1,4 @@
-"""Whatever happens to the bytes of features.h5, it is read as it was written, or refused."""
+"""A damaged features.h5 is either refused or still read as it was written."""
 
 import os
 
@@ -14,8 +14,8 @@ CASES = 1200
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Path and bytes of a features.h5 of two spaces, with ids of more than ASCII."""
+def intact(tmp_path_factory):
+    """Path and bytes of a features.h5 with two spaces and non-ASCII ids."""
     folder, rng = tmp_path_factory.mktemp("runs") / "mine", np.random.default_rng(0)
     every = np.arange(COUNT)
     rows = Rows(
@@ -35,14 +35,14 @@ def whole(tmp_path_factory):
             if name == "space_0":
                 space.write("joint_logit", every, rng.normal(size=COUNT))
                 space.write("seen", every, every < 20)
-            space.describe({"history": [{"epoch": 1, "loss": 0.5}]})
+            space.set_attributes({"history": [{"epoch": 1, "loss": 0.5}]})
     path = folder / "features.h5"
     join_spaces(path, rows, {"stamp": "s", "config": {"seed": 0}}, spaces)
     return path, path.read_bytes()
 
 
 def content(path):
-    """All that stage two is given."""
+    """Everything that stage two reads."""
     table = read_features(path)
     arrays = [*vars(table.rows).values()]
     for space in table.spaces:
@@ -51,49 +51,49 @@ def content(path):
     return [a if a is None else a.tolist() for a in arrays], texts
 
 
-def test_ids_come_back_as_they_were(whole):
-    path, _ = whole
+def test_non_ascii_ids_round_trip(intact):
+    path, _ = intact
     ids = read_features(path).rows.id
     assert (ids[7], type(ids[7])) == ("007é", str)
 
 
-def test_damaged_bytes_are_refused_or_of_no_account(whole, tmp_path):
-    path, sound = whole
+def test_damaged_bytes_are_refused_or_harmless(intact, tmp_path):
+    path, original = intact
     expected, damaged = content(path), tmp_path / "runs" / "mine.h5"
     damaged.parent.mkdir()
     rng = np.random.default_rng(0)
     refused = 0
     cases = CASES * int(os.environ.get("FUZZ", "1"))
     for case in range(cases):
-        data, place = bytearray(sound), int(rng.integers(len(sound)))
-        length = int(rng.integers(1, 64))
+        data, start = bytearray(original), int(rng.integers(len(original)))
+        end = start + int(rng.integers(1, 64))
         if case % 3 == 0:
-            data[place] ^= 1 << int(rng.integers(8))
+            data[start] ^= 1 << int(rng.integers(8))
         else:
-            data[place : place + length] = rng.bytes(length) if case % 3 == 1 else bytes(length)
+            data[start:end] = rng.bytes(end - start) if case % 3 == 1 else bytes(end - start)
         damaged.write_bytes(data)
         try:
             assert content(damaged) == expected, f"case {case}"
         except UserError as error:
             assert str(damaged) in str(error)
             refused += 1
-    # What is of no account: gaps, and zeros where zeros were.
+    # Harmless: gaps in the file, and zeros written over zeros.
     assert refused > 0.7 * cases
 
 
-def test_a_file_cut_anywhere_is_refused(whole, tmp_path):
-    _, sound = whole
-    for length in range(0, len(sound), 40):
-        cut = tmp_path / "features.h5"
-        cut.write_bytes(sound[:length])
+def test_file_truncated_anywhere_is_refused(intact, tmp_path):
+    _, original = intact
+    for length in range(0, len(original), 40):
+        truncated = tmp_path / "features.h5"
+        truncated.write_bytes(original[:length])
         with pytest.raises(UserError, match=r"features\.h5"):
-            content(cut)
+            content(truncated)
 
 
-def test_the_format_is_one_that_guards_itself(whole):
-    # Version 2 and later of a superblock and of object headers carry checksums.
-    _, sound = whole
-    assert sound[8] >= 2
-    assert b"OHDR" in sound
-    assert b"GCOL" not in sound, "texts of variable length lie where there are no checksums"
+def test_hdf5_format_has_metadata_checksums(intact):
+    # Superblocks and object headers have checksums since their version 2.
+    _, original = intact
+    assert original[8] >= 2
+    assert b"OHDR" in original
+    assert b"GCOL" not in original, "variable-length texts are stored without checksums"
     assert SCHEMA == 3

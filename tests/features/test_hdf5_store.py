@@ -1,4 +1,4 @@
-"""features.h5 is the contract between the stages: whole, or refused with the reason."""
+"""features.h5: what is written is read back, and an incomplete or damaged file is refused."""
 
 import h5py
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from features.feature_table import Rows
 from features.hdf5_store import (
-    copy_image,
+    copy_image_embeddings,
     join_spaces,
     read_attributes,
     read_blocks,
@@ -18,7 +18,7 @@ from features.hdf5_store import (
 from runtime.errors import UserError
 
 COUNT = 12
-AGAIN = "Delete it and run, with the flags of before: python pipeline.py extract --run mine"
+REMEDY = "Delete it, then run with the same flags as before: python pipeline.py extract --run mine"
 PER_ROW = ("image", "text", "joint_logit", "seen", "monitored")
 ATTRIBUTES = {"stamp": "s", "id_column": "ID", "config": {"seed": 3}}
 WIDTHS = {"space_0": (3, 2), "pretrained": (5, 4)}
@@ -46,9 +46,9 @@ def make_values(widths):
 
 
 def fill_space(path, widths=(3, 2), joint=True, batches=(range(COUNT),), left_out=()):
-    """Write the file of one space, without the datasets `left_out`."""
+    """Write the file of one space; the datasets `left_out` stay unwritten."""
     with writing_space(path, COUNT, *widths, joint) as space:
-        space.describe({"widths": list(widths)})
+        space.set_attributes({"widths": list(widths)})
         for name, values in make_values(widths).items():
             if name not in left_out and (joint or name != "joint_logit"):
                 for batch in batches:
@@ -57,7 +57,7 @@ def fill_space(path, widths=(3, 2), joint=True, batches=(range(COUNT),), left_ou
 
 
 def fill(path, names=WIDTHS, **settings):
-    """Write features.h5 with the spaces `names`, of which only fine-tuned ones have logits."""
+    """Write features.h5 with the spaces `names`; only fine-tuned ones have joint logits."""
     spaces = {
         name: fill_space(
             path.parent / f"{name}.h5", WIDTHS.get(name, (3, 2)), name[:6] == "space_", **settings
@@ -70,7 +70,7 @@ def fill(path, names=WIDTHS, **settings):
     return path
 
 
-def refusal(path):
+def read_error(path):
     with pytest.raises(UserError) as error:
         read_features(path)
     return str(error.value)
@@ -81,7 +81,7 @@ def path(tmp_path):
     return tmp_path / "runs" / "mine" / "features.h5"
 
 
-def test_what_is_written_comes_back_with_its_types(path):
+def test_features_round_trip_with_their_types(path):
     table = read_features(fill(path))
     for name, expected in vars(make_rows()).items():
         found = getattr(table.rows, name)
@@ -99,34 +99,34 @@ def test_what_is_written_comes_back_with_its_types(path):
     assert table.attributes == read_attributes(path) == ATTRIBUTES
 
 
-def test_only_spaces_with_a_fusion_head_have_logits(path):
-    tuned, pretrained = read_features(fill(path)).spaces
-    assert tuned.joint_logit is not None
+def test_only_spaces_with_a_fusion_head_have_joint_logits(path):
+    fine_tuned, pretrained = read_features(fill(path)).spaces
+    assert fine_tuned.joint_logit is not None
     assert pretrained.joint_logit is None
 
 
-def test_batches_in_any_order_land_on_their_rows(path):
+def test_batches_can_be_written_in_any_order(path):
     shuffled = np.random.default_rng(0).permutation(COUNT)
     space = read_features(fill(path, batches=np.split(shuffled, 3))).spaces[0]
     for name, expected in make_values((3, 2)).items():
         np.testing.assert_array_equal(getattr(space, name), expected)
 
 
-def test_written_rows_can_be_read_back_while_writing(path):
+def test_written_rows_can_be_read_while_writing(path):
     with writing_space(path, COUNT, 3, 2, joint=False) as space:
         space.write("image", np.array([5, 4]), np.array([[5.0] * 3, [4.0] * 3]))
         assert space.read("image", slice(4, 6)).tolist() == [[4.0] * 3, [5.0] * 3]
-        space.describe({})
+        space.set_attributes({})
 
 
-def test_spaces_keep_the_order_they_were_joined_in(path):
+def test_spaces_keep_the_order_in_which_they_were_joined(path):
     names = [*(f"space_{number}" for number in range(11)), "pretrained", "lexical"]
     fill(path, names)
     assert read_space_names(path) == names
     assert [space.name for space in read_features(path).spaces] == names
 
 
-def test_rows_nobody_named_are_neither_seen_nor_monitored(path):
+def test_seen_and_monitored_default_to_false(path):
     space = read_features(fill(path, left_out=("seen", "monitored"))).spaces[0]
     assert not space.seen.any() and not space.monitored.any()
 
@@ -135,7 +135,7 @@ def test_same_content_gives_the_same_bytes(tmp_path):
     assert fill(tmp_path / "a.h5").read_bytes() == fill(tmp_path / "b.h5").read_bytes()
 
 
-def test_without_embeddings_none_is_read(path):
+def test_embeddings_are_not_read_if_not_asked_for(path):
     with h5py.File(fill(path), "a") as file:
         file["space_0/image"][0] = file["space_0/text"][0] = np.nan
     space = read_features(path, embeddings=False).spaces[0]
@@ -143,51 +143,51 @@ def test_without_embeddings_none_is_read(path):
     np.testing.assert_array_equal(space.joint_logit, make_values((3, 2))["joint_logit"])
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
-def test_a_space_can_be_read_block_by_block_without_the_others(path, monkeypatch, rows_at_once):
-    monkeypatch.setattr("features.hdf5_checksums.BLOCK_ROWS", rows_at_once)
+@pytest.mark.parametrize("block_rows", [1, 3, 1000])
+def test_one_space_is_read_in_blocks_without_the_others(path, monkeypatch, block_rows):
+    monkeypatch.setattr("features.hdf5_checksums.BLOCK_ROWS", block_rows)
     with h5py.File(fill(path), "a") as file:
         file["space_0/image"][COUNT - 1] = np.nan
     copied = [(rows, *map(np.copy, block)) for rows, *block in read_blocks(path, "pretrained")]
     rows, *blocks = zip(*copied, strict=True)
     assert [row for part in rows for row in range(COUNT)[part]] == list(range(COUNT))
     for found, name in zip(blocks, PER_ROW, strict=False):
-        assert max(map(len, found)) <= rows_at_once
+        assert max(map(len, found)) <= block_rows
         np.testing.assert_array_equal(np.concatenate(found), make_values((5, 4))[name])
     with pytest.raises(UserError, match="space_0/image"):
         list(read_blocks(path, "space_0"))
 
 
-def test_a_space_can_take_the_pictures_of_another(path, tmp_path, monkeypatch):
+def test_image_embeddings_are_copied_to_another_space(path, tmp_path, monkeypatch):
     monkeypatch.setattr("features.hdf5_checksums.BLOCK_ROWS", 5)
     source, target = fill_space(path), tmp_path / "other.h5"
     assert read_image_width(source) == 3
     with writing_space(target, COUNT, 3, 1, joint=False) as space:
-        copy_image(source, space)
+        copy_image_embeddings(source, space)
         np.testing.assert_array_equal(
             space.read("image", slice(0, COUNT)), make_values((3, 2))["image"]
         )
 
 
 @pytest.mark.parametrize("name", ["image", "text", "joint_logit"])
-def test_forgotten_rows_are_refused_with_the_dataset_named(path, name):
-    message = refusal(fill(path, left_out=name))
+def test_unwritten_dataset_is_named(path, name):
+    message = read_error(fill(path, left_out=name))
     assert f"space_0/{name} " in message
     assert "holds values that are not finite" in message or "is not as extract" in message
 
 
-def test_one_row_forgotten_is_refused(path):
-    assert "space_0/image" in refusal(fill(path, batches=[np.arange(COUNT - 1)]))
+def test_one_unwritten_row_is_refused(path):
+    assert "space_0/image" in read_error(fill(path, batches=[np.arange(COUNT - 1)]))
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_space_that_breaks_off_leaves_no_file(path, error):
+def test_interrupted_space_leaves_no_file(path, error):
     with pytest.raises(error), writing_space(path, COUNT, 3, 2, joint=True):
         raise error
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_join_that_breaks_off_leaves_the_old_file(path):
+def test_failed_join_leaves_the_old_file(path):
     before = fill(path).read_bytes()
     with pytest.raises(UserError, match=r"gone\.h5 is damaged"):
         join_spaces(path, make_rows(), ATTRIBUTES, {"space_0": path.with_name("gone.h5")})
@@ -196,76 +196,76 @@ def test_a_join_that_breaks_off_leaves_the_old_file(path):
 
 
 @pytest.mark.parametrize("read", [read_features, read_attributes, read_space_names])
-def test_a_missing_file_names_the_command_to_run(path, read):
+def test_missing_file_names_the_command_to_run(path, read):
     with pytest.raises(UserError) as error:
         read(path)
     assert str(error.value) == f"{path} is missing. Run first: python pipeline.py extract"
 
 
-@pytest.mark.parametrize("kept", [0, 100, 2000, -1])
-def test_a_truncated_file_is_refused_with_what_to_do(path, kept):
-    whole = fill(path).read_bytes()
-    path.write_bytes(whole[:kept])
-    message = refusal(path)
-    assert "is not a whole HDF5 file" in message
-    assert message.endswith(AGAIN)
+@pytest.mark.parametrize("length", [0, 100, 2000, -1])
+def test_truncated_file_is_refused_with_a_remedy(path, length):
+    intact = fill(path).read_bytes()
+    path.write_bytes(intact[:length])
+    message = read_error(path)
+    assert "is not a complete HDF5 file" in message
+    assert message.endswith(REMEDY)
 
 
 @pytest.mark.parametrize("part", [b"OHDR", b"FALSE"])
-def test_a_file_damaged_inside_is_refused(path, part):
-    whole = fill(path).read_bytes()
-    assert part in whole
-    # The last one belongs to what is read after the file was opened.
-    before, _, after = whole.rpartition(part)
+def test_damaged_metadata_is_refused(path, part):
+    intact = fill(path).read_bytes()
+    assert part in intact
+    # The last occurrence is read only after the file was opened.
+    before, _, after = intact.rpartition(part)
     path.write_bytes(before + bytes(4) + after)
-    assert AGAIN in refusal(path)
+    assert REMEDY in read_error(path)
 
 
-def test_an_unfinished_file_is_refused(path):
+def test_unfinished_file_is_refused(path):
     with h5py.File(fill(path), "a") as file:
         del file.attrs["finished"]
-    assert "was never finished" in refusal(path)
+    assert "is unfinished" in read_error(path)
 
 
 @pytest.mark.parametrize("schema", [1, 99])
-def test_another_schema_is_refused(path, schema):
+def test_other_schema_is_refused(path, schema):
     with h5py.File(fill(path), "a") as file:
         file.attrs["schema"] = schema
-    message = refusal(path)
+    message = read_error(path)
     assert f"has schema {schema}, this version reads 3" in message
-    assert message.endswith(AGAIN)
+    assert message.endswith(REMEDY)
 
 
 @pytest.mark.parametrize("name", PER_ROW)
-def test_a_dataset_of_another_length_is_named(path, name):
+def test_dataset_of_wrong_length_is_named(path, name):
     with h5py.File(fill(path), "a") as file:
         short = file[f"space_0/{name}"][:-1]
         del file[f"space_0/{name}"]
         file[f"space_0/{name}"] = short
-    assert f"space_0/{name} has {COUNT - 1} rows, rows/id has {COUNT}" in refusal(path)
+    assert f"space_0/{name} has {COUNT - 1} rows, rows/id has {COUNT}" in read_error(path)
 
 
 @pytest.mark.parametrize("name", ["image", "seen"])
-def test_a_dataset_that_is_gone_is_damage(path, name):
+def test_missing_dataset_is_named(path, name):
     with h5py.File(fill(path), "a") as file:
         del file[f"space_0/{name}"]
-    assert f"space_0/{name} is nothing, allowed: data in the file" in refusal(path)
+    assert f"space_0/{name} is missing, allowed: data in the file" in read_error(path)
 
 
 @pytest.mark.parametrize("name", [*PER_ROW, "rows/id", "rows/label", "rows/order"])
-def test_a_changed_value_is_found(path, name):
+def test_changed_value_is_detected(path, name):
     where = name if "/" in name else f"space_0/{name}"
     with h5py.File(fill(path), "a") as file:
         stored = file[where]
         kind = stored.dtype.kind
         stored[3] = "other" if kind == "O" else ~stored[3] if kind == "b" else 99
-    assert f"{where} is damaged: its checksum differs" in refusal(path)
+    assert f"{where} is damaged: its checksum differs" in read_error(path)
     if name in ("image", "text"):
         with pytest.raises(UserError, match="checksum"):
             list(read_blocks(path, "space_0"))
 
 
-def test_damage_to_a_space_is_found_before_it_is_joined(path, tmp_path):
+def test_damaged_space_is_not_joined(path, tmp_path):
     source = fill_space(path)
     with h5py.File(source, "a") as file:
         file["image"][3, 1] += 1
@@ -276,7 +276,7 @@ def test_damage_to_a_space_is_found_before_it_is_joined(path, tmp_path):
 
 @pytest.mark.parametrize("kind", ["soft link", "link to a file", "virtual", "external", "bomb"])
 @pytest.mark.parametrize("name", ["space_0/image", "space_0/seen", "rows/label"])
-def test_only_what_lies_in_the_file_itself_is_read(path, tmp_path, kind, name):
+def test_datasets_outside_the_file_are_refused(path, tmp_path, kind, name):
     other = fill(tmp_path / "other.h5")
     with h5py.File(fill(path), "a") as file:
         old = file[name]
@@ -296,26 +296,26 @@ def test_only_what_lies_in_the_file_itself_is_read(path, tmp_path, kind, name):
             raw.write_bytes(values.tobytes())
             file.create_dataset(name, shape, dtype, external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
         else:
-            # A terabyte that HDF5 would make up out of nothing.
+            # A terabyte of fill values that are not stored in the file.
             file.create_dataset(name, (COUNT, 2**36)[: len(shape)], dtype)
         if not kind.endswith(("link", "file")):
             file[name].attrs["xxh3"] = checksum
-    message = refusal(path)
+    message = read_error(path)
     assert "allowed: data in the file" in message or "is not as extract writes it" in message
 
 
-def test_a_space_that_lies_in_another_file_is_refused(path, tmp_path):
+def test_space_linked_from_another_file_is_refused(path, tmp_path):
     other = fill(tmp_path / "other.h5")
     with h5py.File(fill(path), "a") as file:
         del file["space_0"]
         file["space_0"] = h5py.ExternalLink(str(other), "space_0")
-    assert "space_0 is a ExternalLink, allowed: data in the file" in refusal(path)
+    assert "space_0 is a ExternalLink, allowed: data in the file" in read_error(path)
 
 
 def test_huge_values_are_finite(path):
     with writing_space(path, COUNT, 3, 2, joint=False) as space:
         for name, width in (("image", 3), ("text", 2)):
             space.write(name, np.arange(COUNT), np.full((COUNT, width), 3e38, np.float32))
-        space.describe({})
+        space.set_attributes({})
     join_spaces(path.with_name("joined.h5"), make_rows(), ATTRIBUTES, {"pretrained": path})
     assert read_features(path.with_name("joined.h5")).spaces[0].image.max() > 2e38

@@ -1,4 +1,4 @@
-"""How many cases of each kind are tried. FUZZ=10 in the environment makes it ten times as many."""
+"""Numbers of fuzz cases of each kind. FUZZ=10 in the environment multiplies them by ten."""
 
 import os
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ CASES = {
 
 
 def cases(kind: str) -> Iterator[tuple[int, np.random.Generator]]:
-    """The number and the random numbers of each case; the same ones every time."""
+    """Yield the number and a seeded random generator of each case."""
     for number in range(CASES[kind] * FUZZ):
         yield number, np.random.default_rng([number, *kind.encode()])
 
 
 def examples(kind: str) -> settings:
-    """Hypothesis: the same examples every time, however long they take, nothing left on disk."""
+    """Return Hypothesis settings: the same examples every time, no deadline, no database."""
     return settings(
         max_examples=CASES[kind] * FUZZ,
         derandomize=True,

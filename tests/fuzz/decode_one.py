@@ -1,4 +1,4 @@
-"""Pictures decoded as those of a table are."""
+"""Helpers that decode picture files like those of a table."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ SIZE = 8
 
 
 def table_of(paths):
-    """Rows a.csv:2, a.csv:3, ... of the test split, one a picture."""
+    """Return a table with one row per picture: a.csv:2, a.csv:3, ... of the test split."""
     count = len(paths)
     rows = {
         "id": [str(number) for number in range(count)],
@@ -22,19 +22,20 @@ def table_of(paths):
 
 
 def decoded(*paths):
-    """(pixels or None, problem or None) of each picture."""
+    """Return (pixels, problem or None) of each picture; bad pictures have grey pixels."""
     pictures, problems = decode_pictures(table_of(paths), SIZE, "bicubic")
     faults = {problem.row: problem for problem in problems}
-    shown = pictures.pixels[pictures.index]
-    assert shown.shape == (len(paths), 3, SIZE, SIZE) and shown.dtype == np.uint8
+    pixels = pictures.pixels[pictures.index]
+    assert pixels.shape == (len(paths), 3, SIZE, SIZE) and pixels.dtype == np.uint8
     for row, problem in faults.items():
         assert (problem.file, problem.line, problem.field) == ("a.csv", row + 2, "image")
         assert str(paths[row]) in problem.message and not problem.message.endswith(": ")
-        assert (shown[row] == GREY).all()
-    return [(pixels, faults.get(row)) for row, pixels in enumerate(shown)]
+        assert (pixels[row] == GREY).all()
+    return [(picture, faults.get(row)) for row, picture in enumerate(pixels)]
 
 
 def problem_of(path, content):
+    """Return the problem of a picture file with this content, which must have one."""
     path.write_bytes(content)
     [(_, problem)] = decoded(path)
     return str(problem)

@@ -1,4 +1,4 @@
-"""Small pictures in all formats and modes that memes come in, as the bytes of their files."""
+"""Bytes of small picture files, in all supported formats and modes."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ def noise(mode="RGB", seed=0):
 
 def encoded(picture, form, **options):
     file = io.BytesIO()
-    # Copies: what JPEG was told stays with a picture, and TIFF stumbles over it.
+    # Copies, because options of JPEG stay with a picture and break TIFF.
     if "append_images" in options:
         options["append_images"] = [frame.copy() for frame in options["append_images"]]
     picture.copy().save(file, form, **options)
@@ -68,12 +68,12 @@ ORIGINALS = dict(_originals())
 
 
 def chunk(name, data):
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG file."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png(width, height, *chunks, depth=8, colour=2, data=b""):
-    """A PNG of the given size, whatever its data holds."""
+    """Return a PNG file whose header has this size, with any `data`."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)

@@ -1,4 +1,4 @@
-"""Tables of memes written to disk, mutations of their bytes, and what must come of them."""
+"""Random tables of memes, mutations of their bytes, and checks of what is read from them."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ INSERTED = (
 
 @dataclass(frozen=True)
 class Meme:
-    """A row as it is written."""
+    """One row of a table, as text."""
 
     id: str
     img: str
@@ -37,7 +37,7 @@ class Meme:
 
 
 def draw_memes(rng, count, start=0):
-    """Memes whose ids differ and whose labels hold both classes."""
+    """Return random memes with unique ids and labels of both classes."""
     return [
         Meme(
             f"{STEMS[rng.integers(len(STEMS))]}{start + number:03}",
@@ -50,7 +50,7 @@ def draw_memes(rng, count, start=0):
 
 
 def csv_lines(memes, delimiter=",", end="\n", quoting=csv.QUOTE_MINIMAL, bom=b""):
-    """The header and each row as bytes."""
+    """Return the header and each row as bytes."""
     lines = []
     for fields in [("id", "img", "text", "label"), *map(astuple, memes)]:
         line = io.StringIO(newline="")
@@ -60,21 +60,21 @@ def csv_lines(memes, delimiter=",", end="\n", quoting=csv.QUOTE_MINIMAL, bom=b""
 
 
 def jsonl_lines(memes, ascii_only=True):
-    """Each row as bytes."""
+    """Return each row as bytes."""
     rows = [vars(meme) | {"label": int(meme.label)} for meme in memes]
     return [(json.dumps(row, ensure_ascii=ascii_only) + "\n").encode() for row in rows]
 
 
 def mutate(content, rng):
-    """Change bytes at one place: the new content, and the span of the old one that was touched."""
+    """Change bytes at a random position; return the new content, and the span that changed."""
     start = int(rng.integers(len(content)))
     end = min(len(content), start + int(rng.integers(1, 4) ** 3))
     match rng.integers(6):
         case 0:
             end, changed = start + 1, bytes([content[start] ^ (1 << rng.integers(8))])
         case 1:
-            places = rng.integers(len(INSERTED), size=rng.integers(1, 4))
-            end, changed = start, b"".join(INSERTED[place] for place in places)
+            indices = rng.integers(len(INSERTED), size=rng.integers(1, 4))
+            end, changed = start, b"".join(INSERTED[index] for index in indices)
         case 2:
             changed = b""
         case 3:
@@ -86,27 +86,27 @@ def mutate(content, rng):
     return content[:start] + changed + content[end:], start, end
 
 
-def untouched(lines, start, end):
-    """Numbers of the lines that neither hold nor border on the span."""
-    kept, offset = [], 0
+def unchanged_lines(lines, start, end):
+    """Return the indices of lines that neither contain nor touch the span."""
+    unchanged, offset = [], 0
     for number, line in enumerate(lines):
         if offset > end or offset + len(line) < start:
-            kept.append(number)
+            unchanged.append(number)
         offset += len(line)
-    return kept
+    return unchanged
 
 
-def folder(path: Path) -> Path:
-    """A data folder with the pictures of IMAGES."""
+def create_data_folder(path: Path) -> Path:
+    """Create a data folder with the files IMAGES."""
     for name in IMAGES:
-        place = path / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"not looked into here")
+        image = path / name
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(b"not decoded in these tests")
     return path
 
 
-def outcome(data, on_bad_rows="stop"):
-    """(table, notes), or the message of the UserError; anything else is raised."""
+def read_table(data, on_bad_rows="stop"):
+    """Return (table, notes) or the message of a UserError; raise any other exception."""
     try:
         table, problems, notes = read_memes(data)
         table, _ = resolve_bad_rows(table, problems, on_bad_rows)
@@ -116,7 +116,7 @@ def outcome(data, on_bad_rows="stop"):
 
 
 def rows_of(table, data, split):
-    """The rows of one split as the memes that were written."""
+    """Return the rows of one split as memes."""
     rows = table.rows[table.rows["split"] == split]
     images = [path.removeprefix(f"{data.resolve()}/") for path in rows["image"]]
     columns = zip(rows["id"], images, rows["caption"], map(str, rows["label"]), strict=True)
@@ -124,19 +124,19 @@ def rows_of(table, data, split):
 
 
 def check_message(message, file):
-    """The message names the file, and every bad row by a line of its own."""
+    """Check that the message names the file, and each bad row on a separate line."""
     assert file in message, message
     assert len(message) < 20_000
     message.encode()
     if "in the data:" in message:
-        _, *listed, _ = message.split("\n")
-        for line in listed:
+        _, *problems, _ = message.split("\n")
+        for line in problems:
             assert re.match(r"  [\w.]+:\d+: \S", line), message
 
 
 def check_subset(expected, found, case):
-    """Every expected meme is found, as it was written and in order."""
-    rest = iter(found)
+    """Check that every expected meme is found unchanged and in order."""
+    remaining = iter(found)
     for meme in expected:
-        if not any(meme == other for other in rest):
+        if not any(meme == other for other in remaining):
             pytest.fail(f"{case}: {meme} was lost; found {found}")

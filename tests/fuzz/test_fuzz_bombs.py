@@ -1,4 +1,4 @@
-"""Small files that stand for vast pictures are refused before they cost memory or time."""
+"""Decompression bombs: small files of huge pictures are refused before they are decoded."""
 
 import struct
 import tracemalloc
@@ -11,10 +11,10 @@ from PIL import Image, ImageFile
 
 from extract.data.image_decoding import MOST_FILE_BYTES, MOST_PIXELS, MOST_SIDE
 
-VAST = 30_000
+HUGE = 30_000
 
 
-def _sized(name, at, form, size=(VAST, VAST)):
+def _resized(name, at, form, size=(HUGE, HUGE)):
     content = bytearray(ORIGINALS[name])
     struct.pack_into(form, content, at, *size)
     return bytes(content)
@@ -22,7 +22,7 @@ def _sized(name, at, form, size=(VAST, VAST)):
 
 def _jpeg():
     content = ORIGINALS["rgb.jpg"]
-    return _sized("rgb.jpg", content.index(b"\xff\xc0") + 5, ">HH")
+    return _resized("rgb.jpg", content.index(b"\xff\xc0") + 5, ">HH")
 
 
 def _tiff():
@@ -30,68 +30,66 @@ def _tiff():
     start = struct.unpack_from("<I", content, 4)[0]
     for tag in range(struct.unpack_from("<H", content, start)[0]):
         if struct.unpack_from("<H", content, start + 2 + 12 * tag)[0] in (256, 257):
-            struct.pack_into("<HII", content, start + 4 + 12 * tag, 4, 1, VAST)
+            struct.pack_into("<HII", content, start + 4 + 12 * tag, 4, 1, HUGE)
     return bytes(content)
 
 
 def _webp():
-    size = (VAST // 2 - 1).to_bytes(3, "little") * 2
+    size = (HUGE // 2 - 1).to_bytes(3, "little") * 2
     content = ORIGINALS["frames.webp"]
     return content[:24] + size + content[30:]
 
 
 def _avif():
     content = ORIGINALS["rgb.avif"]
-    return _sized("rgb.avif", content.index(b"ispe") + 8, ">II", (VAST // 2,) * 2)
+    return _resized("rgb.avif", content.index(b"ispe") + 8, ">II", (HUGE // 2,) * 2)
 
 
 BOMBS = {
-    "header.png": lambda: png(VAST, VAST),
+    "header.png": lambda: png(HUGE, HUGE),
     "header.jpg": _jpeg,
-    "screen.gif": lambda: _sized("palette.gif", 6, "<HH"),
-    "first_frame.gif": lambda: _sized(
+    "screen.gif": lambda: _resized("palette.gif", 6, "<HH"),
+    "first_frame.gif": lambda: _resized(
         "frames.gif", ORIGINALS["frames.gif"].index(b"\x2c\0\0\0\0") + 5, "<HH"
     ),
     "canvas.webp": _webp,
-    "header.bmp": lambda: _sized("rgb.bmp", 18, "<ii"),
+    "header.bmp": lambda: _resized("rgb.bmp", 18, "<ii"),
     "tags.tif": _tiff,
     "ispe.avif": _avif,
     "strip.png": lambda: png(2**31 - 1, 1),
-    "just.png": lambda: png(MOST_PIXELS // 1000 + 1, 1000),
+    "just_too_large.png": lambda: png(MOST_PIXELS // 1000 + 1, 1000),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_by_the_size_in_its_header_before_a_pixel_is_decoded(
-    tmp_path, monkeypatch, name
-):
+def test_bomb_is_refused_by_its_header_before_decoding(tmp_path, monkeypatch, name):
     def load(self):
         pytest.fail("decoded")
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     message = problem_of(tmp_path / name, BOMBS[name]())
     assert f"exceeds limit of {MOST_PIXELS} pixels" in message, message
-    sizes = {"strip.png": 2**31 - 1, "just.png": MOST_PIXELS + 1000}
-    # Larger ones are not allowed in these formats.
-    sizes |= dict.fromkeys(("canvas.webp", "ispe.avif"), VAST**2 // 4)
-    assert f"({sizes.get(name, VAST**2)} pixels)" in message, message
+    sizes = {"strip.png": 2**31 - 1, "just_too_large.png": MOST_PIXELS + 1000}
+    # These formats cannot be larger.
+    sizes |= dict.fromkeys(("canvas.webp", "ispe.avif"), HUGE**2 // 4)
+    assert f"({sizes.get(name, HUGE**2)} pixels)" in message, message
 
 
-def test_a_picture_as_large_as_is_allowed_is_decoded_without_a_word(tmp_path, monkeypatch, recwarn):
+def test_picture_of_the_largest_allowed_size_is_decoded(tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (10, 10), 9), "PNG"))
     (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (10, 11), 9), "PNG"))
-    (_, fits), (_, fault) = decoded(tmp_path / "a.png", tmp_path / "b.png")
-    assert fits is None and "(110 pixels) exceeds limit of 100" in str(fault)
+    (_, no_problem), (_, problem) = decoded(tmp_path / "a.png", tmp_path / "b.png")
+    assert no_problem is None and "(110 pixels) exceeds limit of 100" in str(problem)
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
-def test_a_text_or_a_profile_that_unpacks_to_a_lot_takes_no_memory(tmp_path, name):
-    vast = zlib.compressobj(9)
-    packed = b"".join(vast.compress(bytes(2**20)) for _ in range(64)) + vast.flush()
-    heads = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}
+def test_compressed_text_or_profile_does_not_use_much_memory(tmp_path, name):
+    compressor = zlib.compressobj(9)
+    zeros = b"".join(compressor.compress(bytes(2**20)) for _ in range(64)) + compressor.flush()
+    prefixes = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}
     picture = ORIGINALS["grey.png"]
-    content = picture[:33] + chunk(name, heads[name] + packed) + picture[33:]
+    content = picture[:33] + chunk(name, prefixes[name] + zeros) + picture[33:]
     (tmp_path / "a.png").write_bytes(content)
     tracemalloc.start()
     decoded(tmp_path / "a.png")
@@ -100,16 +98,16 @@ def test_a_text_or_a_profile_that_unpacks_to_a_lot_takes_no_memory(tmp_path, nam
     assert peak < 32 * 2**20
 
 
-def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
+def test_too_large_file_is_not_read(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(MOST_FILE_BYTES + 1)
     [(_, problem)] = decoded(tmp_path / "a.png")
     assert f"{MOST_FILE_BYTES + 1} bytes, allowed are {MOST_FILE_BYTES}" in str(problem)
 
 
-def test_a_line_of_pixels_is_refused_before_it_is_shrunk(tmp_path):
+def test_too_long_side_is_refused_before_resizing(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (MOST_SIDE + 1, 1), 9), "PNG"))
     (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (1, MOST_SIDE), 9), "PNG"))
-    (_, problem), (_, fine) = decoded(tmp_path / "a.png", tmp_path / "b.png")
+    (_, problem), (_, no_problem) = decoded(tmp_path / "a.png", tmp_path / "b.png")
     assert f"{MOST_SIDE + 1} x 1 pixels, allowed: {MOST_SIDE} a side" in str(problem)
-    assert fine is None
+    assert no_problem is None

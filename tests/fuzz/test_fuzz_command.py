@@ -1,4 +1,4 @@
-"""Bad data on the command line: exit code 2, one message, no traceback, nothing left behind."""
+"""Bad data given to extract: exit code 2, one message, no traceback, no files left."""
 
 import shutil
 import sys
@@ -22,7 +22,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", [*BAD, "pictures"])
-def test_bad_data_ends_in_one_message_and_leaves_no_file(
+def test_bad_data_prints_one_message_and_leaves_no_file(
     tmp_path, monkeypatch, capsys, tiny_sample, tiny_weights, bad
 ):
     data = shutil.copytree(tiny_sample, tmp_path / "data")
@@ -47,5 +47,5 @@ def test_bad_data_ends_in_one_message_and_leaves_no_file(
     assert {path.name for path in left} <= {"runs", ".default.lock"}
 
 
-def test_the_suite_tries_what_it_says():
+def test_number_of_cases_is_as_documented():
     assert sum(CASES.values()) * FUZZ >= 8000

@@ -1,11 +1,11 @@
-"""Paths that leave the data folder, name no file, or name what must not be waited on."""
+"""Paths outside the data folder, to no file, or to pipes and devices that would block."""
 
 import os
 import socket
 
 import pytest
 from case_count import CASES, FUZZ, cases
-from table_files import folder
+from table_files import create_data_folder
 
 from extract.data.read_memes import read_memes, read_unlabelled
 from extract.predict import read_one
@@ -20,8 +20,8 @@ PARTS = (
 
 @pytest.fixture
 def data(tmp_path):
-    """A data folder with a pipe, a socket, a device, a loop, a folder and a way out."""
-    data = folder(tmp_path / "data")
+    """A data folder with a pipe, a device, a link loop, a folder and links to the outside."""
+    data = create_data_folder(tmp_path / "data")
     (tmp_path / "secret.png").write_bytes(b"secret")
     (data / "secret.png").symlink_to(tmp_path / "secret.png")
     (data / "out").symlink_to(tmp_path)
@@ -41,7 +41,7 @@ def message_of(read, *arguments):
     return str(error.value)
 
 
-def test_a_path_is_a_file_in_the_folder_or_a_problem(data, tmp_path):
+def test_path_is_a_file_in_the_data_folder_or_a_problem(data, tmp_path):
     values = []
     for _, rng in cases("odd paths"):
         parts = [PARTS[i] for i in rng.integers(len(PARTS), size=rng.integers(1, 5))]
@@ -62,14 +62,14 @@ def test_a_path_is_a_file_in_the_folder_or_a_problem(data, tmp_path):
         else:
             problem = str(faulty[row])
             assert problem.startswith("new.csv:") and ": column img: " in problem
-            # One line, that no terminal takes for a command.
+            # One line without terminal control characters.
             assert problem.isprintable() and len(problem) < 1000, problem
     assert [bool(image) for image in images[-6:]] == [False] * 5 + [True]
     assert 0 < sum(map(bool, images)) < len(images) / 2
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "loop", "long", "latin"])
-def test_a_table_that_is_no_file_is_refused_and_not_waited_on(tmp_path, kind, monkeypatch):
+def test_table_that_is_not_a_regular_file_is_refused_without_blocking(tmp_path, kind, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / {"long": "x" * 5000 + ".csv", "latin": os.fsdecode(b"\xe9.csv")}.get(
         kind, "train.csv"
@@ -89,14 +89,14 @@ def test_a_table_that_is_no_file_is_refused_and_not_waited_on(tmp_path, kind, mo
     for read in (read_memes, read_unlabelled):
         assert message_of(read, path)
     if kind != "long":
-        # In a folder, a table that is none is not there.
+        # In a folder, a table that is not a regular file does not count as a table.
         assert message_of(read_memes, tmp_path)
 
 
 @pytest.mark.parametrize(
     "name", ["x" * 5000, "pipe.png", os.fsdecode(b"caf\xe9.png"), "folder.png"]
 )
-def test_a_picture_to_score_that_is_no_file_or_has_no_name(data, name):
+def test_picture_to_predict_with_an_invalid_path_or_name(data, name):
     try:
         table, problems, _ = read_one(data / name, "words")
     except UserError as error:
@@ -105,7 +105,7 @@ def test_a_picture_to_score_that_is_no_file_or_has_no_name(data, name):
     assert table.rows["image"].tolist() == [""] and "is not a file" in str(problems[0])
 
 
-def test_a_caption_to_score_that_is_not_utf8_is_a_problem(data):
+def test_caption_to_predict_that_is_not_utf8_is_a_problem(data):
     table, [problem], _ = read_one(data / "b.png", "caf\udce9")
     assert "--text" in str(problem) and "not UTF-8" in str(problem)
     assert table.rows["caption"].tolist() == [""]

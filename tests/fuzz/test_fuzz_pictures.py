@@ -1,4 +1,4 @@
-"""Damaged and hostile picture files: the picture as it is, or a problem that names its row."""
+"""Damaged and malicious picture files: each is decoded, or is a problem that names its row."""
 
 import io
 import struct
@@ -9,16 +9,16 @@ from decode_one import decoded, problem_of
 from picture_files import ORIGINALS, encoded, noise
 from PIL import Image
 
-from extract.data import image_decoding as decode
+from extract.data import image_decoding
 
 NAMES = list(ORIGINALS)
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Name -> pixels of each undamaged picture."""
-    folder = tmp_path_factory.mktemp("whole")
+def intact(tmp_path_factory):
+    """Map the name of each undamaged picture to its pixels."""
+    folder = tmp_path_factory.mktemp("intact")
     for name, content in ORIGINALS.items():
         (folder / name).write_bytes(content)
     results = decoded(*(folder / name for name in ORIGINALS))
@@ -26,11 +26,11 @@ def whole(tmp_path_factory):
     return dict(zip(ORIGINALS, (pixels for pixels, _ in results), strict=True))
 
 
-# Damaged
+# Damaged pictures
 
 
 def batches(kind):
-    """The cases of a kind, many at a time, each with the name of the picture it is about."""
+    """Yield the cases of a kind in batches of 40, each with the name of the picture to damage."""
     batch = []
     for case, rng in cases(kind):
         batch.append((case, rng, NAMES[case % len(NAMES)]))
@@ -40,66 +40,66 @@ def batches(kind):
     assert not batch
 
 
-def test_a_picture_cut_short_is_whole_or_a_problem_and_never_half(tmp_path, whole):
+def test_truncated_picture_is_complete_or_a_problem(tmp_path, intact):
     paths = [tmp_path / f"{number}.png" for number in range(41)]
     paths[40].write_bytes(ORIGINALS["rgb.png"])
     faults = tried = 0
     for batch in batches("truncated pictures"):
         for path, (_, rng, name) in zip(paths, batch, strict=False):
             path.write_bytes(ORIGINALS[name][: rng.integers(len(ORIGINALS[name]))])
-        *results, (beside, none) = decoded(*paths)
-        assert none is None and (beside == whole["rgb.png"]).all()
+        *results, (undamaged, no_problem) = decoded(*paths)
+        assert no_problem is None and (undamaged == intact["rgb.png"]).all()
         for (case, _, name), (pixels, problem) in zip(batch, results, strict=True):
-            assert problem or (pixels == whole[name]).all(), (case, name)
+            assert problem or (pixels == intact[name]).all(), (case, name)
             faults += problem is not None
             tried += 1
     assert tried == CASES["truncated pictures"] * FUZZ and faults > tried / 2
 
 
-def test_a_picture_with_bytes_changed_is_a_picture_or_a_problem(tmp_path, monkeypatch):
-    # A header that says thousands of pixels costs seconds.
+def test_mutated_picture_is_decoded_or_a_problem(tmp_path, monkeypatch):
+    # Headers with sizes of thousands of pixels would take seconds.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
     paths = [tmp_path / f"{number}.jpg" for number in range(40)]
     faults = tried = 0
     for batch in batches("mutated pictures"):
         for path, (_, rng, name) in zip(paths, batch, strict=True):
-            path.write_bytes(changed(ORIGINALS[name], rng))
+            path.write_bytes(mutate(ORIGINALS[name], rng))
         faults += sum(problem is not None for _, problem in decoded(*paths))
         tried += len(batch)
     assert tried == CASES["mutated pictures"] * FUZZ and tried / 4 < faults < tried
 
 
-def changed(content, rng):
-    """Bytes flipped, set, taken out, put in and repeated, at up to three places."""
+def mutate(content, rng):
+    """Flip, set, delete, insert or repeat bytes at one to three positions."""
     content = bytearray(content)
     for _ in range(rng.integers(1, 4)):
-        # Headers are short, and hold most of what can go wrong.
-        place = int(rng.integers(len(content) if rng.integers(2) else min(200, len(content))))
+        # Half of the positions are in the header, where most errors can occur.
+        start = int(rng.integers(len(content) if rng.integers(2) else min(200, len(content))))
         span = int(rng.integers(1, 9))
         match rng.integers(5):
             case 0:
-                content[place] ^= 1 << rng.integers(8)
+                content[start] ^= 1 << rng.integers(8)
             case 1:
-                content[place] = rng.choice([0, 1, 127, 128, 255])
+                content[start] = rng.choice([0, 1, 127, 128, 255])
             case 2:
-                del content[place : place + span]
+                del content[start : start + span]
             case 3:
-                content[place:place] = rng.bytes(span)
+                content[start:start] = rng.bytes(span)
             case _:
-                content[place:place] = content[place : place + 8 * span]
+                content[start:start] = content[start : start + 8 * span]
     return content
 
 
 @pytest.mark.parametrize("kind", [0, 1, *range(3, 14), 255])
-def test_an_exif_of_wrong_types_is_a_picture_or_a_problem_and_not_a_crash(tmp_path, kind):
-    # The description, a text of nine bytes, is said to be of another type.
+def test_wrong_exif_types_are_decoded_or_a_problem(tmp_path, kind):
+    # Give the description, a text of nine bytes, another type.
     content = ORIGINALS["rgb.jpg"].replace(b"\x01\x0e\0\x02", bytes([1, 14, 0, kind]), 1)
     assert content != ORIGINALS["rgb.jpg"]
     (tmp_path / "exif.jpg").write_bytes(content)
     assert len(decoded(tmp_path / "exif.jpg")) == 1
 
 
-# Not pictures, or odd ones
+# Other file formats, and unusual pictures
 
 
 @pytest.mark.parametrize(
@@ -120,55 +120,55 @@ def test_an_exif_of_wrong_types_is_a_picture_or_a_problem_and_not_a_crash(tmp_pa
     ],
     ids=["nothing", "magic", "svg", "html", "ps", "pdf", "ico", "ppm", "tga", "jp2", "eps", "nul"],
 )
-def test_what_memes_do_not_come_in_is_refused_by_name(tmp_path, monkeypatch, content):
+def test_unsupported_format_is_refused(tmp_path, monkeypatch, content):
     monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("Ghostscript"))
     message = problem_of(tmp_path / "a.png", content)
     assert "not a picture in one of the formats JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF" in message
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_a_wrong_suffix_does_not_matter(tmp_path, whole, name):
+def test_wrong_suffix_does_not_matter(tmp_path, intact, name):
     (tmp_path / "a.png").write_bytes(ORIGINALS[name])
     [(pixels, problem)] = decoded(tmp_path / "a.png")
-    assert problem is None and (pixels == whole[name]).all()
+    assert problem is None and (pixels == intact[name]).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
-def test_pictures_of_one_pixel_or_line(tmp_path, mode, size):
+def test_pictures_of_one_pixel_or_line_are_decoded(tmp_path, mode, size):
     form = "TIFF" if mode == "CMYK" else "PNG"
     (tmp_path / "a.png").write_bytes(encoded(Image.new(mode, size), form))
     assert decoded(tmp_path / "a.png")[0][1] is None
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_shades_that_would_be_clipped_to_white_are_refused(tmp_path, mode):
+def test_bit_depths_that_would_be_clipped_to_white_are_refused(tmp_path, mode):
     message = problem_of(tmp_path / "a.tif", encoded(Image.new(mode, (4, 4), 70_000), "TIFF"))
     assert "allowed are 8 or 16 bits" in message
 
 
-def test_a_profile_that_is_none_does_not_matter(tmp_path):
-    plain, odd = encoded(noise(), "PNG"), encoded(noise(), "PNG", icc_profile=b"odd" * 99)
+def test_invalid_colour_profile_does_not_matter(tmp_path):
+    plain, invalid = encoded(noise(), "PNG"), encoded(noise(), "PNG", icc_profile=b"odd" * 99)
     (tmp_path / "a.png").write_bytes(plain)
-    (tmp_path / "b.png").write_bytes(odd)
+    (tmp_path / "b.png").write_bytes(invalid)
     (one, _), (other, problem) = decoded(tmp_path / "a.png", tmp_path / "b.png")
     assert problem is None and (one == other).all()
 
 
-def test_a_reader_that_is_out_of_memory_or_says_nothing_is_a_problem(tmp_path, monkeypatch):
+def test_any_exception_of_the_decoder_is_a_problem(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(ORIGINALS["rgb.png"])
     for error in (MemoryError(), struct.error("odd"), KeyError("x"), ZeroDivisionError()):
 
         def fail(_, error=error):
             raise error
 
-        monkeypatch.setattr(decode, "open_picture", fail)
+        monkeypatch.setattr(image_decoding, "open_picture", fail)
         [(_, problem)] = decoded(tmp_path / "a.png")
         assert problem.message.endswith(str(error) or type(error).__name__)
 
 
-def test_bytes_after_the_end_do_not_matter(tmp_path, whole):
+def test_bytes_after_the_end_do_not_matter(tmp_path, intact):
     for name in ("rgb.png", "rgb.jpg", "frames.gif", "rgb.tif"):
         (tmp_path / name).write_bytes(ORIGINALS[name] + io.BytesIO(b"\0<?php" * 50).read())
         [(pixels, problem)] = decoded(tmp_path / name)
-        assert problem is None and (pixels == whole[name]).all()
+        assert problem is None and (pixels == intact[name]).all()

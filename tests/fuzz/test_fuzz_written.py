@@ -1,4 +1,4 @@
-"""What is written properly is read back as it was written, whatever the captions and ids hold."""
+"""Valid tables are read back as written, with any text in captions and ids."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ import json
 from case_count import CASES, FUZZ, cases, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from table_files import Meme, folder, outcome, rows_of
+from table_files import Meme, create_data_folder, read_table, rows_of
 
 from extract.data.read_memes import read_unlabelled
 
-# No NUL and no half characters: those are refused.
+# Without NUL and surrogates, which are refused.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 CAPTION = TEXT.filter(str.strip)
 ID = TEXT.filter(lambda text: text.strip() and not set("\r\n") & set(text))
@@ -25,8 +25,8 @@ FIELDS = ("id", "img", "text", "label")
 
 
 def check_written(tmp_path, kind, suffix, write, *strategies):
-    """`write(memes, ...)` gives the text of a table; reading it gives the memes."""
-    data = folder(tmp_path)
+    """Check that reading the text of `write(memes, ...)` gives the memes."""
+    data = create_data_folder(tmp_path)
     tried = 0
 
     @examples(kind)
@@ -43,12 +43,12 @@ def check_written(tmp_path, kind, suffix, write, *strategies):
     assert tried >= CASES[kind] * FUZZ
 
 
-def test_csv_as_any_program_writes_it(tmp_path):
+def test_csv_variants_are_read_back(tmp_path):
     def write(memes, delimiter, end, quoting, bom, blank):
         lines = []
         for fields in (FIELDS, *(vars(meme).values() for meme in memes)):
             line = io.StringIO(newline="")
-            # The writer of Python 3.11 quotes a lone CR only where its own line ends hold one.
+            # csv.writer of Python 3.11 quotes a lone CR only if its line terminator contains CR.
             csv.writer(line, delimiter=delimiter, quoting=quoting).writerow(fields)
             lines.append(line.getvalue().removesuffix("\r\n"))
         return bom + (end * (1 + blank)).join(lines) + end * blank
@@ -63,7 +63,7 @@ def test_csv_as_any_program_writes_it(tmp_path):
     check_written(tmp_path, "written csv", "csv", write, *choices)
 
 
-def test_jsonl_as_any_program_writes_it(tmp_path):
+def test_jsonl_variants_are_read_back(tmp_path):
     def write(memes, ascii_only, end, bom):
         return bom + end.join(json.dumps(vars(m), ensure_ascii=ascii_only) for m in memes)
 
@@ -75,8 +75,8 @@ def test_jsonl_as_any_program_writes_it(tmp_path):
     check_written(tmp_path, "written jsonl", "jsonl", write, *choices)
 
 
-def test_captions_of_a_megabyte_are_read_whole(tmp_path):
-    data = folder(tmp_path)
+def test_captions_of_a_megabyte_are_read_completely(tmp_path):
+    data = create_data_folder(tmp_path)
     text = 'ab, "c"\n🦨' * 110_000
     quoted = text.replace('"', '""')
     (data / "new.csv").write_bytes(f'id,img,text\n007,b.png,"{quoted}"\n8,b.png,x\n'.encode())
@@ -88,7 +88,7 @@ def test_captions_of_a_megabyte_are_read_whole(tmp_path):
 
 
 def odd_value(rng, depth=0):
-    """JSON that no program should write, much of it not JSON."""
+    """Return unusual or invalid JSON."""
     leaves = (
         *("NaN", "Infinity", "-Infinity", "-0", "1e999", "9" * 6000, "1.10", "true", "null", "01"),
         *('"\\ud83d"', '"\\udce9"', '"\\u0000"', '"', '"a', "'a'", '"\\x"', '"\t"', '"x"', '""'),
@@ -100,8 +100,8 @@ def odd_value(rng, depth=0):
     return leaves[rng.integers(len(leaves))]
 
 
-def test_odd_json_is_a_named_row_or_the_value_as_written_and_its_neighbours_stay(tmp_path):
-    data = folder(tmp_path / "data")
+def test_odd_json_is_a_named_problem_or_read_as_written(tmp_path):
+    data = create_data_folder(tmp_path / "data")
     (data / "train.csv").write_bytes(b"id,img,text,label\n1,b.png,x,0\n2,b.png,y,1\n")
     good = [Meme("0a", "b.png", "before", "1"), Meme("0z", "b.png", "after", "0")]
     tried = read = 0
@@ -114,7 +114,7 @@ def test_odd_json_is_a_named_row_or_the_value_as_written_and_its_neighbours_stay
             odd = odd.replace("{", f'{{"{name} ": 1,', 1)
         lines = [json.dumps(vars(good[0])), odd, json.dumps(vars(good[1]))]
         (data / "test.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        result = outcome(data)
+        result = read_table(data)
         tried += 1
         if isinstance(result, str):
             assert "test.jsonl:2: " in result and ":1: " not in result and ":3: " not in result
@@ -123,7 +123,7 @@ def test_odd_json_is_a_named_row_or_the_value_as_written_and_its_neighbours_stay
         read += 1
         first, row, last = rows_of(result[0], data, "test")
         assert [first, last] == good and odd.count('"id') == 1, case
-        # Numbers and words are as they were written, strings as JSON means them.
+        # Numbers and literals are read as written, strings as JSON decodes them.
         written = json.loads(value) if value.startswith('"') else value
         if name in ("id", "text"):
             assert {"id": row.id, "text": row.text}[name] == written, (case, odd)

@@ -1,4 +1,4 @@
-"""One run of stage two, fitted once, for all tests that only look at it."""
+"""Fixtures: a finished run of stage two, shared by the tests that only read it."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from heads.run import fit_heads, submit
 
 
 class Run(NamedTuple):
-    """A run's folder, its features, and what stage two printed to stdout."""
+    """A run folder, its features, and the stdout of fit-heads and submit."""
 
     folder: Path
     features: FeatureTable
@@ -25,19 +25,19 @@ class Run(NamedTuple):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Fewer candidates, trees and resamples, where neither is what is tested."""
-    planted.hurry(monkeypatch.setattr)
+    """Use fewer candidates, trees and resamples, for tests that do not depend on them."""
+    planted.apply_quick_settings(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A finished run on all kinds of spaces. Look, do not touch: `run` is a copy to change."""
+    """A finished run on all kinds of spaces. Read-only: `run` is a copy to change."""
     folder = tmp_path_factory.mktemp("finished")
     features = planted.table("xor", strength=2.5)
     planted.write(folder / "features.h5", features)
     outputs = [io.StringIO(), io.StringIO()]
     with pytest.MonkeyPatch.context() as patch:
-        planted.hurry(patch.setattr)
+        planted.apply_quick_settings(patch.setattr)
         with contextlib.redirect_stdout(outputs[0]):
             fit_heads(FitConfig(planted.HEADS), folder)
         with contextlib.redirect_stdout(outputs[1]):
@@ -47,6 +47,6 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """A copy of the finished run, to change."""
+    """A copy of the finished run that a test may change."""
     shutil.copytree(finished.folder, tmp_path / "run")
     return tmp_path / "run"

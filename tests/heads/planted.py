@@ -1,4 +1,4 @@
-"""Feature tables in which the signal is known, because it was planted."""
+"""Synthetic feature tables with a known (planted) signal."""
 
 import zlib
 from importlib import import_module
@@ -11,12 +11,12 @@ from features.hdf5_store import join_spaces, writing_space
 WIDTHS = (6, 4)
 """Image and text columns."""
 
-ONE = ("space_0",)
-TWO = ("space_0", "space_1")
-ALL = (*TWO, "pretrained", "lexical")
+ONE_SPACE = ("space_0",)
+TWO_SPACES = ("space_0", "space_1")
+ALL_SPACES = (*TWO_SPACES, "pretrained", "lexical")
 
 HEADS = "linear,interaction,lightgbm,knn,stack"
-"""All but the one that needs torch."""
+"""All heads except the one that needs torch."""
 
 QUICK = {
     "heads.evaluation.bootstrap:RESAMPLES": 40,
@@ -26,35 +26,35 @@ QUICK = {
     "heads.knn:KnnHead.GRID": [{"k": 16}],
     "heads.stack:StackHead.GRID": [{"C": 0.1}],
 }
-"""What the `quick` fixture sets."""
+"""Attributes that the `quick` fixture overrides, and their values."""
 
 
-def hurry(put=setattr):
-    """Set what QUICK says by `put(owner, name, value)`."""
+def apply_quick_settings(set_attribute=setattr):
+    """Override the attributes of QUICK with `set_attribute(owner, name, value)`."""
     for path, value in QUICK.items():
-        module, place = path.split(":")
+        module, attribute = path.split(":")
         owner = import_module(module)
-        *parents, name = place.split(".")
+        *parents, name = attribute.split(".")
         for parent in parents:
             owner = getattr(owner, parent)
-        put(owner, name, value)
+        set_attribute(owner, name, value)
 
 
 def problem(signal, count, seed, widths=WIDTHS, strength=5.0, noise=0):
-    """X float32 (N, columns), y int64 (N,), 0 or 1.
+    """Generate X float32 (N, columns) and y int64 (N,), 0 or 1.
 
-    The image columns and the text columns hold a side each, `strength` standard deviations apart.
-    The label is the image's side (`linear`), whether the sides differ (`xor`), or a coin (`noise`).
-    Another `noise` gives the same sides and labels among other noise.
+    Each modality has a random binary class, whose means are `strength` standard deviations apart.
+    The label is the image's class (`linear`), whether the classes differ (`xor`), or random
+    (`noise`). Another number `noise` gives the same classes and labels with other noise in X.
     """
     rng = np.random.default_rng([seed, count])
-    sides = rng.integers(0, 2, (count, 2))
+    classes = rng.integers(0, 2, (count, 2))
     coin = rng.integers(0, 2, count)
-    y = {"linear": sides[:, 0], "xor": sides[:, 0] ^ sides[:, 1], "noise": coin}[signal]
+    y = {"linear": classes[:, 0], "xor": classes[:, 0] ^ classes[:, 1], "noise": coin}[signal]
     rng = np.random.default_rng([seed, count, noise])
     parts = [
-        rng.normal(size=(count, width)) + strength / width**0.5 * (side[:, None] - 0.5)
-        for side, width in zip(sides.T, widths, strict=True)
+        rng.normal(size=(count, width)) + strength / width**0.5 * (one_class[:, None] - 0.5)
+        for one_class, width in zip(classes.T, widths, strict=True)
     ]
     return np.concatenate(parts, axis=1).astype(np.float32), y
 
@@ -63,20 +63,20 @@ def table(
     signal="xor",
     count=300,
     seed=0,
-    spaces=ALL,
+    spaces=ALL_SPACES,
     widths=None,
     strength=5.0,
     stamp="a",
     test_labels=True,
 ):
-    """A table of `count` rows in groups of one to three, a fifth of them test rows.
+    """Generate a table of `count` rows in groups of one to three; a fifth are test rows.
 
-    With several fine-tuned spaces, each leaves out a fold of its own; a single one leaves out a
-    third. Of the other labelled groups it monitors a tenth and has seen the rest. `widths` are
-    those of spaces that are not WIDTHS wide.
+    Each of several fine-tuned spaces leaves out its own fold; a single one leaves out a third. Of
+    the other labelled groups, a tenth is monitored and the rest is seen. `widths` maps spaces whose
+    widths differ from WIDTHS to their widths.
     """
     group = np.repeat(np.arange(count), np.arange(count) % 3 + 1)[:count]
-    # By chance: a pattern of groups could go together with their sizes or their folds.
+    # Random, because a regular pattern could correlate with group sizes or folds.
     of_group = np.random.default_rng(seed).random((3, count))[:, group]
     split = np.array(["train", "val", "test", "train", "train"], dtype=object)[group % 5]
     test = split == "test"
@@ -85,7 +85,7 @@ def table(
     fold = (of_group[0] * tuned).astype(int) if tuned > 1 else (of_group[0] > 1 / 3).astype(int)
     fold = np.where(test, -1, fold)
     order = np.full(count, -1)
-    # The last test row is not asked for.
+    # The last test row is not requested.
     shuffled = np.random.default_rng(seed).permutation(test.sum() - 1)
     order[np.flatnonzero(test)[:-1]] = shuffled
     rows = Rows(
@@ -118,16 +118,16 @@ def table(
 
 
 def write(path, features):
-    """Write features.h5 as stage one would; gives `path` back."""
-    places, files = np.arange(len(features)), {}
+    """Write features.h5 as stage one would; return `path`."""
+    indices, files = np.arange(len(features)), {}
     for space in features.spaces:
         files[space.name] = path.with_name(f"{space.name}.h5")
         dims = space.image.shape[1], space.text.shape[1]
         joint = space.joint_logit is not None
         with writing_space(files[space.name], len(features), *dims, joint) as writer:
             for name in ("image", "text", "seen", "monitored", *["joint_logit"] * joint):
-                writer.write(name, places, getattr(space, name))
-            writer.describe(space.attributes)
+                writer.write(name, indices, getattr(space, name))
+            writer.set_attributes(space.attributes)
     join_spaces(path, features.rows, features.attributes, files)
     for file in files.values():
         file.unlink()

@@ -1,16 +1,16 @@
-"""Heads that show what they were given. `Entry("probes:Spy")` names one."""
+"""Heads for tests, which reveal what data they were fitted on. Use `Entry("probes:Spy")`."""
 
 import numpy as np
 from scipy.special import expit
 
 
 class Spy:
-    """Remembers which rows it was fitted on: their numbers are the first column."""
+    """Records the rows it was fitted on. The first column of X must hold row numbers."""
 
     GRID = ({"setting": 0}, {"setting": 1})
 
     def __init__(self, image_width, seed, setting):
-        self.made = {"image_width": image_width, "seed": seed, "setting": setting}
+        self.arguments = {"image_width": image_width, "seed": seed, "setting": setting}
 
     def fit(self, X, y):
         self.rows, self.labels = X[:, 0].astype(int), y
@@ -20,8 +20,8 @@ class Spy:
         return np.full((len(X), 2), 0.5)
 
 
-class Memory:
-    """Knows every row it was fitted on by heart, and says the label of the nearest."""
+class Memoriser:
+    """Memorises its training rows, and predicts the label of the nearest one."""
 
     GRID = ({},)
 
@@ -38,8 +38,8 @@ class Memory:
         return np.stack([1 - positive, positive], axis=1)
 
 
-class Told:
-    """Says what one of the columns says, whatever it is fitted on."""
+class OneColumn:
+    """Returns one of the columns as logit, whatever it is fitted on."""
 
     GRID = ({"column": 0}, {"column": 1})
 

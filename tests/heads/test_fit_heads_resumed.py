@@ -1,4 +1,4 @@
-"""A fit-heads that ends before its time leaves nothing that looks finished, and goes on."""
+"""An interrupted fit-heads or submit leaves no file that looks finished; fit-heads resumes."""
 
 import planted
 import pytest
@@ -8,7 +8,7 @@ from heads.config import FitConfig, SubmitConfig
 from runtime.errors import UserError
 from runtime.json_files import write_json
 
-ASKED = FitConfig("linear,knn")
+CONFIG = FitConfig("linear,knn")
 
 
 @pytest.fixture
@@ -19,69 +19,69 @@ def run(quick, tmp_path):
 
 @pytest.fixture
 def fitted(monkeypatch):
-    """Names of the heads that are fitted; and by name the errors that heads end with instead."""
-    names, ends, fit_head = [], {}, stage.fit_head
+    """A list of the heads that get fitted, and a dict of errors to raise instead, by head name."""
+    names, errors, fit_head = [], {}, stage.fit_head
 
     def fit(name, *args):
-        if name in ends:
-            raise ends[name]
+        if name in errors:
+            raise errors[name]
         names.append(name)
         return fit_head(name, *args)
 
     monkeypatch.setattr(stage, "fit_head", fit)
-    return names, ends
+    return names, errors
 
 
-def test_heads_fitted_before_ctrl_c_are_kept(run, fitted):
-    names, ends = fitted
-    ends["knn"] = KeyboardInterrupt()
+def test_heads_fitted_before_ctrl_c_are_reused(run, fitted):
+    names, errors = fitted
+    errors["knn"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        stage.fit_heads(ASKED, run)
-    with pytest.raises(UserError, match="broken off"):
+        stage.fit_heads(CONFIG, run)
+    with pytest.raises(UserError, match="fit-heads was interrupted"):
         stage.submit(SubmitConfig(out=str(run / "s.csv")), run)
     first = list(names)
     assert "linear" in first
-    ends.clear()
-    stage.fit_heads(ASKED, run)
-    assert sorted(names) == sorted(set(names)), "none twice"
+    errors.clear()
+    stage.fit_heads(CONFIG, run)
+    assert sorted(names) == sorted(set(names)), "no head is fitted twice"
     assert not (run / "heads" / "begun.json").exists()
     del names[:]
-    stage.fit_heads(ASKED, run)
-    assert names == ["linear", "knn"], "a whole call leaves nothing to be kept"
+    stage.fit_heads(CONFIG, run)
+    assert names == ["linear", "knn"], "a complete call leaves nothing to resume"
 
 
-def test_one_that_was_deleted_meanwhile_or_asked_for_otherwise_is_not_taken_as_kept(run, fitted):
-    names, ends = fitted
-    ends["knn"] = KeyboardInterrupt()
+def test_deleted_head_or_head_of_another_request_is_fitted_again(run, fitted):
+    names, errors = fitted
+    errors["knn"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        stage.fit_heads(ASKED, run)
+        stage.fit_heads(CONFIG, run)
     (run / "heads/linear/head.json").unlink()
-    ends.clear()
+    errors.clear()
     del names[:]
-    stage.fit_heads(ASKED, run)
+    stage.fit_heads(CONFIG, run)
     assert "linear" in names
     write_json(run / "heads/begun.json", {"stamp": "another", "fitted": ["linear"]})
     del names[:]
-    stage.fit_heads(ASKED, run)
+    stage.fit_heads(CONFIG, run)
     assert "linear" in names
 
 
-def test_a_head_at_fault_leaves_no_figures_to_submit_by(run, fitted):
-    stage.fit_heads(ASKED, run)
-    names, ends = fitted
-    ends["knn"] = RuntimeError("a bug")
+def test_error_in_a_head_leaves_no_metrics_to_submit(run, fitted):
+    stage.fit_heads(CONFIG, run)
+    names, errors = fitted
+    errors["knn"] = RuntimeError("a bug")
     with pytest.raises(RuntimeError):
-        stage.fit_heads(ASKED, run)
+        stage.fit_heads(CONFIG, run)
     with pytest.raises(UserError, match=r"metrics\.json is missing"):
         stage.submit(SubmitConfig(out=str(run / "s.csv")), run)
-    ends.clear()
+    errors.clear()
     del names[:]
-    stage.fit_heads(ASKED, run)
-    assert names == ["linear", "knn"], "what a fault may have spoilt is not kept"
+    stage.fit_heads(CONFIG, run)
+    assert names == ["linear", "knn"], "heads fitted before an error are not reused"
 
 
-def test_a_submit_that_ends_early_leaves_no_word_of_the_solution_before(run, monkeypatch):
-    stage.fit_heads(ASKED, run)
+def test_interrupted_submit_deletes_the_record_of_the_previous_solution(run, monkeypatch):
+    stage.fit_heads(CONFIG, run)
     config = SubmitConfig(out=str(run / "s.csv"))
     stage.submit(config, run)
     assert (run / "solution.json").is_file()

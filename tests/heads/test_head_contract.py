@@ -1,4 +1,4 @@
-"""What every head promises. A new line in HEADS is tested by this file as it stands."""
+"""Contract of all heads. A new line in HEADS is tested here without changes to this file."""
 
 import inspect
 import sys
@@ -14,7 +14,7 @@ from heads.registry import ENTRIES, HEADS
 
 PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 ADDITIVE = ("linear", "stack")
-"""Heads that add their columns up, and so cannot know an XOR."""
+"""Heads that are linear in their columns, and so cannot learn an XOR."""
 
 
 @pytest.fixture(scope="module", params=HEADS)
@@ -23,12 +23,12 @@ def entry(request):
 
 
 @pytest.fixture(scope="module")
-def kind(entry):
+def head_class(entry):
     return entry.load()
 
 
-def new(kind, seed=0):
-    return kind(image_width=WIDTHS[0], seed=seed)
+def make_head(head_class, seed=0):
+    return head_class(image_width=WIDTHS[0], seed=seed)
 
 
 def fit(head, signal, count=600, seed=1):
@@ -41,8 +41,8 @@ def auroc(head, signal):
 
 
 @pytest.fixture(scope="module")
-def fitted(kind):
-    return fit(new(kind), "linear")
+def fitted(head_class):
+    return fit(make_head(head_class), "linear")
 
 
 @pytest.fixture(scope="module", name="X")
@@ -50,8 +50,8 @@ def memes():
     return problem("linear", 100, 5)[0]
 
 
-def test_fit_returns_the_head_and_notes_the_classes(kind):
-    head = new(kind)
+def test_fit_returns_the_head_and_sets_the_classes(head_class):
+    head = make_head(head_class)
     assert fit(head, "linear", 100) is head
     assert head.classes_.tolist() == [0, 1]
 
@@ -63,91 +63,91 @@ def test_probabilities_are_two_columns_that_sum_to_one(fitted, X):
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=0, atol=1e-12)
 
 
-def test_predict_is_the_class_more_probable(fitted, X):
+def test_predict_returns_the_more_probable_class(fitted, X):
     expected = fitted.classes_[fitted.predict_proba(X).argmax(axis=1)]
     np.testing.assert_array_equal(fitted.predict(X), expected)
 
 
-def test_same_seed_gives_the_same_probabilities(kind, fitted, X):
-    # A head that draws from global state would notice.
+def test_same_seed_gives_the_same_probabilities(head_class, fitted, X):
+    # Changes the result of a head that uses the global random state.
     np.random.seed(99)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(99)
-    again = fit(new(kind), "linear").predict_proba(X)
+    again = fit(make_head(head_class), "linear").predict_proba(X)
     np.testing.assert_array_equal(again, fitted.predict_proba(X))
 
 
-def test_fitting_again_forgets_the_first_fit(kind, fitted, X):
-    head = fit(fit(new(kind), "noise", 100), "linear")
+def test_fitting_again_does_not_depend_on_the_first_fit(head_class, fitted, X):
+    head = fit(fit(make_head(head_class), "noise", 100), "linear")
     np.testing.assert_array_equal(head.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_saved_and_loaded_it_gives_the_same_bits(kind, fitted, X, tmp_path):
+def test_loaded_head_predicts_the_same_bits(head_class, fitted, X, tmp_path):
     fitted.save(tmp_path)
-    loaded = kind.load(tmp_path)
+    loaded = head_class.load(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
     np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
     assert loaded.classes_.tolist() == [0, 1]
 
 
-def test_nothing_saved_is_a_pickle(fitted, tmp_path):
+def test_no_saved_file_is_a_pickle(fitted, tmp_path):
     fitted.save(tmp_path)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
     for path in files:
         assert not path.read_bytes().startswith(PICKLE)
         if zipfile.is_zipfile(path):
-            # An array of objects is a pickle inside.
+            # Object arrays contain pickles.
             with np.load(path, allow_pickle=False) as arrays:
                 assert all(arrays[name].dtype != object for name in arrays)
 
 
-def test_a_meme_scored_alone_equals_itself_in_a_batch(fitted, X):
+def test_prediction_does_not_depend_on_the_batch(fitted, X):
     alone = np.concatenate([fitted.predict_proba(X[n : n + 1]) for n in range(len(X))])
     np.testing.assert_allclose(alone, fitted.predict_proba(X), rtol=0, atol=1e-12)
 
 
-def test_scoring_leaves_its_input_alone(fitted, X):
+def test_prediction_does_not_change_its_input(fitted, X):
     before = X.copy()
     fitted.predict_proba(X)
     np.testing.assert_array_equal(X, before)
 
 
-def test_clone_keeps_the_parameters_and_drops_what_was_learned(kind, fitted):
-    parameters = {"image_width": WIDTHS[0], "seed": 7, **kind.GRID[-1]}
-    assert parameters.items() <= clone(kind(**parameters)).get_params().items()
+def test_clone_copies_parameters_but_not_learned_attributes(head_class, fitted):
+    parameters = {"image_width": WIDTHS[0], "seed": 7, **head_class.GRID[-1]}
+    assert parameters.items() <= clone(head_class(**parameters)).get_params().items()
     assert not any(name.endswith("_") for name in vars(clone(fitted)))
 
 
-def test_what_there_is_to_choose_among_are_parameters_of_the_constructor(entry, kind):
-    # A record keeps which rows a head is fitted on beside its parameters.
-    known = set(inspect.signature(kind).parameters) - {"image_width", "seed", "fitted_on"}
-    grid = entry.grid or kind.GRID
+def test_grid_has_only_parameters_of_the_constructor(entry, head_class):
+    # `fitted_on` is reserved: a record stores it beside the parameters.
+    known = set(inspect.signature(head_class).parameters) - {"image_width", "seed", "fitted_on"}
+    grid = entry.grid or head_class.GRID
     assert grid and entry.fitted_on
     assert all(set(parameters) <= known for parameters in grid)
 
 
-def test_what_it_stacks_is_fitted_before_it(entry):
-    places = list(ENTRIES)
-    own = places.index(next(name for name, other in HEADS.items() if other is entry))
-    assert all(places.index(parent) < own for parent in entry.parents)
+def test_parents_are_fitted_first(entry):
+    names = list(ENTRIES)
+    index = names.index(next(name for name, other in HEADS.items() if other is entry))
+    assert all(names.index(parent) < index for parent in entry.parents)
 
 
-def test_it_learns_what_is_linearly_separable(fitted):
+def test_linearly_separable_labels_are_learned(fitted):
     assert auroc(fitted, "linear") > 0.9
 
 
-def test_it_learns_what_neither_modality_tells_alone(kind):
-    area = auroc(fit(new(kind), "xor"), "xor")
-    if kind in [HEADS[name].load() for name in ADDITIVE]:
+def test_xor_of_the_modalities_is_learned_except_by_linear_heads(head_class):
+    area = auroc(fit(make_head(head_class), "xor"), "xor")
+    if head_class in [HEADS[name].load() for name in ADDITIVE]:
         assert 0.4 < area < 0.6
     else:
         assert area > 0.9
 
 
-def test_a_constant_column_is_no_trouble(kind):
+def test_constant_columns_are_handled(head_class):
     X, y = problem("linear", 300, 1)
     X[:, [0, -1]] = 3.0
-    probability = new(kind).fit(X[:200], y[:200]).predict_proba(X)
+    probability = make_head(head_class).fit(X[:200], y[:200]).predict_proba(X)
     assert np.isfinite(probability).all()
     assert roc_auc_score(y[200:], probability[200:, 1]) > 0.9

@@ -1,4 +1,4 @@
-"""From features.h5 to solution.csv: reproducible, whole, and without torch."""
+"""Stage two end to end: complete and reproducible results, without torch."""
 
 import csv
 import json
@@ -14,9 +14,9 @@ import pytest
 
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble.combining import ENSEMBLES
-from heads.ensemble.saved_ensemble import read_ensembled
-from heads.ensemble.submission import rows_asked_for
-from heads.evaluation.metrics import METRICS, loss
+from heads.ensemble.saved_ensemble import read_ensemble_probabilities
+from heads.ensemble.submission import requested_rows
+from heads.evaluation.metrics import METRICS, mean_log_loss
 from heads.fitting.saved_heads import read_probabilities
 from heads.registry import REFERENCES
 from heads.run import fit_heads, submit
@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 MEMBERS = ["joint", "linear", "interaction", "lightgbm", "knn", "stack"]
 ALL = [*MEMBERS, *REFERENCES]
 KINDS = ["fine-tuned", "pretrained", "lexical"]
-UNLIKE = {"seconds", "path", CHECKSUM_KEY}
-"""How long things took, where they lie, and the checksum over that."""
+VARYING_KEYS = {"seconds", "path", CHECKSUM_KEY}
+"""JSON keys whose values differ between runs: times, paths and checksums over them."""
 
 WITHOUT_TORCH = """
 import sys
@@ -48,14 +48,14 @@ import planted
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 
-planted.hurry()
+planted.apply_quick_settings()
 run = Path(sys.argv[1])
 fit_heads(FitConfig(sys.argv[3]), run)
 submit(SubmitConfig(out=str(run / "solution.csv")), run)
 """
 
 
-def python(*arguments):
+def run_python(*arguments):
     return subprocess.run(
         [sys.executable, "-c", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -70,12 +70,12 @@ def metrics_of(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
-def solve(folder, **settings):
+def submit_run(folder, **settings):
     return submit(SubmitConfig(out=str(folder / "solution.csv"), **settings), folder)
 
 
 def contents(folder):
-    """What is in a folder and when it was written."""
+    """Content and modification time of each file in a folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
@@ -83,22 +83,22 @@ def contents(folder):
     }
 
 
-def changed_rows(features, **arrays):
+def with_rows(features, **arrays):
     return replace(features, rows=replace(features.rows, **arrays))
 
 
-# What a finished run holds
+# Content of a finished run
 
 
-def test_the_solution_holds_what_was_asked_for_in_its_order(finished):
+def test_solution_lists_the_requested_ids_in_order(finished):
     rows = finished.features.rows
     solution = read(finished.folder / "solution.csv")
     assert list(solution[0]) == ["ID", "hate"]
-    assert [line["ID"] for line in solution] == rows.id[rows_asked_for(rows)].tolist()
+    assert [line["ID"] for line in solution] == rows.id[requested_rows(rows)].tolist()
     assert {line["hate"] for line in solution} == {"0", "1"}
 
 
-def test_predictions_hold_every_test_row_and_agree_with_the_solution(finished):
+def test_predictions_list_every_test_row_and_agree_with_the_solution(finished):
     rows = finished.features.rows
     predictions = {line["id"]: line for line in read(finished.folder / "predictions.csv")}
     assert set(predictions) == set(rows.id[rows.split == "test"])
@@ -106,30 +106,30 @@ def test_predictions_hold_every_test_row_and_agree_with_the_solution(finished):
         assert predictions[line["ID"]]["label"] == line["hate"]
 
 
-def test_metrics_name_every_head_its_rows_its_threshold_and_its_intervals(finished):
+def test_metrics_have_rows_threshold_and_intervals_of_every_head(finished):
     metrics = metrics_of(finished.folder)
     assert [head["name"] for head in metrics["heads"]] == ALL
     assert [head["name"] for head in metrics["heads"] if head["member"]] == MEMBERS
     rows = finished.features.rows
     count = {"held_out": finished.features.reported.sum(), "test": (rows.split == "test").sum()}
-    figures = {f"{metric}_{at}" for metric in METRICS for at in ("default", "tuned")}
-    figures |= {"auroc", "average_precision", "brier", "log_loss"}
-    for judged in [*metrics["heads"], metrics["ensemble"]]:
-        assert 0 <= judged["threshold"]["value"] <= 1
-        scores = judged["scores"]
-        assert len(scores.pop("fold_auroc")) == len(planted.TWO)
+    names = {f"{metric}_{at}" for metric in METRICS for at in ("default", "tuned")}
+    names |= {"auroc", "average_precision", "brier", "log_loss"}
+    for evaluated in [*metrics["heads"], metrics["ensemble"]]:
+        assert 0 <= evaluated["threshold"]["value"] <= 1
+        scores = evaluated["scores"]
+        assert len(scores.pop("fold_auroc")) == len(planted.TWO_SPACES)
         assert set(scores) == set(count)
         for name, found in scores.items():
             assert found.pop("rows") == count[name]
             assert 0 < found.pop("positives") < count[name]
             assert 0 <= found.pop("calibration_error") <= 1
-            assert set(found) == figures
-            for figure in found.values():
-                low, high = figure["interval"]
-                assert 0 <= low <= high and figure["value"] >= 0
+            assert set(found) == names
+            for metric in found.values():
+                low, high = metric["interval"]
+                assert 0 <= low <= high and metric["value"] >= 0
 
 
-def test_metrics_say_what_each_head_does_in_each_kind_of_space(finished):
+def test_metrics_describe_each_head_in_each_kind_of_space(finished):
     for head in metrics_of(finished.folder)["heads"]:
         kinds = {kind["name"]: kind for kind in head["kinds"]}
         expected = {"joint": KINDS[:1], "stack": ["logits"]}.get(head["name"], KINDS)
@@ -139,7 +139,7 @@ def test_metrics_say_what_each_head_does_in_each_kind_of_space(finished):
             assert set(kind["calibration"]) == {"kind", "slope", "intercept"}
             assert kind["fitted_rows"] > 0 and 0 <= kind["auroc"]["held_out"] <= 1
             tuned = name == "fine-tuned"
-            assert list(kind["spaces"]) == (list(planted.TWO) if tuned else [name])
+            assert list(kind["spaces"]) == (list(planted.TWO_SPACES) if tuned else [name])
             assert kind["choice"]["fitted_on"] in (
                 ("seen", "unseen", "all") if tuned else ("unseen",)
             )
@@ -148,7 +148,7 @@ def test_metrics_say_what_each_head_does_in_each_kind_of_space(finished):
                 assert len(list(folder.glob("fit_*"))) == models
 
 
-def test_metrics_say_how_the_ensemble_came_about(finished):
+def test_metrics_describe_the_ensemble(finished):
     metrics, heads = metrics_of(finished.folder), finished.folder / "heads"
     ensemble = metrics["ensemble"]
     assert read_json(heads / "ensemble.json", "submit") == ensemble
@@ -159,22 +159,22 @@ def test_metrics_say_how_the_ensemble_came_about(finished):
     tried = {trial["kind"]: trial["log_loss"] for trial in ensemble["tried"]}
     assert list(tried) == list(ENSEMBLES)
     assert tried[ensemble["kind"]] == min(tried.values())
-    rows, held_out = finished.features.rows, read_ensembled(heads).held_out
+    rows, held_out = finished.features.rows, read_ensemble_probabilities(heads).held_out
     reported = finished.features.reported
     np.testing.assert_array_equal(~np.isnan(held_out), reported)
     y = rows.label[reported]
     assert ensemble["scores"]["held_out"]["log_loss"]["value"] == pytest.approx(
-        loss(y, held_out[reported])
+        mean_log_loss(y, held_out[reported])
     )
     assert (ensemble["trained_prior"], ensemble["prior"]) == (pytest.approx(y.mean()), None)
 
 
-def test_metrics_are_json_for_any_reader(finished):
+def test_metrics_are_strict_json(finished):
     text = (finished.folder / "metrics.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-def test_heads_that_know_the_interaction_win_and_the_figures_agree_with_test(finished):
+def test_interaction_heads_win_and_held_out_metrics_agree_with_test(finished):
     scores = {head["name"]: head["scores"] for head in metrics_of(finished.folder)["heads"]}
     area = {name: score["held_out"]["auroc"]["value"] for name, score in scores.items()}
     for name in ("interaction", "lightgbm", "knn"):
@@ -194,7 +194,7 @@ def test_every_head_is_reported_on_the_same_rows(finished, name):
     assert np.isfinite(found.kind_final[:, test]).all()
 
 
-def test_tables_fit_80_columns_and_nothing_is_cut_off(finished):
+def test_tables_fit_80_columns_without_truncation(finished):
     for output in (finished.fit_output, finished.submit_output):
         assert "…" not in output
         assert max(map(len, output.splitlines())) <= 80
@@ -204,67 +204,70 @@ def test_tables_fit_80_columns_and_nothing_is_cut_off(finished):
     assert finished.submit_output.count("ensemble (") == 2
 
 
-def test_without_test_labels_one_table_is_printed_and_no_test_figure(tmp_path, capsys):
-    planted.write(tmp_path / "features.h5", planted.table(test_labels=False, spaces=planted.ONE))
+def test_without_test_labels_only_the_held_out_table_is_printed(tmp_path, capsys):
+    planted.write(
+        tmp_path / "features.h5", planted.table(test_labels=False, spaces=planted.ONE_SPACE)
+    )
     fit_heads(FitConfig("linear"), tmp_path)
     assert capsys.readouterr().out.count("AUROC") == 1
     assert all(head["scores"]["test"] is None for head in metrics_of(tmp_path)["heads"])
 
 
-def test_a_single_pair_of_backbones_is_reported_on_the_fold_it_left_out(tmp_path):
-    features = planted.table("linear", spaces=planted.ONE)
+def test_single_pair_of_backbones_is_reported_on_its_left_out_fold(tmp_path):
+    features = planted.table("linear", spaces=planted.ONE_SPACE)
     planted.write(tmp_path / "features.h5", features)
     fit_heads(FitConfig("linear,stack"), tmp_path)
-    solve(tmp_path)
+    submit_run(tmp_path)
     left_out = features.rows.labelled & (features.rows.fold == 0)
     assert 60 < left_out.sum() < 120
     for name in ("joint", "linear", "stack"):
         held_out = read_probabilities(tmp_path / "heads" / name).held_out
         np.testing.assert_array_equal(~np.isnan(held_out), left_out)
     [logits] = next(h for h in metrics_of(tmp_path)["heads"] if h["name"] == "stack")["kinds"]
-    # What its parents say of rows they were fitted on is nothing to learn from.
+    # The parents' predictions of their own training rows must not be used to fit the stack.
     assert logits["fitted_rows"] == pytest.approx(left_out.sum() * 0.8, abs=1)
 
 
-# The same again
+# Reproducibility
 
 
-def timeless(path):
-    """What a file holds but for how long things took and where they lie."""
+def reproducible_content(path):
+    """Content of a file without times, paths and checksums over them."""
 
     def cut(value):
         if isinstance(value, dict):
-            return {key: cut(one) for key, one in value.items() if key not in UNLIKE}
+            return {key: cut(one) for key, one in value.items() if key not in VARYING_KEYS}
         return [cut(one) for one in value] if isinstance(value, list) else value
 
     return cut(json.loads(path.read_text())) if path.suffix == ".json" else path.read_bytes()
 
 
-def test_a_second_run_in_another_process_without_torch_gives_the_same_bytes(finished, tmp_path):
+def test_run_in_another_process_without_torch_gives_the_same_bytes(finished, tmp_path):
     shutil.copy(finished.folder / "features.h5", tmp_path)
-    python(WITHOUT_TORCH, str(tmp_path), str(Path(__file__).parent), ",".join(MEMBERS[1:]))
+    run_python(WITHOUT_TORCH, str(tmp_path), str(Path(__file__).parent), ",".join(MEMBERS[1:]))
     names = sorted(contents(finished.folder))
     assert sorted(contents(tmp_path)) == names
     assert {"solution.csv", "heads/stack/probabilities.npz"} < set(names)
     for name in names:
-        assert timeless(tmp_path / name) == timeless(finished.folder / name), name
+        found, expected = (reproducible_content(one / name) for one in (tmp_path, finished.folder))
+        assert found == expected, name
 
 
 @pytest.mark.parametrize("module", ["heads", "heads.config", "pipeline", "runtime.settings"])
-def test_asking_for_help_does_not_wait_for_libraries(module):
-    loaded = python(f"import sys, {module}; print(*sys.modules)").split()
+def test_help_does_not_import_slow_libraries(module):
+    loaded = run_python(f"import sys, {module}; print(*sys.modules)").split()
     slow = {"torch", "sklearn", "lightgbm", "pandas", "scipy", "h5py", "transformers"}
     assert not slow & set(loaded)
 
 
-def test_fitting_one_head_again_rewrites_that_head_alone(run):
+def test_fitting_one_head_again_rewrites_only_that_head(run):
     before = contents(run / "heads")
     fit_heads(FitConfig("linear"), run)
     after = contents(run / "heads")
     changed = {name.split("/")[0] for name in before if after.get(name) != before[name]}
-    # The ensemble is of heads as they were.
+    # The ensemble was built from the previous heads.
     assert changed == {"linear", "ensemble.json"}
-    # The same features give the same head, but for the time it took.
+    # The same features give the same head, except for the time in head.json.
     same = [name for name in before if name in after and not name.endswith("linear/head.json")]
     assert all(after[name][0] == before[name][0] for name in same)
     assert [head["name"] for head in metrics_of(run)["heads"]] == ALL
@@ -278,41 +281,41 @@ def test_submitting_reads_no_embeddings_and_changes_no_head(run):
     spaces = [replace(space, image=np.full_like(space.image, np.nan)) for space in blank.spaces]
     planted.write(run / "features.h5", replace(blank, spaces=spaces))
     solution = (run / "solution.csv").read_bytes()
-    assert solve(run).read_bytes() == solution
+    assert submit_run(run).read_bytes() == solution
     assert {name: contents(run / "heads" / name) for name in ALL} == heads
 
 
-# Heads that stack others
+# Stacking
 
 
-def test_a_stack_whose_parents_are_not_fitted_names_them(tmp_path):
+def test_stack_without_fitted_parents_names_them(tmp_path):
     planted.write(tmp_path / "features.h5", planted.table())
     with pytest.raises(UserError, match=r"--heads: stack stacks linear, .* add linear"):
         fit_heads(FitConfig("stack"), tmp_path)
 
 
-def test_a_stack_whose_parents_were_fitted_on_other_features_names_them(run):
+def test_stack_with_parents_of_other_features_names_them(run):
     other_features(run)
     with pytest.raises(UserError, match=r"--heads: stack stacks linear, .* add linear"):
         fit_heads(FitConfig("stack"), run)
 
 
-def test_a_stack_alone_takes_its_parents_as_they_were_saved(finished, run):
+def test_stack_fitted_alone_uses_its_saved_parents(finished, run):
     shutil.rmtree(run / "heads" / "stack")
     fit_heads(FitConfig("stack"), run)
     name = "heads/stack/probabilities.npz"
     assert (run / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
-def test_heads_are_fitted_before_what_stacks_them_in_whatever_order_they_are_asked_for(tmp_path):
+def test_parents_are_fitted_first_whatever_the_order_of_heads(tmp_path):
     planted.write(tmp_path / "features.h5", planted.table())
     fit_heads(FitConfig("stack,linear"), tmp_path)
     assert (tmp_path / "heads" / "stack" / "head.json").is_file()
 
 
-def test_a_stack_adds_up_what_its_parents_know_in_different_spaces(tmp_path):
+def test_stack_combines_the_signal_of_different_spaces(tmp_path):
     features = planted.table("linear", 600, strength=1.2)
-    # The fusion head knows nothing: what there is to know, linear knows, in three kinds of spaces.
+    # The fusion head has no signal; linear has independent signal in three kinds of spaces.
     planted.write(tmp_path / "features.h5", features)
     fit_heads(FitConfig("linear,stack"), tmp_path)
     heads = {head["name"]: head for head in metrics_of(tmp_path)["heads"]}
@@ -320,7 +323,7 @@ def test_a_stack_adds_up_what_its_parents_know_in_different_spaces(tmp_path):
     assert heads["stack"]["scores"]["held_out"]["auroc"]["value"] > max(areas) + 0.02
 
 
-# Nothing of another run gets in
+# Heads of other features
 
 
 def other_features(run):
@@ -331,27 +334,27 @@ def test_heads_fitted_on_other_features_are_not_submitted(run):
     other_features(run)
     before = contents(run)
     with pytest.raises(UserError, match=r"linear, interaction, .* fitted on other features"):
-        solve(run)
+        submit_run(run)
     assert contents(run) == before
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1"])
-def test_fitting_drops_heads_of_other_features_or_another_metric(run, capsys, metric):
+def test_fitting_removes_heads_of_other_features_or_another_metric(run, capsys, metric):
     if metric == "accuracy":
         other_features(run)
     fit_heads(FitConfig("linear", metric=metric), run)
     err = capsys.readouterr().err
     left = ["joint", "linear", *REFERENCES]
     for name in ALL:
-        assert f"dropping {name}:" in err
+        assert f"removing {name}:" in err
         assert (run / "heads" / name).exists() == (name in left)
     assert [head["name"] for head in metrics_of(run)["heads"]] == left
 
 
-def test_commands_out_of_order_name_the_one_to_run_first(tmp_path, finished):
+def test_commands_out_of_order_name_the_command_to_run_first(tmp_path, finished):
     with pytest.raises(UserError, match=r"python pipeline\.py extract"):
         fit_heads(FitConfig("linear"), tmp_path)
     shutil.copy(finished.folder / "features.h5", tmp_path)
     with pytest.raises(UserError, match=r"python pipeline\.py fit-heads"):
-        solve(tmp_path)
+        submit_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["features.h5"]

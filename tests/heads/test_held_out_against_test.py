@@ -1,4 +1,4 @@
-"""What is said of held-out rows is what test rows bear out, from features to ensemble."""
+"""Held-out metrics agree with test metrics, and are at chance on noise (stage two end to end)."""
 
 import contextlib
 import io
@@ -15,27 +15,27 @@ from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 
 
-def scored(folder, features):
-    """The scores of each head and of the ensemble."""
+def run_and_score(folder, features):
+    """Run stage two; return the scores of each head and of the ensemble."""
     planted.write(folder / "features.h5", features)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-        planted.hurry(patch.setattr)
+        planted.apply_quick_settings(patch.setattr)
         fit_heads(FitConfig(planted.HEADS), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     metrics = json.loads((folder / "metrics.json").read_text())
-    judged = [*metrics["heads"], {**metrics["ensemble"], "name": "ensemble"}]
-    return {one["name"]: one["scores"] for one in judged}
+    evaluated = [*metrics["heads"], {**metrics["ensemble"], "name": "ensemble"}]
+    return {one["name"]: one["scores"] for one in evaluated}
 
 
 def overfit(features):
-    """Backbones that know the rows they saw by heart, as fine-tuned ones do."""
-    side = 2 * features.rows.label - 1
+    """Make the backbones overfit: write the labels of seen rows into their features."""
+    sign = 2 * features.rows.label - 1
 
     def learned(space):
         image, logit = space.image.copy(), space.joint_logit
-        image[space.seen, 0] = 6 * side[space.seen]
+        image[space.seen, 0] = 6 * sign[space.seen]
         if logit is not None:
-            logit = np.where(space.seen, 5 * side, logit).astype(np.float32)
+            logit = np.where(space.seen, 5 * sign, logit).astype(np.float32)
         return replace(space, image=image, joint_logit=logit)
 
     return replace(features, spaces=[learned(space) for space in features.spaces])
@@ -43,27 +43,27 @@ def overfit(features):
 
 @pytest.fixture(scope="module")
 def chance(tmp_path_factory):
-    """Where labels are coins, and the backbones know those they saw."""
+    """Random labels, and backbones that have memorised those of seen rows."""
     folder = tmp_path_factory.mktemp("chance")
     features = overfit(planted.table("noise", 600))
-    return folder, features, scored(folder, features)
+    return folder, features, run_and_score(folder, features)
 
 
 @pytest.mark.parametrize(
     "name", ["joint", *planted.HEADS.split(","), "image only", "text only", "ensemble"]
 )
-def test_labels_that_are_coins_are_guessed_by_nobody(chance, name):
+def test_random_labels_are_predicted_at_chance(chance, name):
     low, high = chance[2][name]["held_out"]["auroc"]["interval"]
-    # Choices made on a few hundred coins flatter a little.
+    # Selection on a few hundred rows is slightly optimistic.
     assert low - 0.03 < 0.5 < high + 0.03
 
 
-def test_coins_that_were_seen_are_known_or_else_there_is_nothing_to_leak(chance):
+def test_backbones_have_memorised_the_seen_labels(chance):
     _, features, _ = chance
-    side = 2 * features.rows.label - 1
+    sign = 2 * features.rows.label - 1
     for space in features.spaces:
         if space.joint_logit is not None:
-            assert (expit(space.joint_logit) - 0.5)[space.seen] @ side[space.seen] > 0.3 * sum(
+            assert (expit(space.joint_logit) - 0.5)[space.seen] @ sign[space.seen] > 0.3 * sum(
                 space.seen
             )
 
@@ -74,42 +74,42 @@ STRENGTH = 0.8
 
 @pytest.fixture(scope="module")
 def signal(tmp_path_factory):
-    """Where the picture's side is the label, and is seen through noise in every space.
+    """Labels equal to the image's class, with independent noise in every space.
 
-    With one pair of backbones, as many spaces have their say on held-out rows as on test rows.
+    With one pair of backbones, held-out rows are predicted in as many spaces as test rows.
     """
     features = planted.table("linear", 1500, spaces=SPACES, strength=STRENGTH)
-    return scored(tmp_path_factory.mktemp("signal"), features)
+    return run_and_score(tmp_path_factory.mktemp("signal"), features)
 
 
-def best_possible(spaces):
-    """AUROC of whoever knows the noise's law, from independent looks at the same side."""
+def bayes_optimal_auroc(spaces):
+    """Bayes-optimal AUROC from independent observations of the same class in each space."""
     return norm.cdf(STRENGTH * spaces**0.5 / 2**0.5)
 
 
-def test_nobody_beats_who_knows_the_law_but_the_ensemble_comes_near(signal):
-    best = best_possible(len(SPACES))
+def test_ensemble_is_near_the_bayes_optimal_auroc_and_no_head_exceeds_it(signal):
+    best = bayes_optimal_auroc(len(SPACES))
     for scores in signal.values():
         assert scores["held_out"]["auroc"]["interval"][0] < best
     assert signal["ensemble"]["held_out"]["auroc"]["value"] == pytest.approx(best, abs=0.04)
 
 
-def test_the_ensembles_held_out_figures_are_what_test_rows_bear_out(signal):
-    for figure in ("auroc", "log_loss", "brier", "accuracy_tuned"):
-        held_out, test = (signal["ensemble"][rows][figure] for rows in ("held_out", "test"))
+def test_held_out_metrics_of_the_ensemble_agree_with_test(signal):
+    for metric in ("auroc", "log_loss", "brier", "accuracy_tuned"):
+        held_out, test = (signal["ensemble"][rows][metric] for rows in ("held_out", "test"))
         (low, high), (lowest, highest) = held_out["interval"], test["interval"]
         assert lowest < held_out["value"] < highest
         assert low < test["value"] < high
 
 
-def test_the_ensembles_probabilities_mean_what_they_say(signal):
+def test_probabilities_of_the_ensemble_are_calibrated(signal):
     for rows in ("held_out", "test"):
         assert signal["ensemble"][rows]["calibration_error"] < 0.08
 
 
-def test_with_several_pairs_of_backbones_held_out_figures_do_not_flatter(tmp_path):
+def test_with_several_pairs_of_backbones_held_out_metrics_are_not_optimistic(tmp_path):
     features = planted.table("linear", 900, strength=STRENGTH)
-    scores = scored(tmp_path, features)["ensemble"]
-    # One pair has a say on a held-out row, both have one on a test row.
+    scores = run_and_score(tmp_path, features)["ensemble"]
+    # A held-out row is predicted with one pair of backbones, a test row with both.
     assert scores["held_out"]["auroc"]["value"] < scores["test"]["auroc"]["interval"][1]
-    assert scores["held_out"]["auroc"]["interval"][0] < best_possible(3)
+    assert scores["held_out"]["auroc"]["interval"][0] < bayes_optimal_auroc(3)

@@ -1,4 +1,4 @@
-"""The gradients that heads/mlp.py writes by hand, against autograd's."""
+"""The handwritten gradients of heads/mlp.py equal autograd's."""
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu
@@ -6,7 +6,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 from heads.mlp import HIDDEN, make_module, set_gradients
 
 
-def test_gradients_are_those_of_autograd():
+def test_gradients_equal_those_of_autograd():
     generator = torch.Generator().manual_seed(0)
     module = make_module(12, 2.0, generator).double()
     X = torch.randn(40, 12, generator=generator, dtype=torch.float64)

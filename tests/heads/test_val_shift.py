@@ -1,4 +1,4 @@
-"""A val split drawn otherwise than train moves test memes, in `submit` and in `predict` alike."""
+"""If val differs from train, `submit` and `predict` add an offset to the logits of test memes."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import planted
 import pytest
 
 from heads.config import FitConfig, SubmitConfig
-from heads.ensemble.saved_ensemble import read_ensembled
+from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.evaluation.out_of_fold import to_logit
 from heads.predict import score_memes
 from heads.run import fit_heads, submit
@@ -18,40 +18,44 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 @pytest.fixture
 def features():
-    """Of val's positives, two in three are called negative."""
-    table = planted.table("linear", count=500, spaces=planted.TWO, strength=2.0)
+    """Two in three positives of val are relabelled as negative."""
+    table = planted.table("linear", count=500, spaces=planted.TWO_SPACES, strength=2.0)
     rows = table.rows
-    odd = (rows.split == "val") & (np.random.default_rng(0).random(len(rows)) < 2 / 3)
-    return replace(table, rows=replace(rows, label=np.where(odd, 0, rows.label).astype(np.int8)))
+    relabelled = (rows.split == "val") & (np.random.default_rng(0).random(len(rows)) < 2 / 3)
+    label = np.where(relabelled, 0, rows.label).astype(np.int8)
+    return replace(table, rows=replace(rows, label=label))
 
 
-def solve(features, run, **settings):
+def fit_and_submit(features, run, **settings):
     planted.write(run / "features.h5", features)
     fit_heads(FitConfig("linear"), run, show=False)
     submit(SubmitConfig(out=str(run / "solution.csv"), **settings), run)
-    return json.loads((run / "heads/ensemble.json").read_text()), read_ensembled(run / "heads")
+    ensemble = json.loads((run / "heads/ensemble.json").read_text())
+    return ensemble, read_ensemble_probabilities(run / "heads")
 
 
-def test_test_memes_lean_as_val_memes_do_and_a_prior_takes_its_place(features, tmp_path, capsys):
-    leaning, said = solve(features, tmp_path)
-    assert leaning["offset"] < -0.3
-    assert "val memes are not like train memes" in capsys.readouterr().err
-    plain, unmoved = solve(features, tmp_path, prior=leaning["trained_prior"])
-    assert plain["offset"] == 0
+def test_offset_of_val_is_added_to_test_unless_a_prior_is_given(features, tmp_path, capsys):
+    ensemble, probabilities = fit_and_submit(features, tmp_path)
+    assert ensemble["offset"] < -0.3
+    assert "val memes differ significantly from train memes" in capsys.readouterr().err
+    with_prior, without_offset = fit_and_submit(features, tmp_path, prior=ensemble["trained_prior"])
+    assert with_prior["offset"] == 0
     train, test = (features.rows.split == split for split in ("train", "test"))
-    moved = to_logit(said.final) - to_logit(unmoved.final)
-    assert np.allclose(moved[test], leaning["offset"], atol=1e-6)
-    assert np.allclose(said.held_out[train], unmoved.held_out[train], equal_nan=True)
+    difference = to_logit(probabilities.final) - to_logit(without_offset.final)
+    assert np.allclose(difference[test], ensemble["offset"], atol=1e-6)
+    assert np.allclose(
+        probabilities.held_out[train], without_offset.held_out[train], equal_nan=True
+    )
 
 
-def test_memes_scored_later_lean_too(features, tmp_path):
-    _, said = solve(features, tmp_path)
+def test_predict_adds_the_offset(features, tmp_path):
+    _, probabilities = fit_and_submit(features, tmp_path)
     probability, _ = score_memes(features, tmp_path)
     test = features.rows.split == "test"
-    assert np.allclose(probability[test], said.final[test], atol=1e-12)
+    assert np.allclose(probability[test], probabilities.final[test], atol=1e-12)
 
 
-def test_a_val_split_like_train_moves_nothing(tmp_path, capsys):
-    features = planted.table("linear", count=500, spaces=planted.TWO, strength=2.0)
-    assert solve(features, tmp_path)[0]["offset"] == 0
+def test_no_offset_if_val_is_like_train(tmp_path, capsys):
+    features = planted.table("linear", count=500, spaces=planted.TWO_SPACES, strength=2.0)
+    assert fit_and_submit(features, tmp_path)[0]["offset"] == 0
     assert "val memes" not in capsys.readouterr().err

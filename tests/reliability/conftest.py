@@ -1,4 +1,4 @@
-"""Every command run once undisturbed, in children of one process that has imported everything."""
+"""Fixtures that run every command once without interruption."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from extract.sample import write_sample
 
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory, tiny_weights):
-    """Words of each command, in the order in which they follow each other."""
+    """Arguments of each command, in the order in which they run."""
     data = write_sample(tmp_path_factory.mktemp("data") / "memes", memes=120)
     weights = [f"--{kind}-weights={tiny_weights / kind}" for kind in ("image", "text")]
     settings = ["--image-size=32", "--max-tokens=32", "--folds=2", "--epochs=2", "--device=cpu"]
@@ -26,13 +26,13 @@ def commands(tmp_path_factory, tiny_weights):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(forked_command, commands, tmp_path_factory):
-    """Of each command: the folder before it, what that holds after it, the number of its file
-    operations, and what it said to other machines."""
-    made, folder = {}, tmp_path_factory.mktemp("undisturbed")
-    for name, words in commands.items():
+def uninterrupted(forked_command, commands, tmp_path_factory):
+    """Map each command to the folder before it, the files after it, the number of its file
+    operations, and its network connections."""
+    results, folder = {}, tmp_path_factory.mktemp("uninterrupted")
+    for name, args in commands.items():
         before = shutil.copytree(folder, tmp_path_factory.mktemp("before") / name)
-        status, *known = forked_command(folder, words)
+        status, *counted = forked_command(folder, args)
         assert status in (0, 1), (folder / "log.txt").read_text()
-        made[name] = before, content(folder), *known
-    return made
+        results[name] = before, content(folder), *counted
+    return results

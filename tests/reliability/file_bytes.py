@@ -1,11 +1,11 @@
-"""What a command leaves."""
+"""The files that a command writes, as bytes."""
 
 TRANSIENT = {"log.txt", ".r.lock", ".r.holder"}
-"""Beside what a command makes: what it said, and who holds the run."""
+"""Files that are not results: the log, and the lock of the run."""
 
 
 def content(folder):
-    """Bytes of every file by its path."""
+    """Map the path of every file in `folder` to its bytes."""
     return {
         str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b".")
         for path in sorted(folder.rglob("*"))

@@ -1,7 +1,7 @@
-"""Whatever moment a command is killed at, the same command then ends with the same bytes.
+"""Killed and interrupted commands, and a full disk: a rerun writes the same bytes.
 
-Each command is killed again and again, at file operations and at times drawn from a seed, and goes
-on from what the killed ones left, until it ends. `pytest --kills 60` kills more often.
+Each command is killed repeatedly, at random file operations and times, and run again until it
+finishes. `pytest --kills 60` kills it more often.
 """
 
 import shutil
@@ -13,34 +13,34 @@ from file_bytes import content
 
 
 @pytest.mark.parametrize("name", ["extract", "fit-heads"])
-def test_ctrl_c_says_how_to_go_on(name, forked_command, commands, undisturbed, tmp_path):
-    before, expected, operations, _ = undisturbed[name]
+def test_ctrl_c_prints_how_to_resume(name, forked_command, commands, uninterrupted, tmp_path):
+    before, expected, operations, _ = uninterrupted[name]
     folder = shutil.copytree(before, tmp_path / "interrupted")
-    stopped = {"operation": int(operations * 0.6), "sent": signal.SIGINT}
-    assert forked_command(folder, commands[name], **stopped)[0] == 130
+    interruption = {"operation": int(operations * 0.6), "sent": signal.SIGINT}
+    assert forked_command(folder, commands[name], **interruption)[0] == 130
     last = (folder / "log.txt").read_text().splitlines()[-1]
-    assert last.startswith("interrupted: no file is left half-written. The same command goes on")
+    assert last.startswith("interrupted: no file is left half-written. Run the same command again")
     assert not [*folder.rglob("*.partial"), *folder.rglob("*.removed")]
     assert forked_command(folder, commands[name])[0] == 0
     assert content(folder) == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "room"),
+    ("name", "max_file_bytes"),
     [
-        *(("extract", room) for room in (100, 30_000, 400_000)),
+        *(("extract", count) for count in (100, 30_000, 400_000)),
         *(("fit-heads", 5_000), ("submit", 2_000), ("check", 100), ("report", 5_000)),
         *(("predict", 400), ("sample", 1_000)),
     ],
 )
-def test_a_full_disk_is_named_and_nothing_is_lost(
-    name, room, forked_command, commands, undisturbed, tmp_path
+def test_full_disk_ends_in_a_message_and_a_rerun_succeeds(
+    name, max_file_bytes, forked_command, commands, uninterrupted, tmp_path
 ):
-    before, expected, *_ = undisturbed[name]
+    before, expected, *_ = uninterrupted[name]
     folder = shutil.copytree(before, tmp_path / "full")
     log = folder / "log.txt"
     log.unlink(missing_ok=True)
-    status, *_ = forked_command(folder, commands[name], room=room)
+    status, *_ = forked_command(folder, commands[name], max_file_bytes=max_file_bytes)
     assert status == 2, log.read_text()
     assert "Traceback" not in log.read_text()
     assert forked_command(folder, commands[name])[0] in (0, 1)
@@ -52,10 +52,10 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
 @pytest.mark.parametrize(
     "name", ["extract", "fit-heads", "submit", "check", "report", "predict", "sample"]
 )
-def test_a_command_that_is_killed_again_and_again_ends_with_the_same_bytes(
-    name, forked_command, commands, undisturbed, tmp_path, pytestconfig
+def test_command_killed_repeatedly_writes_the_same_bytes(
+    name, forked_command, commands, uninterrupted, tmp_path, pytestconfig
 ):
-    before, expected, operations, _ = undisturbed[name]
+    before, expected, operations, _ = uninterrupted[name]
     rng = np.random.default_rng(0)
     killed = rounds = 0
     while killed < pytestconfig.getoption("kills"):

@@ -1,8 +1,8 @@
-"""A file under its final name is whole, whatever happens while it is written."""
+"""Atomic writes: a file under its final name is complete, whatever interrupts the write."""
 
 import pytest
 
-from runtime.atomic_files import replacing, replacing_folder, write_text
+from runtime.atomic_files import atomic_write, atomic_write_folder, write_text
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 
@@ -11,9 +11,9 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_final_name_appears_only_when_the_block_is_done(tmp_path):
+def test_final_name_appears_only_after_the_block(tmp_path):
     path = tmp_path / "new" / "a.txt"
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -21,26 +21,26 @@ def test_the_final_name_appears_only_when_the_block_is_done(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failing_block_leaves_the_old_file_and_nothing_beside_it(tmp_path, error):
+def test_failing_block_leaves_the_old_file_and_no_temporary_file(tmp_path, error):
     path = write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(error), replacing(path) as partial:
+    with pytest.raises(error), atomic_write(path) as partial:
         partial.write_text("half")
         raise error
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_text_is_utf8_with_unix_line_ends_on_every_system(tmp_path):
+def test_text_is_written_as_utf8_without_translating_line_ends(tmp_path):
     assert write_text(tmp_path / "a", "é\nb\r\n").read_bytes() == b"\xc3\xa9\nb\r\n"
 
 
-def test_json_comes_back_readable_by_people(tmp_path):
+def test_json_round_trip_keeps_text_readable(tmp_path):
     path = write_json(tmp_path / "a.json", {"caption": "é", "n": [1, None]})
     assert read_json(path, "extract") == {"caption": "é", "n": [1, None]}
     assert "é" in path.read_text(encoding="utf-8")
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_unserialisable_content_leaves_the_old_json_file(tmp_path):
     path = write_json(tmp_path / "a.json", {"old": 1})
     with pytest.raises(TypeError):
         write_json(path, {"new": object()})
@@ -53,52 +53,52 @@ def test_missing_json_names_the_command_that_writes_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b'{"half": ', b"\xff\xfe"])
-def test_broken_json_names_the_file_and_the_command(tmp_path, content):
+def test_damaged_json_names_the_file_and_the_command(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.json is damaged .*python pipeline\.py submit"):
         read_json(tmp_path / "a.json", "submit")
 
 
 @pytest.mark.parametrize(
-    ("was", "now"),
+    ("old", "new"),
     [('"b": 0.5', '"b": 0.6'), ('"b": 0.5', '"c": 0.5'), ('"xxh3"', '"xxh"'), ("1,", "1, 2,")],
 )
-def test_json_that_was_changed_is_found(tmp_path, was, now):
+def test_edited_json_is_detected(tmp_path, old, new):
     path = write_json(
         tmp_path / "a.json", {"a": 1, "b": 0.5, "c": [float("nan"), "é", {"1": None}]}
     )
     assert read_json(path, "submit")["b"] == 0.5
     text = path.read_text(encoding="utf-8")
-    assert was in text
-    path.write_text(text.replace(was, now), encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.json is damaged .*python pipeline\.py submit"):
         read_json(path, "submit")
 
 
-def test_a_new_folder_replaces_the_old_as_a_whole(tmp_path):
+def test_new_folder_replaces_the_whole_old_folder(tmp_path):
     folder = tmp_path / "deep" / "heads"
     for name in ("old", "new"):
-        with replacing_folder(folder) as partial:
+        with atomic_write_folder(folder) as partial:
             (partial / name).touch()
     assert names(folder) == ["new"]
     assert names(folder.parent) == ["heads"]
 
 
-def test_a_failing_block_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
+def test_failing_block_leaves_the_old_folder_and_no_temporary_folder(tmp_path):
     folder = tmp_path / "heads"
-    with replacing_folder(folder) as partial:
+    with atomic_write_folder(folder) as partial:
         (partial / "old").touch()
-    with pytest.raises(RuntimeError), replacing_folder(folder) as partial:
+    with pytest.raises(RuntimeError), atomic_write_folder(folder) as partial:
         (partial / "half").touch()
         raise RuntimeError
     assert names(folder) == ["old"]
     assert names(tmp_path) == ["heads"]
 
 
-def test_leftovers_of_a_killed_run_do_not_get_into_the_new_folder(tmp_path):
+def test_leftovers_of_a_killed_command_are_not_in_the_new_folder(tmp_path):
     leftover = tmp_path / "heads.partial"
     leftover.mkdir()
     (leftover / "stale").touch()
-    with replacing_folder(tmp_path / "heads") as partial:
+    with atomic_write_folder(tmp_path / "heads") as partial:
         (partial / "new").touch()
     assert names(tmp_path / "heads") == ["new"]

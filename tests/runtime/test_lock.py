@@ -1,4 +1,4 @@
-"""Two commands on one run: the second is told of the first, which goes on undisturbed."""
+"""The lock of a run: a second command on it fails and names the first, which continues."""
 
 import os
 import signal
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import UserError
-from runtime.lock import held_by, locked
+from runtime.lock import lock_holder, locked
 
 ROOT = Path(__file__).parents[2]
-HOLD = """
+HOLDER_SCRIPT = """
 import sys, time
 from pathlib import Path
 from runtime.lock import locked
@@ -23,13 +23,13 @@ with locked(Path(sys.argv[1])):
 
 
 @pytest.fixture
-def hold(tmp_path):
-    """f() -> a process that holds the lock of runs/r."""
+def start_holder(tmp_path):
+    """f() -> a subprocess that holds the lock of runs/r."""
     started = []
 
     def start():
         run = str(tmp_path / "runs/r")
-        command = [sys.executable, "-c", HOLD, run]
+        command = [sys.executable, "-c", HOLDER_SCRIPT, run]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "held\n"
@@ -41,57 +41,57 @@ def hold(tmp_path):
         process.wait()
 
 
-def test_the_second_command_names_the_first(hold, tmp_path):
-    process = hold()
-    named = pytest.raises(UserError, match=f"runs/r is in use by process {process.pid} ")
-    with named, locked(tmp_path / "runs/r"):
-        pytest.fail("both hold it")
+def test_second_command_names_the_first(start_holder, tmp_path):
+    process = start_holder()
+    refused = pytest.raises(UserError, match=f"runs/r is in use by process {process.pid} ")
+    with refused, locked(tmp_path / "runs/r"):
+        pytest.fail("two commands hold the lock")
     assert process.poll() is None
 
 
-def test_another_run_is_free(hold, tmp_path):
-    hold()
+def test_lock_of_another_run_is_free(start_holder, tmp_path):
+    start_holder()
     with locked(tmp_path / "runs/s") as folder:
         assert folder == tmp_path / "runs/s"
 
 
-def test_a_killed_command_holds_nothing(hold, tmp_path):
-    process = hold()
+def test_killed_command_releases_the_lock(start_holder, tmp_path):
+    process = start_holder()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with locked(tmp_path / "runs/r"):
         pass
 
 
-def test_the_lock_is_given_back_after_an_error_and_the_run_is_not_touched(tmp_path):
+def test_lock_is_released_after_an_error_and_no_run_folder_is_created(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), locked(tmp_path / "runs/r"):
             raise KeyError
     assert not (tmp_path / "runs/r").exists()
 
 
-def test_other_ranks_of_one_command_need_no_lock(hold, tmp_path, monkeypatch):
-    hold()
+def test_other_ranks_of_a_command_take_no_lock(start_holder, tmp_path, monkeypatch):
+    start_holder()
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    with locked(tmp_path / "runs/r", ranks=True) as folder:
+    with locked(tmp_path / "runs/r", distributed=True) as folder:
         assert folder == tmp_path / "runs/r"
 
 
-def test_a_command_for_one_process_refuses_to_be_started_twice(tmp_path, monkeypatch):
+def test_single_process_command_refuses_several_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="only extract works"), locked(tmp_path / "runs/r"):
+    with pytest.raises(UserError, match="only the command extract"), locked(tmp_path / "runs/r"):
         pytest.fail("two processes would write one file")
 
 
-def test_a_glance_names_the_holder_and_holds_and_writes_nothing(hold, tmp_path):
+def test_lock_holder_names_the_process_without_locking_or_writing(start_holder, tmp_path):
     run = tmp_path / "runs/r"
-    assert held_by(run) is None
+    assert lock_holder(run) is None
     assert not run.parent.exists()
-    process = hold()
-    assert f"process {process.pid} " in held_by(run)
+    process = start_holder()
+    assert f"process {process.pid} " in lock_holder(run)
     process.kill()
     process.wait()
-    assert held_by(run) is None
+    assert lock_holder(run) is None
     with locked(run):
         pass

@@ -1,4 +1,4 @@
-"""How threads wait is set where a process starts, and a user's own choice stands."""
+"""OpenMP spinning is limited at process start, unless the user has set it."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def unset(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_waiting_threads_spin_only_briefly(monkeypatch):
+def test_spin_count_is_limited(monkeypatch):
     monkeypatch.setenv("GOMP_SPINCOUNT", "")
     monkeypatch.delenv("GOMP_SPINCOUNT")
     limit_spinning()
@@ -27,14 +27,14 @@ def test_waiting_threads_spin_only_briefly(monkeypatch):
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-def test_what_the_user_has_set_stands(name, monkeypatch):
+def test_variables_set_by_the_user_are_not_changed(name, monkeypatch):
     monkeypatch.setenv(name, "7")
     limit_spinning()
     assert {v: os.environ.get(v) for v in VARIABLES} == {**dict.fromkeys(VARIABLES), name: "7"}
 
 
 @pytest.mark.parametrize("start", ["pipeline.main()", "import benchmarks"])
-def test_it_is_set_before_torch_is_loaded(start):
+def test_spin_count_is_set_before_torch_is_loaded(start):
     code = (
         "import os, sys, pipeline\n"
         "sys.argv = ['pipeline.py', '--help']\n"

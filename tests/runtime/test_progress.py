@@ -1,4 +1,4 @@
-"""Progress goes to stderr only, so that stdout can be piped; logs hold lines, not bars."""
+"""Progress is written to stderr only, as a bar on a terminal and as plain lines in a pipe."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def work(parts):
             advance(part)
 
 
-def test_say_is_one_line_on_stderr(capsys):
+def test_log_prints_one_line_to_stderr(capsys):
     log("done")
     assert capsys.readouterr() == ("", "done\n")
 
@@ -30,19 +30,19 @@ def test_piped_progress_is_plain_lines_with_count_rate_and_time_left(capsys, mon
     out, err = capsys.readouterr()
     assert out == ""
     assert "\x1b" not in err and "\r" not in err
-    # The last step is not announced: nothing is left to wait for.
+    # No line after the last step, when the work is done.
     first, second = err.splitlines()
     assert first.startswith("fit heads: 1/4, ") and first.endswith(" s left")
     assert second.startswith("fit heads: 3/4, ") and " heads/s, " in second
 
 
 @pytest.mark.usefixtures("piped")
-def test_short_work_does_not_fill_a_log(capsys):
+def test_short_work_prints_no_lines(capsys):
     work([1] * 50)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_gets_a_bar_on_stderr(capsys, monkeypatch):
+def test_terminal_shows_a_bar_on_stderr(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     work([1, 3])
     out, err = capsys.readouterr()
@@ -51,6 +51,6 @@ def test_a_terminal_gets_a_bar_on_stderr(capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("piped")
-def test_an_error_inside_passes_through():
+def test_error_in_the_block_propagates():
     with pytest.raises(ZeroDivisionError), progress("x", 1, "y"):
         raise ZeroDivisionError

@@ -1,11 +1,11 @@
-"""A setting that is misspelt or out of range stops the run; the message says what is allowed."""
+"""Settings: misspelt names and invalid values raise errors that say what is allowed."""
 
 from dataclasses import dataclass
 
 import pytest
 
 from runtime.errors import UserError
-from runtime.settings import check, flag, from_dict, setting, to_dict
+from runtime.settings import flag, from_dict, setting, to_dict, validate
 
 
 @dataclass(frozen=True)
@@ -15,45 +15,45 @@ class Oven:
     minutes: int | None = setting(None, "None = until it is done.", "Time", minimum=1)
 
     def __post_init__(self):
-        check(self)
+        validate(self)
 
 
-def refusal(**values):
+def error_of(**values):
     with pytest.raises(UserError) as error:
         from_dict(Oven, values)
     return str(error.value)
 
 
-def test_settings_survive_the_way_through_json():
+def test_settings_round_trip_through_a_dict():
     oven = Oven(degrees=200.0, minutes=5)
     assert from_dict(Oven, to_dict(oven)) == oven
 
 
-def test_a_misspelt_key_is_refused_with_the_nearest_one():
-    assert refusal(degres=200.0) == 'Oven: unknown setting "degres". Did you mean "degrees"?'
+def test_unknown_setting_suggests_the_closest_one():
+    assert error_of(degres=200.0) == 'Oven: unknown setting "degres". Did you mean "degrees"?'
 
 
-def test_a_key_like_no_other_is_refused_without_a_guess():
-    assert refusal(xyz=1) == 'Oven: unknown setting "xyz".'
+def test_unknown_setting_without_a_close_match_has_no_suggestion():
+    assert error_of(xyz=1) == 'Oven: unknown setting "xyz".'
 
 
-def test_a_value_outside_the_choices_lists_them():
-    assert refusal(heat_mode="left") == '--heat-mode: found "left", allowed: top, bottom'
+def test_invalid_choice_lists_the_choices():
+    assert error_of(heat_mode="left") == '--heat-mode: found "left", allowed: top, bottom'
 
 
 @pytest.mark.parametrize("value", [49.9, float("-inf"), float("nan")])
-def test_a_value_below_the_minimum_is_refused_and_so_is_nan(value):
-    assert refusal(degrees=value) == f"--degrees: found {value}, allowed: 50 or more"
+def test_value_below_the_minimum_or_nan_is_refused(value):
+    assert error_of(degrees=value) == f"--degrees: found {value}, allowed: 50 or more"
 
 
-def test_the_minimum_itself_and_none_are_allowed():
+def test_minimum_itself_and_none_are_allowed():
     assert Oven(degrees=50, minutes=None).degrees == 50
 
 
-def test_flags_are_spelt_with_dashes():
+def test_flag_has_dashes_for_underscores():
     assert flag("batch_size") == "--batch-size"
 
 
-def test_all_that_is_wrong_is_said_at_once():
-    said = refusal(heat_mode="left", minutes=0)
-    assert "--heat-mode" in said and "--minutes" in said
+def test_all_invalid_values_are_reported_at_once():
+    message = error_of(heat_mode="left", minutes=0)
+    assert "--heat-mode" in message and "--minutes" in message

@@ -1,4 +1,4 @@
-"""What each space of a run was made of: its fold left out, its own seed, or no label at all."""
+"""The spaces of a run: fine-tuned ones without their fold, and those created without labels."""
 
 import copy
 from dataclasses import replace
@@ -32,7 +32,7 @@ def features(tiny_run):
 
 @pytest.fixture(scope="module")
 def backbones(tiny_weights):
-    """Both towers as they were before any training."""
+    """Both towers before any training."""
     return load_backbones("hub", str(tiny_weights / "image"), str(tiny_weights / "text"), "mean")
 
 
@@ -42,7 +42,7 @@ def prepared(tiny_sample, backbones):
     return prepare(reading, 32, backbones.image.interpolation, 32, backbones.text, "stop")
 
 
-def named(features, name):
+def get_space(features, name):
     return next(space for space in features.spaces if space.name == name)
 
 
@@ -53,14 +53,14 @@ def splits_a_group(group, parts):
 # Fine-tuned
 
 
-def test_word_embeddings_stay_as_they_came_and_the_rest_is_trained(backbones, tiny_run):
+def test_only_token_embeddings_are_frozen(backbones, tiny_run):
     tuned = load_text_encoder(tiny_run / "backbones/space_0/text", "mean").state_dict()
     for name, before in backbones.text.state_dict().items():
         if before.ndim > 1:
             assert torch.equal(tuned[name], before) is ("word_embeddings" in name), name
 
 
-def test_fine_tuned_spaces_come_first_then_those_without_labels(features, tiny_run):
+def test_fine_tuned_spaces_come_before_those_without_labels(features, tiny_run):
     names = [*TUNED, "pretrained", "lexical"]
     assert [space.name for space in features.spaces] == names
     assert {path.name for path in (tiny_run / "backbones").iterdir()} == set(names)
@@ -69,31 +69,31 @@ def test_fine_tuned_spaces_come_first_then_those_without_labels(features, tiny_r
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_a_space_leaves_its_fold_out_and_monitors_outside_it(features, fold):
-    rows, space = features.rows, named(features, f"space_{fold}")
+def test_space_is_fitted_and_monitored_without_its_fold(features, fold):
+    rows, space = features.rows, get_space(features, f"space_{fold}")
     plan = plan_space(rows.label, rows.group, rows.fold, fold, seed=0)
     assert np.array_equal(space.seen, plan.fitted)
     assert np.array_equal(space.monitored, plan.monitored)
-    assert np.array_equal(space.untouched & rows.labelled, rows.fold == fold)
+    assert np.array_equal(space.held_out & rows.labelled, rows.fold == fold)
     assert not (space.seen & space.monitored).any()
     assert space.seen.sum() > 60 and space.monitored.any()
 
 
-def test_every_labelled_row_is_untouched_in_exactly_one_space_and_test_rows_in_all(features):
+def test_every_labelled_row_is_held_out_in_exactly_one_space_and_test_rows_in_all(features):
     rows = features.rows
-    untouched = np.sum([named(features, name).untouched for name in TUNED], axis=0)
-    assert np.array_equal(untouched, np.where(rows.labelled, 1, 2))
+    held_out = np.sum([get_space(features, name).held_out for name in TUNED], axis=0)
+    assert np.array_equal(held_out, np.where(rows.labelled, 1, 2))
     assert np.array_equal(features.reported, rows.labelled)
 
 
-def test_no_group_is_on_both_sides_of_what_a_space_has_learnt(features):
+def test_no_group_is_split_between_fitted_monitored_and_held_out_rows(features):
     labelled = features.rows.labelled
     for space in features.spaces:
         parts = (space.seen + 2 * space.monitored)[labelled]
         assert not splits_a_group(features.rows.group[labelled], parts), space.name
 
 
-def test_each_fold_starts_from_the_same_towers_with_a_seed_and_a_fusion_of_its_own(
+def test_each_fold_starts_from_the_same_towers_with_another_seed_and_fusion_head(
     trained, tiny_config, backbones, tmp_path
 ):
     extract(replace(tiny_config, seed=3), tmp_path / "run")
@@ -106,18 +106,18 @@ def test_each_fold_starts_from_the_same_towers_with_a_seed_and_a_fusion_of_its_o
     assert not torch.equal(first["fusion.head.weight"], second["fusion.head.weight"])
 
 
-def test_neighbouring_seeds_share_no_training_seed():
+def test_runs_with_neighbouring_seeds_share_no_training_seed():
     seeds = [fine_tuned.training_seed(seed, fold) for seed in range(5) for fold in range(20)]
     assert len(set(seeds)) == 100
 
 
-def test_with_one_fold_the_only_pair_leaves_val_out(trained, tiny_config, tmp_path):
+def test_single_fold_holds_out_val(trained, tiny_config, tmp_path):
     features = read_features(extract(replace(tiny_config, folds=1), tmp_path / "run"))
     rows = features.rows
     assert [space.name for space in features.spaces] == ["space_0", "pretrained", "lexical"]
     assert len(trained) == 1
     left_out = np.isin(rows.group, rows.group[rows.split == "val"]) & rows.labelled
-    assert np.array_equal(features.spaces[0].untouched & rows.labelled, left_out)
+    assert np.array_equal(features.spaces[0].held_out & rows.labelled, left_out)
     assert np.array_equal(features.reported, left_out)
 
 
@@ -125,33 +125,35 @@ def test_with_one_fold_the_only_pair_leaves_val_out(trained, tiny_config, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["pretrained", "lexical"])
-def test_a_space_without_labels_has_seen_nobody(features, name):
-    assert named(features, name).untouched.all()
+def test_space_without_labels_has_seen_no_row(features, name):
+    assert get_space(features, name).held_out.all()
 
 
-def test_the_pretrained_space_is_the_towers_as_they_came(features, backbones, prepared):
+def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(
+    features, backbones, prepared
+):
     found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 32), "f4")}
 
     def write(name, rows, values):
         found[name][rows] = values
 
     image = copy.deepcopy(backbones.image)
-    image.least_size = pretrained.PRETRAINED_SIZE
+    image.min_size = pretrained.PRETRAINED_SIZE
     model = JointModel(image, backbones.text, None, choose_machine("cpu", "auto"))
     embed(model, prepared.inputs, write, lambda name, rows: found[name][rows])
-    space = named(features, "pretrained")
+    space = get_space(features, "pretrained")
     assert np.array_equal(space.image, found["image"])
     assert np.array_equal(space.text, found["text"])
 
 
-def test_the_pretrained_image_tower_looks_at_enlarged_pictures(features, backbones, prepared):
+def test_pretrained_image_tower_embeds_enlarged_pictures(features, backbones, prepared):
     rows = np.array([0, 100, 239])
     image = backbones.image.eval()
-    normal = (prepared.inputs.pixels(rows).float() - image.mean) / image.std
+    normalised = (prepared.inputs.pixels(rows).float() - image.mean) / image.std
     with torch.inference_mode():
-        wanted = image.backbone(interpolate(normal, size=48, mode="bicubic", antialias=True))
-        small = image.backbone(normal)
-    found = named(features, "pretrained").image[rows]
+        wanted = image.backbone(interpolate(normalised, size=48, mode="bicubic", antialias=True))
+        small = image.backbone(normalised)
+    found = get_space(features, "pretrained").image[rows]
     assert np.abs(found - wanted.numpy()).max() < 0.03 * np.abs(found).max()
     assert np.abs(found - small.numpy()).max() > 0.1 * np.abs(found).max()
 
@@ -159,27 +161,25 @@ def test_the_pretrained_image_tower_looks_at_enlarged_pictures(features, backbon
 def test_fine_tuned_spaces_differ_from_the_pretrained_one_and_from_each_other(features):
     for one, other in ((0, 1), (0, 2), (1, 2)):
         for name in ("image", "text"):
-            ours, theirs = (getattr(features.spaces[place], name) for place in (one, other))
-            assert not np.allclose(ours, theirs, atol=1e-4)
+            values = [getattr(features.spaces[index], name) for index in (one, other)]
+            assert not np.allclose(*values, atol=1e-4)
 
 
-def test_the_lexical_space_has_the_pretrained_pictures(features):
-    image, pretrained = (named(features, name).image for name in ("lexical", "pretrained"))
+def test_lexical_space_has_the_pretrained_image_embeddings(features):
+    image, pretrained = (get_space(features, name).image for name in ("lexical", "pretrained"))
     assert np.array_equal(image, pretrained)
 
 
-def test_the_lexical_space_learns_from_train_and_val_captions_and_from_no_test_caption(
-    features, prepared
-):
+def test_lexical_space_is_fitted_on_train_and_val_captions_only(features, prepared):
     captions = prepared.captions()
     labelled = [captions[row] for row in np.flatnonzero(features.rows.labelled)]
-    text = named(features, "lexical").text
+    text = get_space(features, "lexical").text
     assert np.array_equal(text, fit_lexical(labelled, seed=0).embed(captions))
     assert not np.array_equal(text, fit_lexical(captions, seed=0).embed(captions))
 
 
 @pytest.mark.usefixtures("trained")
-def test_captions_that_share_nothing_make_no_lexical_space(
+def test_captions_without_common_ngrams_give_no_lexical_space(
     tiny_config, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(all_spaces, "fit_lexical", lambda *_: None)

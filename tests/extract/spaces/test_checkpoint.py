@@ -1,4 +1,4 @@
-"""The backbones on disk are the ones that were in memory."""
+"""Checkpoints: models are loaded as they were saved, and damaged files are detected."""
 
 from dataclasses import replace
 
@@ -7,18 +7,18 @@ import torch
 
 from extract.spaces.checkpoint import (
     Checkpoint,
-    check_files,
     holds_checkpoint,
     load_model,
     read_checkpoint,
     save_checkpoint,
     save_model,
+    verify_files,
 )
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import load_backbones
 from runtime.errors import UserError
-from runtime.file_checksums import digests
+from runtime.file_checksums import folder_checksums
 from runtime.json_files import write_json
 
 CHECKPOINT = Checkpoint(
@@ -36,49 +36,53 @@ def make_model(make_image_encoder, make_text_encoder, fp32):
     return make
 
 
-def memes():
+def random_memes():
     ids = torch.randint(5, 60, (4, 16))
     return torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), ids, torch.ones_like(ids)
 
 
-def test_what_it_takes_to_embed_a_meme_comes_back(tmp_path):
+def test_saved_checkpoint_is_read_unchanged(tmp_path):
     save_checkpoint(CHECKPOINT, tmp_path)
     assert read_checkpoint(tmp_path) == CHECKPOINT
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_a_joint_model_comes_back_bit_for_bit(make_model, fusion, fp32, tmp_path):
+def test_saved_joint_model_is_loaded_bit_for_bit(make_model, fusion, fp32, tmp_path):
     model = make_model(fusion)
     save_model(model, tmp_path)
-    again = load_model(tmp_path, replace(CHECKPOINT, fusion=fusion), fp32).eval()
-    batch = memes()
+    loaded = load_model(tmp_path, replace(CHECKPOINT, fusion=fusion), fp32).eval()
+    batch = random_memes()
     with torch.inference_mode():
-        assert torch.equal(model(*batch), again(*batch))
+        assert torch.equal(model(*batch), loaded(*batch))
 
 
-def test_towers_without_fusion_come_back_and_enlarge_pictures_as_before(make_model, fp32, tmp_path):
+def test_towers_without_fusion_head_are_loaded_and_enlarge_pictures_as_before(
+    make_model, fp32, tmp_path
+):
     model = make_model(None)
-    model.image.least_size = 48
+    model.image.min_size = 48
     save_model(model, tmp_path)
-    again = load_model(tmp_path, replace(CHECKPOINT, fusion=None, least_image_size=48), fp32).eval()
-    pixels, ids, mask = memes()
+    loaded = load_model(
+        tmp_path, replace(CHECKPOINT, fusion=None, least_image_size=48), fp32
+    ).eval()
+    pixels, ids, mask = random_memes()
     with torch.inference_mode():
-        assert torch.equal(model.embed_image(pixels), again.embed_image(pixels))
-        assert torch.equal(model.embed_text(ids, mask), again.embed_text(ids, mask))
-    assert again.fusion is None
+        assert torch.equal(model.embed_image(pixels), loaded.embed_image(pixels))
+        assert torch.equal(model.embed_text(ids, mask), loaded.embed_text(ids, mask))
+    assert loaded.fusion is None
     assert not (tmp_path / "fusion.safetensors").exists()
 
 
-def test_saving_leaves_the_model_as_it_was(make_model, tmp_path):
+def test_saving_does_not_change_the_model(make_model, tmp_path):
     model = make_model()
-    batch = memes()
+    batch = random_memes()
     with torch.inference_mode():
         before = model(*batch)
         save_model(model, tmp_path)
         assert torch.equal(model(*batch), before)
 
 
-def test_a_folder_is_whole_only_with_a_checkpoint_of_the_same_extraction(make_model, tmp_path):
+def test_folder_is_complete_only_with_a_checkpoint_of_the_same_extraction(make_model, tmp_path):
     save_model(make_model(), tmp_path)
     assert not holds_checkpoint(tmp_path, "stamp")
     save_checkpoint(CHECKPOINT, tmp_path)
@@ -86,19 +90,19 @@ def test_a_folder_is_whole_only_with_a_checkpoint_of_the_same_extraction(make_mo
     assert not holds_checkpoint(tmp_path, "another stamp")
 
 
-def test_an_absent_checkpoint_says_what_to_run(tmp_path):
+def test_missing_checkpoint_is_an_error_that_names_the_command_to_run(tmp_path):
     with pytest.raises(UserError, match=r"checkpoint\.json is missing.*extract"):
         read_checkpoint(tmp_path)
 
 
-def test_an_unknown_key_is_refused(tmp_path):
+def test_unknown_key_is_rejected(tmp_path):
     values = {**CHECKPOINT.__dict__, "image_sise": 64}
     write_json(tmp_path / "checkpoint.json", values)
     with pytest.raises(UserError, match='Did you mean "image_size"'):
         read_checkpoint(tmp_path)
 
 
-def test_the_towers_serve_as_weights_of_another_run(make_model, tmp_path):
+def test_saved_towers_can_be_loaded_as_pretrained_weights(make_model, tmp_path):
     model = make_model()
     save_model(model, tmp_path)
     found = load_backbones("hub", str(tmp_path / "image"), str(tmp_path / "text"), "first")
@@ -106,20 +110,20 @@ def test_the_towers_serve_as_weights_of_another_run(make_model, tmp_path):
     assert found.text.dim == model.text.dim
 
 
-def test_a_file_that_is_not_what_it_was_is_named(make_model, tmp_path):
+def test_changed_or_missing_file_is_named(make_model, tmp_path):
     save_model(make_model(), tmp_path)
-    (tmp_path / "embeddings.h5").write_bytes(b"not among what embeds a meme")
-    checkpoint = replace(CHECKPOINT, files=digests(tmp_path, "embeddings.h5"))
-    check_files(tmp_path, checkpoint)
+    (tmp_path / "embeddings.h5").write_bytes(b"not needed to embed memes")
+    checkpoint = replace(CHECKPOINT, files=folder_checksums(tmp_path, "embeddings.h5"))
+    verify_files(tmp_path, checkpoint)
     assert {"fusion.safetensors", "text/tokenizer.json"} <= checkpoint.files.keys()
     assert "embeddings.h5" not in checkpoint.files
     for name in checkpoint.files:
         path = tmp_path / name
-        good = path.read_bytes()
-        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(UserError, match=rf"{name} is damaged .*Delete .* extract"):
-            check_files(tmp_path, checkpoint)
+            verify_files(tmp_path, checkpoint)
         path.unlink()
         with pytest.raises(UserError, match=rf"{name} is missing.*Delete .* extract"):
-            check_files(tmp_path, checkpoint)
-        path.write_bytes(good)
+            verify_files(tmp_path, checkpoint)
+        path.write_bytes(content)

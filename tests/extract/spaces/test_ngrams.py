@@ -1,11 +1,11 @@
-"""What captions' letters say depends on the captions learnt from and on nothing else."""
+"""Lexical embeddings: fitted on captions without labels, and independent of other captions."""
 
 import inspect
 
 import numpy as np
 import pytest
 
-from extract.spaces.ngrams import DIM, fit_lexical, load_lexical, save_lexical
+from extract.spaces.ngrams import MAX_DIM, fit_lexical, load_lexical, save_lexical
 
 WORDS = ["dogs", "cats", "bread", "rain", "monday", "coffee", "truck", "garden", "music"]
 CAPTIONS = [
@@ -19,35 +19,35 @@ def lexical():
     return fit_lexical(CAPTIONS, seed=0)
 
 
-def test_captions_that_share_words_are_nearer_than_others(lexical):
+def test_captions_that_share_words_are_more_similar_than_others(lexical):
     dogs, cats, both, music = lexical.embed(["dogs", "cats", "dogs cats", "music"])
     assert both @ dogs > 3 * abs(both @ music)
     assert both @ cats > 3 * abs(both @ music)
 
 
-def test_it_comes_back_from_disk_with_the_same_bits(lexical, tmp_path):
+def test_saved_encoder_is_loaded_bit_for_bit(lexical, tmp_path):
     save_lexical(lexical, tmp_path)
-    again = load_lexical(tmp_path)
+    loaded = load_lexical(tmp_path)
     for captions in (CAPTIONS, NEW):
-        assert np.array_equal(again.embed(captions), lexical.embed(captions))
-    assert again.dim == lexical.dim
+        assert np.array_equal(loaded.embed(captions), lexical.embed(captions))
+    assert loaded.dim == lexical.dim
 
 
-def test_the_same_captions_and_seed_give_the_same_bits(lexical):
+def test_same_captions_and_seed_give_the_same_bits(lexical):
     assert np.array_equal(fit_lexical(CAPTIONS, seed=0).embed(NEW), lexical.embed(NEW))
 
 
-def test_an_embedding_does_not_depend_on_its_company(lexical):
+def test_embedding_does_not_depend_on_other_captions(lexical):
     whole = lexical.embed(CAPTIONS + NEW)
-    for place, caption in enumerate(CAPTIONS + NEW):
-        assert np.array_equal(lexical.embed([caption])[0], whole[place])
+    for index, caption in enumerate(CAPTIONS + NEW):
+        assert np.array_equal(lexical.embed([caption])[0], whole[index])
 
 
-def test_there_is_no_way_in_for_labels():
+def test_fitting_takes_no_labels():
     assert list(inspect.signature(fit_lexical).parameters) == ["captions", "seed"]
 
 
-def test_what_is_unknown_says_nothing_and_is_no_stumbling_block(lexical):
+def test_caption_without_known_ngrams_is_embedded_as_zeros(lexical):
     found = lexical.embed(NEW)
     assert found.dtype == np.float32
     assert found.shape == (4, lexical.dim)
@@ -55,16 +55,16 @@ def test_what_is_unknown_says_nothing_and_is_no_stumbling_block(lexical):
     assert not found[2:].any()
 
 
-def test_an_ngram_of_two_captions_only_is_not_learnt(lexical):
+def test_ngram_in_only_two_captions_is_ignored(lexical):
     rare = fit_lexical([*CAPTIONS, "xylophone", "xylophone", "quartz", "quartz", "quartz"], 0)
     assert not rare.embed(["xylo"]).any()
     assert rare.embed(["quartz"]).any()
 
 
-def test_an_embedding_is_no_wider_than_the_captions_can_tell(lexical):
+def test_width_is_limited_by_the_number_of_captions(lexical):
     assert lexical.dim == len(CAPTIONS) - 1
     many = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS[:2]]
-    assert fit_lexical(many, 0).dim == DIM
+    assert fit_lexical(many, 0).dim == MAX_DIM
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_an_embedding_is_no_wider_than_the_captions_can_tell(lexical):
     ],
     ids=["none", "empty", "two", "nothing in common", "one ngram"],
 )
-def test_captions_with_too_little_in_common_are_not_learnt_from(captions):
+def test_captions_with_too_little_in_common_give_no_encoder(captions):
     assert fit_lexical(captions, seed=0) is None

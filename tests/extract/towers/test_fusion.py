@@ -1,4 +1,4 @@
-"""Every fusion head, and the one thing that tells them apart."""
+"""Fusion heads, and the interaction that only some of them can learn."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from extract.towers.fusion import FUSIONS
 
 
 def xor(count):
-    """Two embeddings of one class each; the label is whether the classes differ."""
+    """Return two embeddings, each of class 0 or 1; the label is whether the classes differ."""
     classes = torch.randint(0, 2, (2, count))
     image, text = (c[:, None] * 2.0 - 1 + 0.3 * torch.randn(count, 6) for c in classes)
     return image, text, (classes[0] ^ classes[1]).float()
@@ -29,7 +29,7 @@ def accuracy_on_xor(name):
 
 
 @pytest.mark.parametrize("name", FUSIONS)
-def test_a_batch_gives_one_logit_each_even_a_batch_of_one(name):
+def test_batch_gives_one_logit_per_meme_even_a_batch_of_one(name):
     model = FUSIONS[name](5, 3)
     for count in (4, 1):
         logits = model(torch.randn(count, 5), torch.randn(count, 3))
@@ -47,21 +47,21 @@ def test_gradients_reach_both_towers_and_every_weight(name):
 
 
 @pytest.mark.parametrize("name", FUSIONS)
-def test_memes_of_a_batch_do_not_mix(name):
+def test_logit_does_not_depend_on_the_rest_of_the_batch(name):
     model = FUSIONS[name](5, 3).eval()
     image, text = torch.randn(4, 5), torch.randn(4, 3)
     assert torch.allclose(model(image, text)[2:], model(image[2:], text[2:]), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["mlp", "interaction"])
-def test_a_caption_that_is_mean_only_with_that_picture_can_be_learnt(name):
+def test_caption_that_is_mean_only_with_a_certain_picture_can_be_learnt(name):
     assert accuracy_on_xor(name) > 0.95
 
 
-def test_the_linear_reference_cannot_learn_it():
+def test_linear_fusion_cannot_learn_it():
     assert accuracy_on_xor("linear") < 0.65
 
 
-def test_the_flag_offers_every_fusion():
+def test_fusion_flag_offers_every_fusion_head():
     choices = ExtractConfig.__dataclass_fields__["fusion"].metadata["choices"]
     assert set(choices) == set(FUSIONS)

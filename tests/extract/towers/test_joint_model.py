@@ -1,4 +1,4 @@
-"""The joint model, in the precisions that a CPU has."""
+"""The joint model in the precisions that a CPU supports."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def memes():
     return pixels, ids, mask
 
 
-def test_embeddings_and_logits_are_float32_although_both_towers_compute_in_bf16(make_model, memes):
+def test_embeddings_and_logits_are_float32_even_if_both_towers_compute_in_bf16(make_model, memes):
     model = make_model(torch.bfloat16, torch.bfloat16).eval()
     pixels, ids, mask = memes
     for value in (model.embed_image(pixels), model.embed_text(ids, mask), model(*memes)):
@@ -45,7 +45,7 @@ def test_each_tower_computes_in_its_own_precision(make_model, memes):
     assert not torch.equal(mixed.embed_text(ids, mask), exact.embed_text(ids, mask))
 
 
-def test_without_gradients_the_image_tower_has_a_precision_of_its_own(make_model, memes):
+def test_image_tower_has_a_separate_precision_for_inference(make_model, memes):
     mixed, exact = make_model(), make_model()
     mixed.machine = Machine(CPU, torch.float32, torch.float32, torch.bfloat16)
     found = []
@@ -60,10 +60,10 @@ def test_without_gradients_the_image_tower_has_a_precision_of_its_own(make_model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_loss_reaches_every_weight_of_both_towers(make_model, memes, dtype):
+def test_gradients_reach_every_weight_of_both_towers(make_model, memes, dtype):
     model = make_model(dtype, dtype).train()
     model(*memes).square().sum().backward()
-    without = [name for name, value in model.named_parameters() if value.grad is None]
-    assert without == []
+    without_gradient = [name for name, value in model.named_parameters() if value.grad is None]
+    assert without_gradient == []
     for tower in (model.image, model.text):
         assert sum(value.grad.abs().sum() for value in tower.parameters()) > 0

@@ -1,4 +1,4 @@
-"""The default way in: weights from the hub's cache, at their true sizes, without a network."""
+"""Pretrained weights: from the hub's cache at their true sizes, without a network, or folders."""
 
 import hashlib
 import shutil
@@ -38,7 +38,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def snapshot(cache, repository):
-    """Lay a repository out as the hub client does, at the revision above."""
+    """Create a repository's cache folder as the hub client does, at the revision above."""
     folder = cache / f"models--{repository.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text(REVISIONS[repository])
@@ -49,7 +49,7 @@ def snapshot(cache, repository):
 
 @pytest.fixture
 def filled_cache(cache, make_tokenizer):
-    """Both repositories, random weights: as there, with a classifier and a language model head."""
+    """Both repositories, random weights; with classifier and language model head as on the hub."""
     image = timm.create_model("efficientnet_b0.ra_in1k", pretrained=False)
     timm.models.save_for_hf(image, snapshot(cache, HUB_IMAGE), safe_serialization=True)
     text = snapshot(cache, HUB_TEXT)
@@ -59,8 +59,9 @@ def filled_cache(cache, make_tokenizer):
 
 
 @pytest.fixture
-def dumped(make_inputs, fp32, tmp_path):
-    """f(backbones) -> features of eight memes after one training step"""
+def train_and_embed(make_inputs, fp32, tmp_path):
+    """f(backbones) -> the parts whose weights changed in one training step on eight memes, and the
+    features that were written."""
 
     def run(backbones):
         label = np.arange(8) % 2
@@ -72,23 +73,23 @@ def dumped(make_inputs, fp32, tmp_path):
         before = {name: value.clone() for name, value in model.named_parameters()}
         plan = Plan(np.arange(8) < 6, np.arange(8) >= 6)
         finetune(model, inputs, label, plan, ExtractConfig(epochs=1, batch_size=6), seed=0)
-        moved = {
+        changed = {
             name.split(".")[0]
             for name, value in model.named_parameters()
             if not torch.equal(value, before[name])
         }
         rows = Rows(*(np.arange(8).astype(str).astype(object),) * 2, *(np.zeros(8),) * 4)
-        own = tmp_path / "space_0.h5"
-        with writing_space(own, 8, model.image.dim, model.text.dim, joint=True) as space:
+        space_path = tmp_path / "space_0.h5"
+        with writing_space(space_path, 8, model.image.dim, model.text.dim, joint=True) as space:
             embed(model, inputs, space.write, space.read)
-            space.describe({})
-        join_spaces(tmp_path / "features.h5", rows, {}, {"space_0": own})
-        return moved, read_features(tmp_path / "features.h5")
+            space.set_attributes({})
+        join_spaces(tmp_path / "features.h5", rows, {}, {"space_0": space_path})
+        return changed, read_features(tmp_path / "features.h5")
 
     return run
 
 
-def test_hub_weights_at_true_size_load_train_a_step_and_reach_features_h5(filled_cache, dumped):
+def test_hub_weights_at_true_size_are_loaded_trained_and_embedded(filled_cache, train_and_embed):
     backbones = load_backbones("hub", None, None, "mean")
     assert (backbones.image.dim, backbones.text.dim) == (1280, 768)
     assert backbones.image_origin == {"name": HUB_IMAGE, "revision": REVISIONS[HUB_IMAGE]}
@@ -97,69 +98,69 @@ def test_hub_weights_at_true_size_load_train_a_step_and_reach_features_h5(filled
     assert scaled[0].tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert scaled[1].tolist() == pytest.approx([0.229, 0.224, 0.225])
     assert backbones.image.interpolation == "bicubic"
-    moved, features = dumped(backbones)
-    assert moved == {"image", "text", "fusion"}
+    changed, features = train_and_embed(backbones)
+    assert changed == {"image", "text", "fusion"}
     assert features.spaces[0].image.shape == (8, 1280)
     assert features.spaces[0].text.shape == (8, 768)
 
 
-def test_a_commit_hash_pins_each_repository_and_only_safetensors_and_json_are_fetched(
+def test_each_repository_is_pinned_and_only_safetensors_and_json_are_downloaded(
     cache, monkeypatch, tiny_weights
 ):
-    asked = []
+    requested = []
 
     def download(repository, *, revision, allow_patterns, local_files_only):
         assert not local_files_only
-        asked.append((repository, revision))
+        requested.append((repository, revision))
         assert {Path(pattern).suffix for pattern in allow_patterns} == {".json", ".safetensors"}
         tower = "image" if repository == HUB_IMAGE else "text"
         return str(shutil.copytree(tiny_weights / tower, cache / revision))
 
     monkeypatch.setattr(hub_download, "snapshot_download", download)
-    pins = {"image_revision": "0a" * 20, "text_revision": "1b" * 20}
-    found = load_backbones("hub", None, None, "mean", **pins)
-    assert asked == [(HUB_IMAGE, "0a" * 20), (HUB_TEXT, "1b" * 20)]
+    pinned = {"image_revision": "0a" * 20, "text_revision": "1b" * 20}
+    found = load_backbones("hub", None, None, "mean", **pinned)
+    assert requested == [(HUB_IMAGE, "0a" * 20), (HUB_TEXT, "1b" * 20)]
     load_backbones("hub", None, None, "mean")
-    assert asked[2:] == [*REVISIONS.items()]
+    assert requested[2:] == [*REVISIONS.items()]
     assert found.image_origin == {"name": HUB_IMAGE, "revision": "0a" * 20}
     assert found.text_origin == {"name": HUB_TEXT, "revision": "1b" * 20}
 
 
-def test_the_newest_is_what_the_cache_has_of_it(filled_cache):
+def test_main_is_the_newest_cached_revision(filled_cache):
     newest = {"image_revision": "main", "text_revision": "main"}
     backbones = load_backbones("hub", None, None, "mean", **newest)
     assert backbones.image_origin == {"name": HUB_IMAGE, "revision": REVISIONS[HUB_IMAGE]}
     assert backbones.text_origin == {"name": HUB_TEXT, "revision": REVISIONS[HUB_TEXT]}
 
 
-def test_another_revision_than_the_cached_one_is_not_replaced_by_it(filled_cache):
+def test_cached_revision_does_not_replace_another_one(filled_cache):
     load_backbones("hub", None, None, "mean", image_revision=REVISIONS[HUB_IMAGE])
-    with pytest.raises(UserError, match=f"{HUB_IMAGE} at revision {'9' * 40} is neither"):
+    with pytest.raises(UserError, match=f"{HUB_IMAGE} at revision {'9' * 40} is not in the cache"):
         load_backbones("hub", None, None, "mean", image_revision="9" * 40)
 
 
 @pytest.mark.parametrize("tower", ["image", "text"])
 @pytest.mark.parametrize("weights", ["bundled", "hub"])
-def test_a_revision_of_what_has_none_is_refused_not_ignored(cache, tiny_weights, tower, weights):
+def test_revision_of_weights_without_revisions_is_rejected(cache, tiny_weights, tower, weights):
     folders = [str(tiny_weights / t) if weights == "hub" else None for t in ("image", "text")]
     with pytest.raises(UserError, match=f'--{tower}-revision: found "v2", but only weights from'):
         load_backbones(weights, *folders, "mean", **{f"{tower}_revision": "v2"})
 
 
-def test_no_cache_and_no_network_names_the_three_ways_out(cache):
+def test_error_without_cache_and_network_names_the_alternatives(cache):
     with pytest.raises(UserError) as error:
         load_backbones("hub", None, None, "mean")
-    for words in (HUB_IMAGE, "network access", "--weights bundled", "--image-weights DIR"):
-        assert words in str(error.value)
+    for fragment in (HUB_IMAGE, "network access", "--weights bundled", "--image-weights DIR"):
+        assert fragment in str(error.value)
 
 
-def test_a_cache_that_lacks_the_weights_is_refused_and_names_them(cache):
+def test_cache_without_the_weights_is_an_error_that_names_them(cache):
     (snapshot(cache, HUB_IMAGE) / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"model\.safetensors"):
         load_backbones("hub", None, None, "mean")
 
 
-def test_local_folders_take_the_place_of_the_hub(cache, tiny_weights):
+def test_local_folders_replace_the_hub(cache, tiny_weights):
     image, text = (str(tiny_weights / tower) for tower in ("image", "text"))
     backbones = load_backbones("hub", image, text, "first")
     assert (backbones.image.dim, backbones.text.dim) == (256, 32)
@@ -171,6 +172,6 @@ def test_local_folders_take_the_place_of_the_hub(cache, tiny_weights):
         assert origin == {"name": folder, "revision": f"sha256:{digest}"}
 
 
-def test_one_local_folder_does_not_excuse_the_other_modality(cache, tiny_weights):
+def test_local_folder_for_one_modality_does_not_replace_the_other(cache, tiny_weights):
     with pytest.raises(UserError, match=HUB_TEXT):
         load_backbones("hub", str(tiny_weights / "image"), None, "mean")

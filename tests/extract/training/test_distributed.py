@@ -1,4 +1,4 @@
-"""Several processes train the model that one would, and write the same embeddings."""
+"""Distributed training: several processes train the same model as one and write the same spaces."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from torch import nn
 
 from extract.run import extract
 from extract.towers.encoders import load_text_encoder, save_text_encoder
-from extract.training.sync_batch_norm import share_statistics
+from extract.training.sync_batch_norm import synchronise_batch_norm
 from features.hdf5_store import read_features
 
 ROOT = Path(__file__).parents[3]
@@ -36,10 +36,10 @@ run = Path({run!r})
 
 @pytest.fixture(scope="module")
 def config(tiny_config, tmp_path_factory):
-    """Without dropout, whose masks are each rank's own.
+    """Settings without dropout, whose masks differ by rank.
 
-    The picture tower hardly learns: some of its biases have no gradient but rounding errors, which
-    AdamW would take for steps of full length. That all gradients agree is tested by themselves.
+    The image tower has a tiny learning rate. The gradients of some of its biases are only rounding
+    errors, which AdamW would turn into steps of full length. Gradients have their own test.
     """
     text = load_text_encoder(Path(tiny_config.text_weights), "mean")
     for name in ("dropout", "attention_dropout"):
@@ -51,7 +51,7 @@ def config(tiny_config, tmp_path_factory):
 
 
 def start_ranks(count, body, config, run):
-    """Start `count` processes as torchrun would; returns (exit code, stdout, stderr) of each."""
+    """Run `count` processes as torchrun would; return (exit code, stdout, stderr) of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -69,28 +69,28 @@ def start_ranks(count, body, config, run):
         for rank in range(count)
     ]
     ended = [process.communicate(timeout=240) for process in started]
-    return [(process.returncode, *said) for process, said in zip(started, ended, strict=True)]
+    return [(process.returncode, *output) for process, output in zip(started, ended, strict=True)]
 
 
 @pytest.fixture(scope="module")
-def alone(config, tmp_path_factory):
-    run = tmp_path_factory.mktemp("alone") / "run"
+def one_process(config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("one_process") / "run"
     extract(config, run)
     return read_features(run / "features.h5")
 
 
 @pytest.fixture(scope="module")
-def together(config, tmp_path_factory):
-    run = tmp_path_factory.mktemp("together") / "run"
+def two_ranks(config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("two_ranks") / "run"
     ended = start_ranks(2, "extract(config, run)", config, run)
     assert [code for code, *_ in ended] == [0, 0], ended[0][2] + ended[1][2]
     return run, ended
 
 
-def test_two_ranks_make_the_spaces_that_one_process_makes(alone, together):
-    found = read_features(together[0] / "features.h5")
-    assert [space.name for space in found.spaces] == [space.name for space in alone.spaces]
-    for one, other in zip(alone.spaces, found.spaces, strict=True):
+def test_two_ranks_create_the_same_spaces_as_one_process(one_process, two_ranks):
+    found = read_features(two_ranks[0] / "features.h5")
+    assert [space.name for space in found.spaces] == [space.name for space in one_process.spaces]
+    for one, other in zip(one_process.spaces, found.spaces, strict=True):
         trained = one.joint_logit is not None
         for name in ("image", "text", *(["joint_logit"] if trained else [])):
             values, expected = getattr(other, name), getattr(one, name)
@@ -101,33 +101,33 @@ def test_two_ranks_make_the_spaces_that_one_process_makes(alone, together):
         np.testing.assert_array_equal(other.seen, one.seen)
 
 
-def test_two_ranks_record_the_losses_that_one_process_does(alone, together):
-    found = read_features(together[0] / "features.h5").spaces[0].attributes["history"]
-    for one, other in zip(alone.spaces[0].attributes["history"], found, strict=True):
+def test_two_ranks_record_the_same_losses_as_one_process(one_process, two_ranks):
+    found = read_features(two_ranks[0] / "features.h5").spaces[0].attributes["history"]
+    for one, other in zip(one_process.spaces[0].attributes["history"], found, strict=True):
         assert other == pytest.approx(one, rel=1e-3)
 
 
-def test_gradients_are_those_of_one_process_with_the_whole_batch(config, tmp_path):
+def test_gradients_equal_those_of_one_process_with_the_whole_batch(config, tmp_path):
     body = """
 from dataclasses import replace
 from safetensors.torch import save_file
 from torch.nn.functional import binary_cross_entropy_with_logits
 from extract.towers.device import choose_machine
-from extract.training.training_loop import _on_all_ranks
+from extract.training.training_loop import _distribute
 from extract.towers.fusion import LinearFusion
-from extract.spaces.setup import load_setup
+from extract.spaces.run_setup import load_setup
 from extract.towers.joint_model import JointModel
 machine = choose_machine("cpu", "fp32")
-with distributed.joined(machine.device):
+with distributed.process_group(machine.device):
     setup = load_setup(config, machine, run)
     image, text = setup.backbones.image, setup.backbones.text
     torch.manual_seed(0)
     model = JointModel(image, text, LinearFusion(image.dim, text.dim), machine).train()
     rows = setup.rows.labelled.nonzero()[0][:15]
-    own = rows[distributed.rank() :: distributed.world()]
-    inputs, target = setup.prepared.inputs, torch.from_numpy(setup.rows.label[own]).float()
-    together = _on_all_ranks(model)
-    logits = together(inputs.pixels(own), *inputs.tokens(own))
+    of_this_rank = rows[distributed.rank() :: distributed.world()]
+    inputs, target = setup.prepared.inputs, torch.from_numpy(setup.rows.label[of_this_rank]).float()
+    wrapped_model = _distribute(model)
+    logits = wrapped_model(inputs.pixels(of_this_rank), *inputs.tokens(of_this_rank))
     loss = binary_cross_entropy_with_logits(logits, target, reduction="sum")
     (loss * distributed.world() / len(rows)).backward()
     found = {name: value.grad for name, value in model.named_parameters()}
@@ -145,49 +145,49 @@ with distributed.joined(machine.device):
         torch.testing.assert_close(two[name], expected, rtol=0, atol=1e-4 * scale, msg=name)
 
 
-def test_the_first_rank_speaks_and_writes_for_all(together):
-    run, ended = together
+def test_only_rank_0_prints_and_writes(two_ranks):
+    run, ended = two_ranks
     assert "space_0" in ended[0][2]
     assert not ended[1][2]
     assert not (run / "unfinished").exists()
     assert not list(run.rglob("*.partial"))
 
 
-def test_a_rank_that_dies_leaves_no_file_that_looks_finished(config, tmp_path):
+def test_rank_that_exits_leaves_no_file_that_looks_complete(config, tmp_path):
     body = """
-def die(*_):
+def fail(*_):
     raise SystemExit("rank 1 has no memory left")
 if distributed.rank() == 1:
-    fine_tuned.finetune = die
+    fine_tuned.finetune = fail
 extract(config, run)
 """
-    (first, _, _), (second, _, said) = start_ranks(2, body, config, tmp_path / "run")
+    (first, _, _), (second, _, stderr) = start_ranks(2, body, config, tmp_path / "run")
     assert first != 0 and second == 1
-    assert "no memory left" in said
+    assert "no memory left" in stderr
     assert not list(tmp_path.rglob("*.h5"))
     assert not list(tmp_path.rglob("checkpoint.json"))
 
 
 @pytest.mark.parametrize("dims", [(6,), (6, 5, 4)])
-def test_on_one_rank_shared_statistics_are_batch_normalisation(dims):
+def test_synchronised_batch_norm_on_one_rank_equals_batch_norm(dims):
     kind = nn.BatchNorm1d if len(dims) == 1 else nn.BatchNorm2d
-    plain, shared = kind(6, momentum=0.2), kind(6, momentum=0.2)
+    plain, synchronised = kind(6, momentum=0.2), kind(6, momentum=0.2)
     with torch.no_grad():
-        for norm in (plain, shared):
+        for norm in (plain, synchronised):
             norm.weight.copy_(torch.linspace(0.5, 2, 6))
             norm.bias.copy_(torch.linspace(-1, 1, 6))
-    share_statistics(shared)
+    synchronise_batch_norm(synchronised)
     batches = [torch.randn(7, *dims) * 3 + 5 for _ in range(3)]
     for batch in batches:
         inputs = [batch.clone().requires_grad_() for _ in range(2)]
-        outputs = [norm(x) for norm, x in zip((plain, shared), inputs, strict=True)]
+        outputs = [norm(x) for norm, x in zip((plain, synchronised), inputs, strict=True)]
         torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
         for output in outputs:
             (output**3).sum().backward()
         torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-3, atol=1e-3)
-    state = shared.state_dict()
+    state = synchronised.state_dict()
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(state[name], value, rtol=1e-4, atol=1e-5)
     plain.eval()
-    shared.eval()
-    torch.testing.assert_close(shared(batches[0]), plain(batches[0]), rtol=1e-4, atol=1e-4)
+    synchronised.eval()
+    torch.testing.assert_close(synchronised(batches[0]), plain(batches[0]), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""The training loop learns from the rows it may learn from, and leaves the epoch it says."""
+"""The training loop: which rows it learns from, which epoch it chooses, how it resumes."""
 
 from dataclasses import replace
 
@@ -13,14 +13,13 @@ from extract.config import ExtractConfig
 from extract.duplicates.folds import Plan
 from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
-from extract.training import training_loop as module
-from extract.training import training_state as training
+from extract.training import resume_training, training_loop
 from extract.training.training_loop import finetune
 from runtime.errors import UserError
 
 ROWS = np.arange(120)
 LABEL = (ROWS % 3 == 0).astype(np.int8)
-# 80 fitted, 20 monitored; 10 held out and 10 test rows are none of its business.
+# 80 rows are fitted and 20 monitored. The others, 10 held out and 10 of test, must not matter.
 PLAN = Plan(ROWS < 80, (ROWS >= 80) & (ROWS < 100))
 CONFIG = ExtractConfig(
     epochs=5, patience=5, batch_size=16, lr_image=0.01, lr_text=0.05, lr_fusion=0.05
@@ -29,7 +28,7 @@ CONFIG = ExtractConfig(
 
 @pytest.fixture
 def train(toy_model, make_inputs):
-    """f(label, inputs, seed, **settings) -> history, always from the same weights."""
+    """f(label, inputs, seed, state, **settings) -> history; each call trains the same weights."""
     start = {name: value.clone() for name, value in toy_model.state_dict().items()}
 
     def run(label=LABEL, inputs=None, seed=0, state=None, **settings):
@@ -43,7 +42,7 @@ def train(toy_model, make_inputs):
 
 @pytest.fixture
 def misleading():
-    """Labels whose monitored rows get worse the better the fitted ones are learnt."""
+    """Labels with which the monitored loss rises while the fitted rows are learnt."""
     label = LABEL.copy()
     label[PLAN.monitored] ^= 1
     return label
@@ -56,16 +55,16 @@ def monitored_loss(model, inputs, label):
     return binary_cross_entropy_with_logits(logits, torch.tensor(label[rows]).float()).item()
 
 
-def flipped(rows):
+def flip_labels(rows):
     label = LABEL.copy()
     label[rows] ^= 1
     return label
 
 
-# Learning
+# Rows that are learnt from
 
 
-def test_an_easy_problem_is_learnt(train):
+def test_easy_problem_is_learnt(train):
     history = train(epochs=30)
     assert [past["epoch"] for past in history] == list(range(1, 31))
     assert history[-1]["train_loss"] < 0.3 * history[0]["train_loss"]
@@ -73,12 +72,12 @@ def test_an_easy_problem_is_learnt(train):
     assert history[-1]["monitored_accuracy"] > 0.9
 
 
-def test_the_same_seed_trains_the_same_model(train):
+def test_same_seed_gives_the_same_training(train):
     assert train() == train()
     assert train(seed=1) != train()
 
 
-def test_a_model_that_comes_in_evaluation_mode_is_trained_all_the_same(train, toy_model):
+def test_model_in_evaluation_mode_is_trained_alike(train, toy_model):
     history = train()
     toy_model.eval()
     assert train() == history
@@ -86,11 +85,11 @@ def test_a_model_that_comes_in_evaluation_mode_is_trained_all_the_same(train, to
 
 def test_only_fitted_rows_are_learnt_from(train):
     first = train(epochs=1)[0]["train_loss"]
-    assert train(flipped(~PLAN.fitted), epochs=1)[0]["train_loss"] == first
-    assert train(flipped(np.flatnonzero(PLAN.fitted)[:5]), epochs=1)[0]["train_loss"] != first
+    assert train(flip_labels(~PLAN.fitted), epochs=1)[0]["train_loss"] == first
+    assert train(flip_labels(np.flatnonzero(PLAN.fitted)[:5]), epochs=1)[0]["train_loss"] != first
 
 
-def test_pictures_and_captions_of_other_rows_do_not_reach_the_training(train, make_inputs):
+def test_pictures_and_captions_of_other_rows_do_not_affect_training(train, make_inputs):
     other = make_inputs(LABEL)
     other.pictures.pixels[~PLAN.fitted] ^= 255
     for row in np.flatnonzero(~PLAN.fitted):
@@ -98,15 +97,15 @@ def test_pictures_and_captions_of_other_rows_do_not_reach_the_training(train, ma
     assert train(inputs=other, epochs=1)[0]["train_loss"] == train(epochs=1)[0]["train_loss"]
 
 
-def test_rows_that_are_neither_fitted_nor_monitored_change_nothing(train):
+def test_rows_neither_fitted_nor_monitored_change_nothing(train):
     unknown = np.where(PLAN.fitted | PLAN.monitored, LABEL, -1).astype(np.int8)
     assert train(unknown) == train()
 
 
-# Choosing the epoch
+# The best epoch
 
 
-def test_the_model_left_behind_is_the_best_epochs_and_not_the_last(
+def test_model_has_the_weights_of_the_best_epoch_not_the_last(
     train, toy_model, make_inputs, misleading
 ):
     history = train(misleading)
@@ -118,16 +117,16 @@ def test_the_model_left_behind_is_the_best_epochs_and_not_the_last(
 
 
 @pytest.mark.parametrize("patience", [1, 3])
-def test_training_stops_after_patience_epochs_without_a_better_one(train, misleading, patience):
+def test_training_stops_after_patience_epochs_without_improvement(train, misleading, patience):
     history = train(misleading, epochs=10, patience=patience)
     best = next(past["epoch"] for past in history if past["best"])
     assert len(history) == best + patience
 
 
-def test_the_average_begins_at_the_first_steps_and_widens_to_its_window():
+def test_decay_of_the_moving_average_rises_to_its_maximum():
     values = np.random.default_rng(0).normal(size=600)
     layer = nn.Linear(1, 1, bias=False)
-    average = AveragedModel(layer, multi_avg_fn=module.moving_average)
+    average = AveragedModel(layer, multi_avg_fn=training_loop.moving_average)
     for value in values:
         nn.init.constant_(layer.weight, value)
         average.update_parameters(layer)
@@ -138,26 +137,28 @@ def test_the_average_begins_at_the_first_steps_and_widens_to_its_window():
     assert average.module.weight.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_short_training_is_not_averaged_away(train, toy_model, monkeypatch):
+def test_average_of_a_short_training_is_not_dominated_by_the_initial_weights(
+    train, toy_model, monkeypatch
+):
     def weights():
         return torch.cat([value.detach().flatten() for value in toy_model.parameters()])
 
     start = weights()
     train(epochs=1)
-    kept = weights()
-    monkeypatch.setattr(module, "AVERAGE_DECAY", 0.0)
+    averaged = weights()
+    monkeypatch.setattr(training_loop, "EMA_DECAY", 0.0)
     train(epochs=1)
     last = weights()
-    # After so few steps an average over fifty would still lie next to the start.
-    assert 0 < (kept - last).norm() < 0.4 * (start - last).norm()
+    # After so few steps, an average over fifty would still be close to the initial weights.
+    assert 0 < (averaged - last).norm() < 0.4 * (start - last).norm()
 
 
-def test_training_that_keeps_improving_is_not_stopped(train):
+def test_training_that_improves_is_not_stopped(train):
     assert len(train(patience=1, lr_image=0.0, lr_text=0.002, lr_fusion=0.002)) == 5
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_training_that_diverges_is_a_user_error(train):
+def test_training_that_diverges_is_a_user_error(train):
     with pytest.raises(UserError, match="--lr"):
         train(lr_image=1e30, lr_text=1e30, lr_fusion=1e30)
 
@@ -166,38 +167,38 @@ def test_a_training_that_diverges_is_a_user_error(train):
 
 
 @pytest.mark.parametrize("part", ["image", "text", "fusion"])
-def test_every_part_has_its_own_learning_rate(train, toy_model, part):
+def test_each_part_has_a_separate_learning_rate(train, toy_model, part):
     before = {name: value.clone() for name, value in toy_model.named_parameters()}
     train(**{f"lr_{part}": 0.0})
     for name, value in toy_model.named_parameters():
         assert torch.equal(value, before[name]) is name.startswith(part), name
 
 
-def test_weight_decay_spares_biases_and_normalisation(toy_model):
-    groups = module.parameter_groups(toy_model, CONFIG)
-    owned = [value for group in groups for value in group["params"]]
-    assert {id(value) for value in owned} == {id(value) for value in toy_model.parameters()}
-    assert len(owned) == len(list(toy_model.parameters()))
+def test_biases_and_normalisation_have_no_weight_decay(toy_model):
+    groups = training_loop.parameter_groups(toy_model, CONFIG)
+    grouped = [value for group in groups for value in group["params"]]
+    assert {id(value) for value in grouped} == {id(value) for value in toy_model.parameters()}
+    assert len(grouped) == len(list(toy_model.parameters()))
     for group in groups:
         for value in group["params"]:
             assert ("weight_decay" not in group) is (value.ndim > 1)
         assert group.get("weight_decay", 0.0) == 0.0
 
 
-def test_all_learning_rates_fall_when_the_monitored_loss_does_not(train, misleading, monkeypatch):
-    made = []
+def test_all_learning_rates_fall_if_the_monitored_loss_does_not(train, misleading, monkeypatch):
+    optimizers = []
 
-    class Kept(torch.optim.AdamW):
+    class RecordedAdamW(torch.optim.AdamW):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
-            made.append(self)
+            optimizers.append(self)
 
-    monkeypatch.setattr(module, "AdamW", Kept)
+    monkeypatch.setattr(training_loop, "AdamW", RecordedAdamW)
     history = train(misleading, epochs=4)
     worse = len(history) - 1
     assert history[0]["best"]
-    rates = {group["lr"] for group in made[0].param_groups}
-    factor = module.PLATEAU_FACTOR**worse
+    rates = {group["lr"] for group in optimizers[0].param_groups}
+    factor = training_loop.PLATEAU_FACTOR**worse
     assert sorted(rates) == pytest.approx([0.01 * factor, 0.05 * factor])
 
 
@@ -205,13 +206,13 @@ def test_all_learning_rates_fall_when_the_monitored_loss_does_not(train, mislead
     ("dtype", "enabled"),
     [(torch.float32, False), (torch.bfloat16, False), (torch.float16, True)],
 )
-def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
-    toy_model, make_inputs, monkeypatch, dtype, enabled
-):
-    made = []
+def test_gradients_are_scaled_only_for_fp16(toy_model, make_inputs, monkeypatch, dtype, enabled):
+    scalers = []
     scaler = torch.amp.GradScaler
     monkeypatch.setattr(
-        torch.amp, "GradScaler", lambda *args, **kw: made.append(scaler(*args, **kw)) or made[-1]
+        torch.amp,
+        "GradScaler",
+        lambda *args, **kw: scalers.append(scaler(*args, **kw)) or scalers[-1],
     )
     model = JointModel(
         toy_model.image,
@@ -220,64 +221,64 @@ def test_gradients_are_scaled_for_fp16_and_for_nothing_else(
         Machine(torch.device("cpu"), dtype, dtype, dtype),
     )
     history = finetune(model, make_inputs(LABEL), LABEL, PLAN, CONFIG, seed=0)
-    assert made[0].is_enabled() is enabled
+    assert scalers[0].is_enabled() is enabled
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
 
 
-# A training that is broken off
+# Resuming an interrupted training
 
 
-class Unplugged(BaseException):
-    """No handler is meant for it."""
+class PowerCut(BaseException):
+    """Must not be handled by any `except` clause."""
 
 
 @pytest.mark.parametrize("finished", [1, 2, 4])
-def test_a_training_broken_off_goes_on_to_the_very_same_weights(
+def test_resumed_training_ends_with_exactly_the_same_weights(
     train, toy_model, misleading, tmp_path, monkeypatch, finished
 ):
-    # The loss rises, so that rates have fallen and the best epoch lies behind.
-    monkeypatch.setattr(training, "SHARE", 1e9)
-    undisturbed = train(misleading)
+    # The monitored loss rises, so that learning rates have fallen and the best epoch is past.
+    monkeypatch.setattr(resume_training, "MAX_SAVE_TIME_SHARE", 1e9)
+    uninterrupted = train(misleading)
     expected = {name: value.clone() for name, value in toy_model.state_dict().items()}
-    announce, state = module._announce, tmp_path / "state"
+    log_epoch, state = training_loop._log_epoch, tmp_path / "state"
 
-    def unplug(epoch):
-        announce(epoch)
+    def interrupt(epoch):
+        log_epoch(epoch)
         if epoch["epoch"] == finished + 1:
-            raise Unplugged
+            raise PowerCut
 
-    with monkeypatch.context() as patch, pytest.raises(Unplugged):
-        patch.setattr(module, "_announce", unplug)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(training_loop, "_log_epoch", interrupt)
         train(misleading, state=state)
-    assert len(undisturbed) == 5
-    assert train(misleading, state=state) == undisturbed
+    assert len(uninterrupted) == 5
+    assert train(misleading, state=state) == uninterrupted
     for name, value in toy_model.state_dict().items():
         assert torch.equal(value, expected[name]), name
 
 
-def test_a_damaged_state_is_named(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SHARE", 1e9)
+def test_damaged_state_is_named(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(resume_training, "MAX_SAVE_TIME_SHARE", 1e9)
     path = tmp_path / "state"
     path.write_bytes(b"half")
-    with pytest.raises(UserError, match=r"state, which holds .* is damaged"):
+    with pytest.raises(UserError, match=r"state, the saved state of .* is damaged"):
         train(state=path)
     path.unlink()
     train(state=path)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(UserError, match=r"state, which holds .* is damaged .*checksum"):
+    with pytest.raises(UserError, match=r"state, the saved state of .* is damaged .*checksum"):
         train(state=path)
 
 
-def test_a_state_is_not_written_when_that_takes_too_much_of_the_time(train, tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(training, "save_training", lambda *args: written.append(args))
+def test_state_is_not_saved_if_that_takes_too_much_of_the_time(train, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(resume_training, "save_training_state", lambda *args: saved.append(args))
     train(state=tmp_path / "state")
-    assert not written
-    monkeypatch.setattr(training, "EXPECTED", 0.0)
-    monkeypatch.setattr(training, "SHARE", 0.0)
+    assert not saved
+    monkeypatch.setattr(resume_training, "FIRST_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(resume_training, "MAX_SAVE_TIME_SHARE", 0.0)
     train(state=tmp_path / "state")
-    assert len(written) == 1
+    assert len(saved) == 1
 
 
 # A device with little memory
@@ -285,37 +286,37 @@ def test_a_state_is_not_written_when_that_takes_too_much_of_the_time(train, tmp_
 
 @pytest.fixture
 def small_device(toy_model, monkeypatch):
-    """f(most): a batch of more memes than this does not fit. Returns the sizes that did."""
-    fitted, forward = [], JointModel.forward
+    """f(most) -> batches of more memes no longer fit. Returns a list of the sizes that fit."""
+    sizes, forward = [], JointModel.forward
 
-    def allow(most):
-        def guarded(model, pixels, ids, mask):
+    def limit(most):
+        def limited(model, pixels, ids, mask):
             if torch.is_grad_enabled() and len(pixels) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            fitted.append(len(pixels))
+            sizes.append(len(pixels))
             return forward(model, pixels, ids, mask)
 
-        monkeypatch.setattr(JointModel, "forward", guarded)
-        return fitted
+        monkeypatch.setattr(JointModel, "forward", limited)
+        return sizes
 
-    return allow
+    return limit
 
 
-def test_a_batch_without_room_goes_through_in_parts_with_the_same_gradient(
+def test_batch_that_does_not_fit_is_split_into_micro_batches_with_the_same_gradient(
     train, small_device, capsys, monkeypatch
 ):
-    # Batch statistics are each part's own, and would tell.
+    # Without batch normalisation, whose statistics are per micro-batch.
     monkeypatch.setattr(nn.BatchNorm1d, "forward", lambda self, values: values)
     whole = train(epochs=2)
-    fitted = small_device(5)
-    parts = train(epochs=2)
-    assert max(size for size in fitted if size < 20) == 4
-    for one, other in zip(whole, parts, strict=True):
+    sizes = small_device(5)
+    split = train(epochs=2)
+    assert max(size for size in sizes if size < 20) == 4
+    for one, other in zip(whole, split, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
-    assert capsys.readouterr().err.count("each goes through in 4 parts") == 1
+    assert capsys.readouterr().err.count("each is split into 4 micro-batches") == 1
 
 
-def test_memory_for_less_than_two_memes_is_a_user_error(train, small_device):
+def test_too_little_memory_for_two_memes_is_a_user_error(train, small_device):
     small_device(1)
     with pytest.raises(UserError, match="--batch-size"):
         train()

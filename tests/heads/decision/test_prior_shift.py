@@ -1,4 +1,4 @@
-"""Probabilities and thresholds for a test set with another share of positives."""
+"""Prior shift: probabilities and thresholds for a test set with another share of positives."""
 
 import numpy as np
 import pytest
@@ -9,26 +9,26 @@ from heads.decision.threshold import tune_threshold
 from heads.evaluation.metrics import METRICS
 
 
-def test_a_bayes_example_by_hand():
-    # A sign that 9 of 10 positives show and 2 of 10 negatives. Half are positive: 45 true alarms
-    # for 10 false ones. A tenth are positive: 9 for 18.
+def test_bayes_rule_by_hand():
+    # 9 of 10 positives and 2 of 10 negatives raise an alarm. If half are positive, there are 45
+    # true alarms to 10 false ones; if a tenth are positive, 9 to 18.
     found = shift_prior(np.array([45 / 55]), 0.5, 0.1)
     assert found == pytest.approx([9 / 27])
 
 
-def test_the_same_prior_changes_nothing():
+def test_same_prior_changes_nothing():
     probability = np.linspace(0, 1, 11)
     np.testing.assert_allclose(shift_prior(probability, 0.35, 0.35), probability)
 
 
-def test_ranks_and_certainty_are_kept_and_the_way_back_leads_back():
+def test_shift_preserves_ranks_and_certainty_and_is_invertible():
     probability = np.linspace(0, 1, 101)
-    moved = shift_prior(probability, 0.35, 0.6)
-    assert (np.diff(moved) > 0).all() and moved[[0, -1]].tolist() == [0, 1]
-    np.testing.assert_allclose(shift_prior(moved, 0.6, 0.35), probability)
+    shifted = shift_prior(probability, 0.35, 0.6)
+    assert (np.diff(shifted) > 0).all() and shifted[[0, -1]].tolist() == [0, 1]
+    np.testing.assert_allclose(shift_prior(shifted, 0.6, 0.35), probability)
 
 
-def test_weights_make_the_shares_what_is_wanted_and_keep_the_count():
+def test_class_weights_give_the_wanted_share_and_preserve_the_sum():
     label = np.repeat([1, 0], [35, 65])
     weights = class_weights(label, 0.35, 0.6)
     assert weights @ label / weights.sum() == pytest.approx(0.6)
@@ -36,24 +36,24 @@ def test_weights_make_the_shares_what_is_wanted_and_keep_the_count():
     np.testing.assert_allclose(class_weights(label, 0.35, 0.35), 1)
 
 
-def test_moved_probabilities_mean_what_they_say_under_the_weights():
+def test_shifted_probabilities_are_calibrated_under_the_weights():
     rng = np.random.default_rng(0)
     probability = rng.random(200_000)
     y = (rng.random(200_000) < probability).astype(int)
     trained = y.mean()
     weights = class_weights(y, trained, 0.1)
-    moved = shift_prior(probability, trained, 0.1)
+    shifted = shift_prior(probability, trained, 0.1)
     for low in (0.0, 0.1, 0.3, 0.6):
-        near = (moved >= low) & (moved < low + 0.1)
+        near = (shifted >= low) & (shifted < low + 0.1)
         share = np.average(y[near], weights=weights[near])
-        assert share == pytest.approx(np.average(moved[near], weights=weights[near]), abs=0.01)
+        assert share == pytest.approx(np.average(shifted[near], weights=weights[near]), abs=0.01)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_threshold_is_the_best_one_under_the_weights(metric):
+def test_threshold_is_the_best_under_the_weights(metric):
     rng = np.random.default_rng(0)
     y = (rng.random(150) < 0.5).astype(np.int8)
-    # Shifted, so that another threshold than 0.5 is to be had.
+    # Shifted, so that the best threshold is not 0.5.
     probability = np.clip(rng.normal(0.6 + 0.2 * y, 0.15), 0, 1)
     weight = class_weights(y, y.mean(), 0.1)
     tuned = tune_threshold(y, probability, np.arange(150), metric, 0, weight)
@@ -67,12 +67,12 @@ def test_a_threshold_is_the_best_one_under_the_weights(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_that_count_less_do_not_count_less_than_they_are(metric):
+def test_scaling_all_weights_changes_nothing(metric):
     rng = np.random.default_rng(0)
     y = (rng.random(60) < 0.5).astype(np.int8)
     probability = np.clip(rng.normal(0.6 + 0.2 * y, 0.15), 0, 1)
     group = np.arange(60)
-    # Only the proportion of weights matters, not their sum.
+    # Only the ratios of weights matter, not their sum.
     one, other = (
         tune_threshold(y, probability, group, metric, 0, np.full(60, w)) for w in (1.0, 0.01)
     )

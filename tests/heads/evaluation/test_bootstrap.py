@@ -1,13 +1,12 @@
-"""Figures agree with scikit-learn's; intervals know that near-duplicates are one observation."""
+"""Metrics equal scikit-learn's; intervals treat a group of near-duplicates as one observation."""
 
 import numpy as np
 import pytest
 import sklearn.metrics
 
-from heads.evaluation.bootstrap import interval, resampling_weights
-from heads.evaluation.metrics import METRICS, count_above, count_decisions
-from heads.evaluation.scores import calibration_error
-from heads.evaluation.scores import score as weighted_score
+from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.metrics import METRICS, confusion_counts, confusion_counts_above
+from heads.evaluation.scores import calibration_error, score_with_intervals
 
 COUNT = 120
 
@@ -15,7 +14,7 @@ COUNT = 120
 def score(y, probability, threshold=0.5, group=None, weight=None):
     group = np.arange(len(y)) if group is None else group
     weight = np.ones(len(y)) if weight is None else weight
-    return weighted_score(y, probability, np.full(len(y), threshold), group, 0, weight)
+    return score_with_intervals(y, probability, np.full(len(y), threshold), group, 0, weight)
 
 
 @pytest.fixture
@@ -34,45 +33,45 @@ def probability(rng, y):
     return np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1).round(2)
 
 
-def test_counts_are_those_of_the_confusion_matrix(rng, y):
+def test_confusion_counts_equal_scikit_learns(rng, y):
     decision = rng.integers(0, 2, COUNT).astype(bool)
     weights = rng.integers(0, 4, (5, COUNT)).astype(float)
-    found = np.array(count_decisions(y, decision, weights))
+    found = np.array(confusion_counts(y, decision, weights))
     assert found.shape == (4, 5)
     for r, w in enumerate(weights):
         tn, fp, fn, tp = sklearn.metrics.confusion_matrix(y, decision, sample_weight=w).ravel()
         assert found[:, r].tolist() == [tp, fp, fn, tn]
 
 
-def test_counts_above_many_thresholds_are_those_above_each(rng, y, probability):
-    # In any order, some of them probabilities themselves, some beyond all.
+def test_confusion_counts_above_many_thresholds_equal_those_of_each(rng, y, probability):
+    # Unsorted; some equal a probability, some are beyond all of them.
     thresholds = np.array([0.5, -1.0, *probability[:4], 0.123, 2.0])
     weights = rng.integers(0, 4, (5, COUNT)).astype(float)
-    found = np.array(count_above(y, probability, thresholds)(weights))
+    found = np.array(confusion_counts_above(y, probability, thresholds)(weights))
     assert found.shape == (4, 5, len(thresholds))
-    for place, threshold in enumerate(thresholds):
-        expected = count_decisions(y, probability > threshold, weights)
-        np.testing.assert_array_equal(found[:, :, place], expected)
+    for index, threshold in enumerate(thresholds):
+        expected = confusion_counts(y, probability > threshold, weights)
+        np.testing.assert_array_equal(found[:, :, index], expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_every_metric_of_decisions_is_scikit_learns(rng, y, metric):
+def test_metrics_of_decisions_equal_scikit_learns(rng, y, metric):
     decision = rng.integers(0, 2, COUNT).astype(bool)
     weights = rng.integers(0, 4, COUNT).astype(float)
     expected = getattr(sklearn.metrics, f"{metric}_score")(y, decision, sample_weight=weights)
-    found = METRICS[metric](count_decisions(y, decision, weights[None]))
+    found = METRICS[metric](confusion_counts(y, decision, weights[None]))
     assert found == pytest.approx([expected])
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.filterwarnings("error")
-def test_no_metric_divides_by_zero_if_nothing_is_positive(metric):
-    nothing = np.zeros(4, dtype=bool)
-    assert np.isfinite(METRICS[metric](count_decisions(nothing, nothing, np.ones((1, 4))))).all()
+def test_metrics_without_positives_do_not_divide_by_zero(metric):
+    negative = np.zeros(4, dtype=bool)
+    assert np.isfinite(METRICS[metric](confusion_counts(negative, negative, np.ones((1, 4))))).all()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_figures_are_scikit_learns(rng, y, probability, weighted):
+def test_scores_equal_scikit_learns(rng, y, probability, weighted):
     weight = rng.random(COUNT) if weighted else np.ones(COUNT)
     decision = probability > 0.3
     found = score(y, probability, 0.3, weight=weight)
@@ -87,28 +86,28 @@ def test_figures_are_scikit_learns(rng, y, probability, weighted):
             ("log_loss", "log_loss"),
         )
     }
-    # Some are 0 or 1: what they cost is a matter of where they are cut off.
+    # Some probabilities are 0 or 1: their log loss depends on the clipping.
     clipped = np.clip(probability, 1e-6, 1 - 1e-6)
     expected["log_loss"] = sklearn.metrics.log_loss(y, clipped, sample_weight=weight)
     for metric in METRICS:
         scorer = getattr(sklearn.metrics, f"{metric}_score")
         expected[f"{metric}_default"] = scorer(y, probability > 0.5, sample_weight=weight)
         expected[f"{metric}_tuned"] = scorer(y, decision, sample_weight=weight)
-    values = {name: figure["value"] for name, figure in found.items()}
+    values = {name: metric["value"] for name, metric in found.items()}
     assert values == pytest.approx(expected, rel=1e-5)
-    for figure in found.values():
-        low, high = figure["interval"]
-        assert low < figure["value"] < high
+    for metric in found.values():
+        low, high = metric["interval"]
+        assert low < metric["value"] < high
 
 
-def test_each_row_is_decided_by_its_own_threshold(y, probability):
+def test_each_row_uses_its_own_threshold(y, probability):
     threshold = np.where(y == 1, probability - 0.01, probability + 0.01)
-    found = weighted_score(y, probability, threshold, np.arange(COUNT), 0, np.ones(COUNT))
+    found = score_with_intervals(y, probability, threshold, np.arange(COUNT), 0, np.ones(COUNT))
     assert found["accuracy_tuned"]["value"] == 1
     assert found["accuracy_default"]["value"] < 1
 
 
-def test_a_row_that_counts_twice_is_two_rows(y, probability):
+def test_row_of_weight_two_equals_two_rows(y, probability):
     twice = np.where(np.arange(COUNT) % 4 == 0, 2, 1)
     group = np.arange(COUNT)
     weighted = score(y, probability, group=group, weight=twice)
@@ -119,25 +118,25 @@ def test_a_row_that_counts_twice_is_two_rows(y, probability):
 
 
 def test_calibration_error_by_hand():
-    # Bins of two rows, from 0.05 to 0.95; they say 0.05 + k/10 of 0, 1 or 2 positives.
+    # Bins of two rows with probability 0.05 + k/10, and 0, 1 or 2 positives.
     probability = np.repeat(np.arange(10) / 10 + 0.05, 2)
-    right = np.array([0, 0, 0, 1, 0, 1, 1, 1, 1, 1]).repeat(2)
+    y = np.array([0, 0, 0, 1, 0, 1, 1, 1, 1, 1]).repeat(2)
     gaps = [0.05, 0.15, 0.25, 0.65, 0.45, 0.45, 0.35, 0.25, 0.15, 0.05]
-    assert calibration_error(right, probability, np.ones(20)) == pytest.approx(np.mean(gaps))
-    # The order of rows does not matter, and who counts more matters more.
+    assert calibration_error(y, probability, np.ones(20)) == pytest.approx(np.mean(gaps))
+    # The order of rows does not matter, and weights are respected.
     order = np.random.default_rng(0).permutation(20)
     weight = np.repeat(np.arange(10.0), 2)
-    found = calibration_error(right[order], probability[order], weight[order])
+    found = calibration_error(y[order], probability[order], weight[order])
     assert found == pytest.approx(np.average(gaps, weights=np.arange(10)))
 
 
-def test_misses_in_a_bin_that_make_up_for_each_other_are_no_calibration_error():
+def test_errors_that_cancel_within_a_bin_are_no_calibration_error():
     y, probability = np.tile([0, 1], 50), np.full(100, 0.5)
     assert calibration_error(y, probability, np.ones(100)) == pytest.approx(0)
     assert calibration_error(np.ones(100), probability, np.ones(100)) == pytest.approx(0.5)
 
 
-def test_fewer_rows_than_bins_are_no_trouble():
+def test_calibration_error_with_fewer_rows_than_bins():
     y, probability = np.array([0, 1, 1]), np.array([0.1, 0.9, 0.5])
     found = calibration_error(y, probability, np.ones(3))
     assert found == pytest.approx((0.1 + 0.1 + 0.5) / 3)
@@ -145,7 +144,7 @@ def test_fewer_rows_than_bins_are_no_trouble():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_has_no_ranking_figures_but_an_accuracy(probability, label):
+def test_single_class_has_an_accuracy_but_no_ranking_metrics(probability, label):
     y = np.full(COUNT, label, dtype=np.int8)
     found = score(y, probability)
     assert (found["auroc"], found["average_precision"]) == (None, None)
@@ -153,61 +152,61 @@ def test_one_class_has_no_ranking_figures_but_an_accuracy(probability, label):
 
 
 @pytest.mark.filterwarnings("error")
-def test_resamples_without_a_positive_are_left_out_of_ranking_intervals():
+def test_resamples_without_a_positive_are_ignored_in_ranking_intervals():
     y = np.array([1] + [0] * 9)
     found = score(y, np.linspace(0, 1, 10))
     assert np.isfinite(found["auroc"]["interval"]).all()
 
 
-def test_a_group_is_drawn_as_a_whole(rng):
+def test_groups_are_drawn_as_a_whole(rng):
     group = rng.integers(0, 30, COUNT) * 7
-    weights = resampling_weights(group, 0)
+    weights = bootstrap_weights(group, 0)
     for number in np.unique(group):
         same = weights[:, group == number]
         assert (same == same[:, :1]).all()
-    # As many groups are drawn as there are, some of them more than once.
+    # The number of draws equals the number of groups; some are drawn more than once.
     first = [np.flatnonzero(group == number)[0] for number in np.unique(group)]
     assert (weights[:, first].sum(axis=1) == len(first)).all()
     assert weights.max() > 1
 
 
-def test_figures_do_not_depend_on_how_many_resamples_memory_takes(y, probability, monkeypatch):
+def test_scores_do_not_depend_on_the_block_size(y, probability, monkeypatch):
     at_once = score(y, probability)
-    monkeypatch.setattr("heads.evaluation.bootstrap.BLOCK", 7 * COUNT)
+    monkeypatch.setattr("heads.evaluation.bootstrap.BLOCK_SIZE", 7 * COUNT)
     in_blocks = score(y, probability)
-    for name, figure in at_once.items():
-        if isinstance(figure, dict):
-            assert in_blocks[name]["value"] == figure["value"]
-            assert in_blocks[name]["interval"] == pytest.approx(figure["interval"], abs=1e-12)
+    for name, metric in at_once.items():
+        if isinstance(metric, dict):
+            assert in_blocks[name]["value"] == metric["value"]
+            assert in_blocks[name]["interval"] == pytest.approx(metric["interval"], abs=1e-12)
 
 
-def test_resampling_follows_its_seed():
+def test_resampling_depends_on_the_seed():
     group = np.arange(20)
-    assert (resampling_weights(group, 1) == resampling_weights(group, 1)).all()
-    assert (resampling_weights(group, 1) != resampling_weights(group, 2)).any()
+    assert (bootstrap_weights(group, 1) == bootstrap_weights(group, 1)).all()
+    assert (bootstrap_weights(group, 1) != bootstrap_weights(group, 2)).any()
 
 
-def covered(group, seed, memes):
-    """Whether the interval holds the true accuracy, 0.7, of decisions on copied memes."""
+def interval_covers_truth(group, seed, memes):
+    """Return whether the interval contains the true accuracy, 0.7, of decisions on copied memes."""
     right = np.random.default_rng(seed).random(memes) < 0.7
     decision = np.repeat(right, COUNT // memes)
-    counts = count_decisions(np.ones(COUNT), decision, resampling_weights(group, seed))
-    low, high = interval(METRICS["accuracy"](counts))
+    counts = confusion_counts(np.ones(COUNT), decision, bootstrap_weights(group, seed))
+    low, high = percentile_interval(METRICS["accuracy"](counts))
     return low <= 0.7 <= high
 
 
-def test_intervals_mostly_hold_the_truth():
-    share = np.mean([covered(np.arange(COUNT), seed, COUNT) for seed in range(200)])
+def test_intervals_have_the_nominal_coverage():
+    share = np.mean([interval_covers_truth(np.arange(COUNT), seed, COUNT) for seed in range(200)])
     assert 0.9 <= share <= 0.99
 
 
-def test_copies_do_not_make_an_interval_narrower():
+def test_copies_do_not_make_intervals_narrower():
     copies = np.repeat(np.arange(40), 3)
-    grouped = np.mean([covered(copies, seed, 40) for seed in range(200)])
+    grouped = np.mean([interval_covers_truth(copies, seed, 40) for seed in range(200)])
     assert grouped >= 0.88
-    ungrouped = np.mean([covered(np.arange(COUNT), seed, 40) for seed in range(200)])
-    assert ungrouped < 0.8, "or else the groups are not what makes the difference"
+    ungrouped = np.mean([interval_covers_truth(np.arange(COUNT), seed, 40) for seed in range(200)])
+    assert ungrouped < 0.8, "otherwise the groups make no difference"
 
 
-def test_undefined_resamples_do_not_make_an_interval_undefined():
-    assert interval(np.array([np.nan, 1.0, 1.0])) == [1.0, 1.0]
+def test_nan_values_are_ignored_in_intervals():
+    assert percentile_interval(np.array([np.nan, 1.0, 1.0])) == [1.0, 1.0]

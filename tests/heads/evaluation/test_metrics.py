@@ -1,4 +1,4 @@
-"""Ranking figures of many weightings at once equal scikit-learn's of each."""
+"""AUROC and average precision with many row weights at once equal scikit-learn's with each."""
 
 import numpy as np
 import pytest
@@ -16,22 +16,23 @@ def rows(request):
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(auroc, roc_auc_score), (average_precision, average_precision_score)]
+    ("ours", "reference"),
+    [(auroc, roc_auc_score), (average_precision, average_precision_score)],
 )
-def test_each_weighting_gives_what_scikit_learn_gives(rows, ours, theirs):
+def test_each_weighting_equals_scikit_learns(rows, ours, reference):
     y, score, weights = rows
-    expected = [theirs(y, score, sample_weight=weight) for weight in weights]
+    expected = [reference(y, score, sample_weight=weight) for weight in weights]
     np.testing.assert_allclose(ours(y, score)(weights), expected, atol=1e-12)
 
 
-def test_a_weighting_of_one_class_has_no_figure():
+def test_weighting_of_a_single_class_gives_nan():
     y, score = np.array([0, 1, 1]), np.array([0.1, 0.9, 0.5])
     weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     assert np.isnan(auroc(y, score)(weights)).tolist() == [False, True]
     assert np.isnan(average_precision(y, score)(weights)).tolist() == [False, True]
 
 
-def test_a_highest_score_without_weight_does_not_count():
+def test_highest_score_with_weight_0_is_ignored():
     y, score = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7])
     found = average_precision(y, score)(np.array([[0.0, 1.0, 1.0]]))
     assert found == pytest.approx([0.5])

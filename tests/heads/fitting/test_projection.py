@@ -1,4 +1,4 @@
-"""Heads are given few columns of each space, computed once, whatever test rows look like."""
+"""Projection: PCA of training rows, saved once per run, and the columns of each head."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ import heads.fitting.head_inputs
 from features.hdf5_store import read_features
 from heads.fitting.head_inputs import (
     Projected,
-    columns_of,
-    logit_columns,
-    project,
+    logit_inputs,
+    project_spaces,
     read_projections,
-    view,
+    select_columns,
+    select_head_inputs,
 )
 from heads.fitting.projection import COMPONENTS, Projection, fit_projection
 from heads.registry import ENTRIES, Entry
@@ -28,7 +28,7 @@ def rng():
 
 @pytest.fixture
 def embeddings(rng):
-    """Wide and far from zero, as embeddings are."""
+    """Wide and far from zero, like real embeddings."""
     return [
         (rng.normal(size=(150, w)) @ rng.normal(size=(w, w)) + 5).astype("f4") for w in (90, 20)
     ]
@@ -37,7 +37,7 @@ def embeddings(rng):
 # One space
 
 
-def test_axes_are_the_principal_ones_however_the_rows_come(embeddings):
+def test_axes_equal_pca_whatever_the_blocks(embeddings):
     image, text = embeddings
     blocks = [(image[i : i + 40], text[i : i + 40]) for i in range(0, 150, 40)]
     projection = fit_projection(blocks)
@@ -53,24 +53,24 @@ def test_axes_are_the_principal_ones_however_the_rows_come(embeddings):
         )
 
 
-def test_each_modality_gets_as_many_components_as_it_can_and_mean_square_norm_1(embeddings):
+def test_each_modality_has_at_most_64_components_and_mean_squared_norm_1(embeddings):
     projection = fit_projection([embeddings])
     X, width = projection.apply(*embeddings), projection.image_width
     assert (X.shape, X.dtype, width) == ((150, COMPONENTS + 20), np.float32, COMPONENTS)
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
-    # All of the text's variance, nearly all of the picture's.
+    # All of the text's variance, and most of the image's.
     assert (X[:, width:] ** 2).sum(axis=1).mean() == pytest.approx(1, abs=1e-5)
     assert 0.9 < (X[:, :width] ** 2).sum(axis=1).mean() < 1
 
 
-def test_components_come_in_the_order_of_their_variance(embeddings):
+def test_components_are_sorted_by_variance(embeddings):
     projection = fit_projection([embeddings])
     X, width = projection.apply(*embeddings), projection.image_width
     for part in (X[:, :width], X[:, width:]):
         assert (np.diff(part.var(axis=0)) < 0).all()
 
 
-def test_what_is_nearer_stays_nearer(embeddings):
+def test_ratios_of_distances_are_preserved(embeddings):
     text = embeddings[1].astype(float)
     projection = fit_projection([embeddings])
     columns = projection.apply(*embeddings)[:, projection.image_width :]
@@ -78,26 +78,26 @@ def test_what_is_nearer_stays_nearer(embeddings):
     np.testing.assert_allclose(after / before, (after / before)[0], rtol=1e-4)
 
 
-def test_fewer_rows_than_columns_are_no_trouble(embeddings):
+def test_fewer_rows_than_columns_are_handled(embeddings):
     few = [one[:30] for one in embeddings]
     assert fit_projection([few]).apply(*embeddings).shape == (150, 30 + 20)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_an_embedding_that_says_nothing_is_no_trouble(embeddings):
+def test_constant_embeddings_are_handled(embeddings):
     blank = np.zeros_like(embeddings[0])
     X = fit_projection([(blank, embeddings[1])]).apply(blank, embeddings[1])
     assert np.isfinite(X).all()
 
 
-def test_saved_and_loaded_it_gives_the_same_bits(embeddings, tmp_path):
+def test_loaded_projection_gives_the_same_bits(embeddings, tmp_path):
     projection = fit_projection([embeddings])
     projection.save(tmp_path / "space_0.npz")
     again = Projection.load(tmp_path / "space_0.npz").apply(*embeddings)
     np.testing.assert_array_equal(again, projection.apply(*embeddings))
 
 
-def test_a_meme_projected_alone_gets_what_it_gets_in_a_batch(embeddings):
+def test_projection_does_not_depend_on_the_batch(embeddings):
     projection = fit_projection([embeddings])
     alone = [projection.apply(*(one[n : n + 1] for one in embeddings))[0] for n in range(150)]
     np.testing.assert_allclose(alone, projection.apply(*embeddings), rtol=0, atol=1e-7)
@@ -122,8 +122,8 @@ def table(run):
 
 
 def test_columns_are_those_of_the_features_though_the_table_has_no_embeddings(features, run):
-    found = project(table(run), run)
-    assert list(found) == list(planted.ALL)
+    found = project_spaces(table(run), run)
+    assert list(found) == list(planted.ALL_SPACES)
     labelled = features.rows.labelled
     for space in features.spaces:
         projection = fit_projection([(space.image[labelled], space.text[labelled])])
@@ -133,7 +133,7 @@ def test_columns_are_those_of_the_features_though_the_table_has_no_embeddings(fe
 
 
 def test_test_rows_do_not_move_the_axes(features, run):
-    before = project(table(run), run)
+    before = project_spaces(table(run), run)
     test = features.rows.split == "test"
     moved = [
         replace(space, image=np.where(test[:, None], 100 * space.image, space.image))
@@ -141,64 +141,67 @@ def test_test_rows_do_not_move_the_axes(features, run):
     ]
     other = replace(features, spaces=moved, attributes={**features.attributes, "stamp": "b"})
     planted.write(run / "features.h5", other)
-    after = project(table(run), run)
+    after = project_spaces(table(run), run)
     for name, columns in before.items():
         np.testing.assert_array_equal(after[name].X[~test], columns.X[~test])
         assert (after[name].X[test] != columns.X[test]).any()
 
 
-def test_columns_are_computed_once_a_run(run, monkeypatch):
-    before = project(table(run), run)
+def test_columns_are_computed_once_per_run(run, monkeypatch):
+    before = project_spaces(table(run), run)
     monkeypatch.setattr(heads.fitting.head_inputs, "fit_projection", None)
-    for name, columns in project(table(run), run).items():
+    for name, columns in project_spaces(table(run), run).items():
         np.testing.assert_array_equal(columns.X, before[name].X)
 
 
 def test_columns_of_other_features_are_not_used(run):
-    before = project(table(run), run)
+    before = project_spaces(table(run), run)
     planted.write(run / "features.h5", planted.table(count=90, seed=1, stamp="b"))
-    after = project(table(run), run)
+    after = project_spaces(table(run), run)
     assert all((after[name].X != columns.X).any() for name, columns in before.items())
 
 
-def test_projecting_that_broke_off_is_not_taken_for_finished(features, run, monkeypatch):
-    project(table(run), run)
+def test_interrupted_projection_is_computed_again(features, run, monkeypatch):
+    project_spaces(table(run), run)
     before = read_projections(run, features)
     other = planted.table(count=90, seed=1, stamp="b")
     planted.write(run / "features.h5", other)
     with monkeypatch.context() as patch:
         patch.setattr(Projection, "apply", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            project(table(run), run)
-    # Back to the features that were projected first, some of whose axes are overwritten by now.
+            project_spaces(table(run), run)
+    # Restore the first features; some of their saved axes have been overwritten.
     planted.write(run / "features.h5", features)
-    project(table(run), run)
+    project_spaces(table(run), run)
     for name, axes in read_projections(run, features).items():
         np.testing.assert_array_equal(axes.image_axes, before[name].image_axes)
 
 
-# What a head sees of them
+# Inputs of heads
 
 
-def test_views_are_the_columns_they_are_named_after(features):
+def test_select_columns_returns_the_columns_of_the_view(features):
     tuned, _, pretrained, _ = features.spaces
     projected = Projected(np.arange(12.0).reshape(2, 6), 4)
-    shown = {name: view(Entry("", name), tuned, projected) for name in ("both", "image", "text")}
-    assert shown["both"] == projected
-    assert shown["image"].X.tolist() == [[0, 1, 2, 3], [6, 7, 8, 9]]
-    assert shown["image"].image_width == 4
-    assert shown["text"].X.tolist() == [[4, 5], [10, 11]]
-    assert shown["text"].image_width == 0
-    joint = view(Entry("", "joint"), tuned, projected)
+    selected = {
+        name: select_columns(Entry("", name), tuned, projected)
+        for name in ("both", "image", "text")
+    }
+    assert selected["both"] == projected
+    assert selected["image"].X.tolist() == [[0, 1, 2, 3], [6, 7, 8, 9]]
+    assert selected["image"].image_width == 4
+    assert selected["text"].X.tolist() == [[4, 5], [10, 11]]
+    assert selected["text"].image_width == 0
+    joint = select_columns(Entry("", "joint"), tuned, projected)
     np.testing.assert_array_equal(joint.X, tuned.joint_logit[:, None])
-    assert view(Entry("", "joint"), pretrained, projected) is None
+    assert select_columns(Entry("", "joint"), pretrained, projected) is None
 
 
-def test_what_backbones_saw_or_chose_their_epoch_on_is_not_held_out(features, run):
+def test_rows_seen_or_monitored_by_the_backbones_are_not_held_out(features, run):
     labelled = features.rows.labelled
-    projected = project(table(run), run)
-    found = columns_of(ENTRIES["linear"], features.spaces, projected, labelled)
-    assert [columns.space for columns in found] == list(planted.ALL)
+    projected = project_spaces(table(run), run)
+    found = select_head_inputs(ENTRIES["linear"], features.spaces, projected, labelled)
+    assert [columns.space for columns in found] == list(planted.ALL_SPACES)
     for columns, space in zip(found, features.spaces, strict=True):
         np.testing.assert_array_equal(columns.seen, space.seen)
         np.testing.assert_array_equal(columns.held_out, labelled & ~space.seen & ~space.monitored)
@@ -207,16 +210,16 @@ def test_what_backbones_saw_or_chose_their_epoch_on_is_not_held_out(features, ru
     np.testing.assert_array_equal(pretrained.held_out, labelled)
 
 
-def test_spaces_without_a_fusion_head_have_nothing_for_the_joint_head(features, run):
-    projected = project(table(run), run)
-    found = columns_of(ENTRIES["joint"], features.spaces, projected, features.rows.labelled)
-    assert [columns.space for columns in found] == list(planted.TWO)
+def test_spaces_without_a_fusion_head_give_no_inputs_for_the_joint_head(features, run):
+    projected = project_spaces(table(run), run)
+    found = select_head_inputs(ENTRIES["joint"], features.spaces, projected, features.rows.labelled)
+    assert [columns.space for columns in found] == list(planted.TWO_SPACES)
 
 
-def test_logits_of_rows_that_are_not_held_out_count_as_seen():
-    said = [np.array([0.5, 0.0, 1.0]), np.array([0.5, 0.5, 0.5])]
+def test_labelled_rows_without_held_out_logits_count_as_seen():
+    probabilities = [np.array([0.5, 0.0, 1.0]), np.array([0.5, 0.5, 0.5])]
     labelled, held_out = np.array([True, True, False]), np.array([True, False, False])
-    columns = logit_columns(said, labelled, held_out)
+    columns = logit_inputs(probabilities, labelled, held_out)
     assert (columns.X.shape, columns.X.dtype, columns.image_width) == ((3, 2), np.float32, 0)
     assert columns.X[0].tolist() == [0, 0] and np.isfinite(columns.X).all()
     assert columns.seen.tolist() == [False, True, False]

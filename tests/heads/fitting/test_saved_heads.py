@@ -1,4 +1,4 @@
-"""Saved heads are what was fitted, whole, and fit the features they are used with."""
+"""Saved heads load as they were fitted, and are rejected with other features."""
 
 from dataclasses import asdict, replace
 
@@ -6,10 +6,14 @@ import numpy as np
 import planted
 import pytest
 
-from heads.ensemble.saved_ensemble import Ensembled, read_ensembled, save_ensembled
-from heads.evaluation.out_of_fold import PARTS, cut_parts
-from heads.fitting.cross_validation import cross_fit
-from heads.fitting.head_inputs import Projected, columns_of
+from heads.ensemble.saved_ensemble import (
+    EnsembleProbabilities,
+    read_ensemble_probabilities,
+    save_ensemble_probabilities,
+)
+from heads.evaluation.out_of_fold import PARTS, assign_parts
+from heads.fitting.cross_validation import cross_validate
+from heads.fitting.head_inputs import Projected, select_head_inputs
 from heads.fitting.saved_heads import (
     HeadRecord,
     Probabilities,
@@ -39,26 +43,28 @@ RECORD = HeadRecord(
 
 
 @pytest.fixture(scope="module")
-def columns():
-    """What a head is given, by kind of space."""
+def head_inputs():
+    """Head inputs, by kind of space."""
     features = planted.table("linear", 150)
-    shown = {
+    projected = {
         space.name: Projected(np.concatenate([space.image, space.text], axis=1), 6)
         for space in features.spaces
     }
     kinds = features.kinds()
     return {
-        kind: columns_of(ENTRIES["linear"], kinds[kind], shown, features.rows.labelled)
+        kind: select_head_inputs(ENTRIES["linear"], kinds[kind], projected, features.rows.labelled)
         for kind in ("fine-tuned", "pretrained")
     }
 
 
 @pytest.fixture(scope="module")
-def fitted(columns):
+def fitted(head_inputs):
     rows = planted.table("linear", 150).rows
     entry = replace(ENTRIES["linear"], fitted_on=("seen",), grid=({},))
-    part = cut_parts(rows, 0)
-    return {kind: cross_fit(entry, one, rows.label, part, 0) for kind, one in columns.items()}
+    part = assign_parts(rows, 0)
+    return {
+        kind: cross_validate(entry, one, rows.label, part, 0) for kind, one in head_inputs.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,7 @@ def probabilities(fitted):
 
 @pytest.fixture
 def save(fitted, probabilities, tmp_path):
-    """f(fitted) -> the folder with the head saved."""
+    """f(fitted) -> folder with the saved head."""
 
     def save(fitted=fitted):
         save_head(tmp_path / "linear", RECORD, fitted, probabilities)
@@ -92,9 +98,9 @@ def refusal(folder, stamp="a"):
     return str(error.value)
 
 
-def test_loaded_models_say_the_same_bits(columns, fitted, save):
+def test_loaded_models_predict_the_same_bits(head_inputs, fitted, save):
     folder = save()
-    for kind, spaces in columns.items():
+    for kind, spaces in head_inputs.items():
         models = load_models(folder, RECORD, kind)
         assert list(models) == [space.space for space in spaces]
         for space in spaces:
@@ -104,18 +110,18 @@ def test_loaded_models_say_the_same_bits(columns, fitted, save):
                 np.testing.assert_array_equal(loaded.predict_proba(space.X), expected)
 
 
-def test_probabilities_come_back_with_their_gaps(probabilities, save):
+def test_loaded_probabilities_equal_the_saved_ones_with_nan(probabilities, save):
     found = read_probabilities(save())
     for name, expected in vars(probabilities).items():
         np.testing.assert_array_equal(getattr(found, name), expected)
     assert np.isnan(found.held_out).any()
 
 
-def test_the_record_comes_back_as_it_was(save):
+def test_loaded_record_equals_the_saved_one(save):
     assert read_records(save().parent, "a") == [RECORD]
 
 
-def test_saving_leaves_nothing_of_the_head_that_was_there(save, tmp_path):
+def test_saving_replaces_all_files_of_the_previous_head(save, tmp_path):
     stale = tmp_path / "linear" / "space_2" / "stale.npz"
     stale.parent.mkdir(parents=True)
     stale.touch()
@@ -124,7 +130,7 @@ def test_saving_leaves_nothing_of_the_head_that_was_there(save, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["linear"]
 
 
-def test_a_model_that_cannot_be_saved_leaves_the_head_that_was_there(fitted, save, tmp_path):
+def test_failed_save_leaves_the_previous_head_unchanged(fitted, save, tmp_path):
     save()
     models = {"pretrained": [*fitted["pretrained"].models["pretrained"][:-1], None]}
     with pytest.raises(AttributeError):
@@ -133,19 +139,19 @@ def test_a_model_that_cannot_be_saved_leaves_the_head_that_was_there(fitted, sav
     assert [path.name for path in tmp_path.iterdir()] == ["linear"]
 
 
-def test_records_are_in_the_order_of_the_registry_not_of_the_disk(tmp_path):
+def test_records_are_in_the_order_of_the_registry(tmp_path):
     for name in reversed(ENTRIES):
         record_in(tmp_path, name=name)
     assert [record.name for record in read_records(tmp_path, "a")] == list(ENTRIES)
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_no_heads_names_the_command_to_run(tmp_path, made):
-    folder = tmp_path if made else tmp_path / "absent"
+@pytest.mark.parametrize("exists", [True, False])
+def test_missing_heads_raise_an_error_that_names_the_command(tmp_path, exists):
+    folder = tmp_path if exists else tmp_path / "absent"
     assert refusal(folder) == f"{folder} has no heads. Run first: python pipeline.py fit-heads"
 
 
-def test_heads_of_other_features_are_named(tmp_path):
+def test_heads_of_other_features_raise_an_error_that_names_them(tmp_path):
     record_in(tmp_path)
     record_in(tmp_path, name="mlp", stamp="b")
     message = refusal(tmp_path)
@@ -153,13 +159,15 @@ def test_heads_of_other_features_are_named(tmp_path):
     assert message.endswith("Run: python pipeline.py fit-heads")
 
 
-def test_what_the_ensemble_says_comes_back_with_its_gaps(tmp_path):
-    said = Ensembled(np.array([0.1, np.nan]), np.array([0.2, 0.3]), np.array([0.5, np.nan]))
-    save_ensembled(tmp_path, said)
-    for name, values in vars(read_ensembled(tmp_path)).items():
-        np.testing.assert_array_equal(values, getattr(said, name))
+def test_loaded_ensemble_probabilities_equal_the_saved_ones_with_nan(tmp_path):
+    saved = EnsembleProbabilities(
+        np.array([0.1, np.nan]), np.array([0.2, 0.3]), np.array([0.5, np.nan])
+    )
+    save_ensemble_probabilities(tmp_path, saved)
+    for name, values in vars(read_ensemble_probabilities(tmp_path)).items():
+        np.testing.assert_array_equal(values, getattr(saved, name))
 
 
-def test_an_ensemble_that_was_never_made_names_the_command_to_run(tmp_path):
+def test_missing_ensemble_raises_an_error_that_names_the_command(tmp_path):
     with pytest.raises(UserError, match=r"Run first: python pipeline\.py submit"):
-        read_ensembled(tmp_path)
+        read_ensemble_probabilities(tmp_path)

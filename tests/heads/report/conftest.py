@@ -1,25 +1,25 @@
-"""One finished run and its report, for all tests that only look at them."""
+"""Fixtures for report tests: a finished run with its report, read-only or as a copy."""
 
 import shutil
 
 import planted
 import pytest
-from made_up_run import finish
+from made_up_run import write_finished_run
 
 from heads.report.build import write_report
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory):
-    """A finished run with its report. Look, do not touch: `run` is a copy to change."""
-    folder = finish(
-        tmp_path_factory.mktemp("told") / "run", planted.table("xor", 200, strength=2.5)
+def reported_run(tmp_path_factory):
+    """Folder of a finished run with its report. Read-only: tests that change it use `run`."""
+    folder = write_finished_run(
+        tmp_path_factory.mktemp("reported") / "run", planted.table("xor", 200, strength=2.5)
     )
     write_report(folder)
     return folder
 
 
 @pytest.fixture
-def run(told, tmp_path):
-    """A copy of the run and its report, to change."""
-    return shutil.copytree(told, tmp_path / "run")
+def run(reported_run, tmp_path):
+    """A copy of the run and its report that a test may change."""
+    return shutil.copytree(reported_run, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A small finished run with memes that a person could look at."""
+"""Write a small finished run with made-up memes, including hostile captions."""
 
 import json
 from dataclasses import replace
@@ -16,28 +16,33 @@ HISTORY = [
     {"epoch": n, "train_loss": 1 / n, "monitored_loss": 0.7, "monitored_accuracy": 0.6, "best": b}
     for n, b in ((1, 0), (2, 1), (3, 0))
 ]
-HOSTILE = (
+HOSTILE_CAPTION = (
     '<script>alert("1")</script> & <img src=x onerror=alert(2)> {{ 7 * 7 }} | `x` [y](http://z)'
 )
 
 
-def describe(folder, features):
-    """What extract leaves beside features.h5; the first memes' pictures are at fault."""
+def write_extract_files(folder, features):
+    """Write the files of extract other than features.h5: pictures, memes.jsonl and data.json."""
     (folder / "img").mkdir(exist_ok=True)
     rows, memes = features.rows, []
     for number, name in enumerate(rows.id):
         path = folder / "img" / f"{name}.png"
         Image.new("RGB", (40, 30), (number % 256, 90, 160)).save(path)
         memes.append(
-            {"id": name, "split": rows.split[number], "caption": HOSTILE, "image": str(path)}
+            {
+                "id": name,
+                "split": rows.split[number],
+                "caption": HOSTILE_CAPTION,
+                "image": str(path),
+            }
         )
     lines = [json.dumps(meme, ensure_ascii=False) for meme in memes]
     (folder / "memes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_json(folder / "data.json", facts(features))
+    write_json(folder / "data.json", data_json(features))
 
 
-def facts(features):
-    """data.json, with numbers that only have to be there."""
+def data_json(features):
+    """Contents of data.json; most numbers are placeholders."""
     rows = features.rows
     splits = {
         name: {
@@ -56,15 +61,15 @@ def facts(features):
         "caption_tokens": {"p5": 3, "p50": 4, "p95": 5, "p100": 6},
         "near_duplicates": dict.fromkeys((*near, "test_rows_near_labelled"), 8),
         "contradictions": [["00001", "00002"]] * 12,
-        "remarks": [f"train.csv: dropped <b>{HOSTILE}</b>"],
+        "remarks": [f"train.csv: dropped <b>{HOSTILE_CAPTION}</b>"],
         "device": "cpu",
         "seconds": {space.name: 1.5 for space in features.spaces},
         "versions": {"torch": "0"},
     }
 
 
-def finish(folder, features, heads="linear,knn"):
-    """Run stage two on planted features and describe them as stage one would."""
+def write_finished_run(folder, features, heads="linear,knn"):
+    """Write planted features and the other files of extract, then run stage two on them."""
     spaces = [
         replace(space, attributes={"name": space.name, "history": HISTORY})
         if space.name.startswith("space_")
@@ -74,18 +79,20 @@ def finish(folder, features, heads="linear,knn"):
     features = replace(features, spaces=spaces)
     folder.mkdir(parents=True, exist_ok=True)
     planted.write(folder / "features.h5", features)
-    describe(folder, features)
+    write_extract_files(folder, features)
     with pytest.MonkeyPatch.context() as patch:
-        planted.hurry(patch.setattr)
+        planted.apply_quick_settings(patch.setattr)
         fit_heads(FitConfig(heads), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     return folder
 
 
-def silence(folder, names):
-    """Make heads say the same of every meme."""
+def make_constant(folder, names):
+    """Make heads predict the same probability for every meme."""
     for name in names:
         path = folder / "heads" / name / "probabilities.npz"
         with np.load(path, allow_pickle=False) as arrays:
-            flat = {key: np.where(np.isnan(values), np.nan, 0.4) for key, values in arrays.items()}
-        np.savez(path, **flat)
+            constant = {
+                key: np.where(np.isnan(values), np.nan, 0.4) for key, values in arrays.items()
+            }
+        np.savez(path, **constant)

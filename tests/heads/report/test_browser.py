@@ -1,4 +1,4 @@
-"""The report in a browser: no console error, no broken picture, nothing wider than the screen."""
+"""Test the report in a browser: no console errors, no broken pictures, no horizontal overflow."""
 
 import json
 import shutil
@@ -45,8 +45,8 @@ addEventListener("load", () => {{
 """
 
 
-def look(report, width, scheme, tmp_path):
-    """What the probe found, and the console's lines."""
+def open_in_browser(report, width, scheme, tmp_path):
+    """Open the report in headless Chromium; return the probe's findings and console messages."""
     probe = tmp_path / "probe.html"
     probe.write_text(PROBE.format(page=report.as_uri(), width=width))
     done = subprocess.run(
@@ -54,7 +54,7 @@ def look(report, width, scheme, tmp_path):
             *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             *("--enable-logging=stderr", "--allow-file-access-from-files"),
             f"--user-data-dir={tmp_path / 'profile'}",
-            # Pictures come into focus slowly, except for who asks for less motion.
+            # Without reduced motion, the blur of a picture is removed in a slow transition.
             "--force-prefers-reduced-motion",
             f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
             *("--window-size=1400,1000", "--virtual-time-budget=4000", "--dump-dom"),
@@ -70,8 +70,8 @@ def look(report, width, scheme, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_the_page_fits_the_screen_and_every_picture_shows(told, tmp_path, width, scheme):
-    found, console = look(told / "report.html", width, scheme, tmp_path)
+def test_page_fits_the_screen_and_all_pictures_load(reported_run, tmp_path, width, scheme):
+    found, console = open_in_browser(reported_run / "report.html", width, scheme, tmp_path)
     assert console == []
     assert found["title"] == "run – memefuse"
     assert found["width"] == width

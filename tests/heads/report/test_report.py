@@ -1,4 +1,4 @@
-"""The report: whole, self-contained, safe from what captions say, and right about noise."""
+"""Test the report: complete, self-contained, safe from hostile captions, right on significance."""
 
 import json
 import re
@@ -8,21 +8,21 @@ from html.parser import HTMLParser
 import numpy as np
 import planted
 import pytest
-from made_up_run import HOSTILE, finish, silence
+from made_up_run import HOSTILE_CAPTION, make_constant, write_finished_run
 from markupsafe import Markup
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
-from heads.evaluation.bootstrap import interval, resampling_weights
+from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from heads.report import gallery
 from heads.report.build import write_report
 from heads.report.conclusions import make_conclusions
-from heads.report.curves import draw_reliability, draw_thresholds
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
 from heads.report.gallery import thumbnail
-from heads.report.paired_differences import Difference, difference
+from heads.report.metric_curves import draw_reliability, draw_thresholds
+from heads.report.paired_differences import Difference, paired_difference
 from heads.report.svg import INK, Canvas, drawing
 from heads.run import submit
 from runtime.errors import UserError
@@ -33,7 +33,7 @@ VOID = {"meta", "link", "img", "input", "br", "path", "use", "rect", "circle", "
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, all text, and what was opened and not closed."""
+    """Parsed HTML: tags with their attributes, all text, and tags that were not closed."""
 
     def __init__(self, path):
         super().__init__()
@@ -59,18 +59,18 @@ class Page(HTMLParser):
     def all(self, name):
         return [attributes for tag, attributes in self.tags if tag == name]
 
-    def says(self, words):
-        return words in " ".join(" ".join(self.text).split())
+    def shows(self, text):
+        return text in " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="session")
-def page(told):
-    return Page(told / "report.html")
+def page(reported_run):
+    return Page(reported_run / "report.html")
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Plots take most of a report's time; some tests look elsewhere."""
+def no_plots(monkeypatch):
+    """Replace plots, which take most of the time, by empty SVGs."""
     monkeypatch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
 
 
@@ -80,8 +80,8 @@ def rewrite(path, change):
     write_json(path, content)
 
 
-def repaint(run, change):
-    """Change memes.jsonl line by line."""
+def change_memes(run, change):
+    """Apply `change` to every meme in memes.jsonl."""
     path = run / "memes.jsonl"
     memes = [json.loads(line) for line in path.read_text().split("\n") if line]
     for meme in memes:
@@ -89,16 +89,16 @@ def repaint(run, change):
     path.write_text("\n".join(json.dumps(meme) for meme in memes))
 
 
-# The page
+# HTML and Markdown
 
 
-def test_the_page_has_its_sections_and_every_tag_is_closed(page):
-    assert [one["id"] for one in page.all("section")] == SECTIONS
+def test_page_has_all_sections_and_every_tag_is_closed(page):
+    assert [section["id"] for section in page.all("section")] == SECTIONS
     assert page.open == []
     assert len(page.all("h1")) == 1
 
 
-def test_nothing_is_fetched_from_anywhere_and_nothing_runs(page):
+def test_page_loads_no_external_resources_and_runs_no_scripts(page):
     assert page.all("script") == []
     for tag, attributes in page.tags:
         for name, value in attributes.items():
@@ -111,24 +111,24 @@ def test_nothing_is_fetched_from_anywhere_and_nothing_runs(page):
     assert "script-src" not in policy["content"]
 
 
-def test_a_hostile_caption_stays_text_in_page_and_markdown(told, page):
-    assert page.says('<script>alert("1")</script> & <img src=x onerror=alert(2)> {{ 7 * 7 }}')
+def test_hostile_captions_are_escaped_in_html_and_markdown(reported_run, page):
+    assert page.shows('<script>alert("1")</script> & <img src=x onerror=alert(2)> {{ 7 * 7 }}')
     assert all(image["src"].startswith("data:image/webp;base64,") for image in page.all("img"))
-    markdown = (told / "report.md").read_text()
+    markdown = (reported_run / "report.md").read_text()
     assert "<script>" not in markdown.replace(r"\<script\>", "")
     assert "[y](" not in markdown
 
 
-def test_ids_are_used_once_and_all_that_is_referred_to_exists(page):
+def test_ids_are_unique_and_all_references_resolve(page):
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    used = {a["href"][1:] for _, a in page.tags if a.get("href", "").startswith("#")}
-    used |= set(re.findall(r"url\(#([^)]+)\)", page.source))
-    used |= {a["for"] for _, a in page.tags if "for" in a}
-    assert used <= set(ids)
+    referenced = {a["href"][1:] for _, a in page.tags if a.get("href", "").startswith("#")}
+    referenced |= set(re.findall(r"url\(#([^)]+)\)", page.source))
+    referenced |= {a["for"] for _, a in page.tags if "for" in a}
+    assert referenced <= set(ids)
 
 
-def test_plots_take_their_colours_and_font_from_the_page(page):
+def test_plots_use_the_colours_and_font_of_the_page(page):
     assert len(page.all("svg")) == 10
     for number in range(page.source.count("<svg")):
         svg = page.source.split("<svg")[number + 1].split("</svg>")[0]
@@ -141,21 +141,21 @@ def test_plots_take_their_colours_and_font_from_the_page(page):
         assert f"--{name}:" in light and f"--{name}:" in dark.split("}")[0], name
 
 
-def test_pictures_are_blurred_behind_a_switch_that_a_keyboard_reaches(page):
+def test_pictures_are_blurred_until_a_checkbox_is_ticked(page):
     switches = [i for i in page.all("input") if i.get("aria-label", "").startswith("Show the pict")]
     assert len(switches) == len(page.all("img")) > 12
     assert all(switch["type"] == "checkbox" for switch in switches)
     assert "filter: blur" in page.source
 
 
-def test_the_same_run_gives_the_same_bytes(told, run):
-    before = {name: (told / name).read_bytes() for name in ("report.html", "report.md")}
+def test_report_is_reproducible_byte_for_byte(reported_run, run):
+    before = {name: (reported_run / name).read_bytes() for name in ("report.html", "report.md")}
     write_report(run)
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
-def test_markdown_has_the_tables_that_the_page_has(told):
-    text = (told / "report.md").read_text()
+def test_markdown_has_well_formed_tables_with_all_heads(reported_run):
+    text = (reported_run / "report.md").read_text()
     assert text.startswith("# run: ")
     tables = re.findall(r"(?:^\|.*\|$\n)+", text, flags=re.MULTILINE)
     for table in tables:
@@ -166,65 +166,67 @@ def test_markdown_has_the_tables_that_the_page_has(told):
     assert "\n\n\n" not in text
 
 
-# Runs of all kinds
+# Other kinds of runs
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_missing_broken_and_absent_pictures_are_said(run):
-    def spoil(meme):
+@pytest.mark.usefixtures("no_plots")
+def test_missing_and_damaged_pictures_are_reported(run):
+    def change_picture(meme):
         kind = int(meme["id"]) % 3
         (run / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
-        meme["image"] = ["", str(run / "gone.png"), str(run / "broken.png")][kind]
+        meme["image"] = ["", str(run / "deleted.png"), str(run / "broken.png")][kind]
 
-    repaint(run, spoil)
+    change_memes(run, change_picture)
     page = Page(write_report(run))
     assert page.all("img") == []
-    assert page.says("no picture") and page.says("picture unreadable or gone")
+    assert page.shows("no picture") and page.shows("picture unreadable or deleted")
 
 
-def test_without_test_labels_there_are_no_test_figures(tmp_path):
+def test_without_test_labels_there_are_no_test_metrics(tmp_path):
     features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
-    run = finish(tmp_path / "run", features, heads="linear")
+    run = write_finished_run(tmp_path / "run", features, heads="linear")
     page = Page(write_report(run))
-    assert page.says("labels unknown") and not page.says("Decisions on test rows")
+    assert page.shows("labels unknown") and not page.shows("Confusion matrix on test rows")
     assert "test rows," not in (run / "report.md").read_text()
 
 
-def test_heads_that_always_say_the_same_are_reported_as_chance(run):
-    silence(run, ["joint", "linear", "knn", "image only", "text only"])
+def test_constant_predictions_are_reported_as_no_better_than_chance(run):
+    make_constant(run, ["joint", "linear", "knn", "image only", "text only"])
     submit(SubmitConfig(out=str(run / "solution.csv"), ensemble="mean"), run)
     page = Page(write_report(run))
-    assert page.says("No better than chance")
+    assert page.shows("The ensemble is not significantly better than chance")
     assert "nan" not in (run / "report.md").read_text()
 
 
-def test_with_a_prior_rows_count_as_the_figures_count_them(run):
+def test_with_a_prior_plots_use_the_row_weights_of_the_metrics(run):
     submit(SubmitConfig(out=str(run / "solution.csv"), ensemble="mean", prior=0.2), run)
     found = read_run(run)
-    label = found.table.rows.label[found.held_out]
-    weight = found.weight[found.held_out]
+    label = found.table.rows.label[found.held_out_rows]
+    weight = found.weight[found.held_out_rows]
     assert weight[label == 1].sum() / weight.sum() == pytest.approx(0.2)
     assert "nan" not in draw_reliability(found).svg and "nan" not in draw_thresholds(found).svg
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_checks_are_shown_once_there_are_some(run, page):
-    assert page.says("python pipeline.py check --run run")
-    one = {
+@pytest.mark.usefixtures("no_plots")
+def test_checks_are_shown_if_check_was_run(run, page):
+    assert page.shows("python pipeline.py check --run run")
+    check = {
         "name": "leak",
         "ok": False,
         "sentence": "<i>AUROC</i> 0.9",
         "figures": {"a_b": 0.5, "c": {"d_e": [0.1, 2]}},
     }
-    write_json(run / "check.json", {"checks": [one, {**one, "ok": True}]})
+    write_json(run / "check.json", {"checks": [check, {**check, "ok": True}]})
     page = Page(write_report(run))
-    assert page.says("✗ leak") and page.says("✓ leak") and page.says("a b: 0.500 · c: d e 0.100–2")
-    assert page.says("<i>AUROC</i> 0.9") and page.all("i")
+    assert (
+        page.shows("✗ leak") and page.shows("✓ leak") and page.shows("a b: 0.500 · c: d e 0.100–2")
+    )
+    assert page.shows("<i>AUROC</i> 0.9") and page.all("i")
     assert "✗ **leak**" in (run / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("gone", "command"),
+    ("missing", "command"),
     [
         ("heads/ensemble.json", "submit"),
         ("heads/ensemble.npz", "submit"),
@@ -233,82 +235,84 @@ def test_checks_are_shown_once_there_are_some(run, page):
         ("heads/projections/pretrained.npy", "fit-heads"),
     ],
 )
-def test_a_run_that_is_not_finished_names_the_command(run, gone, command):
-    (run / gone).unlink()
-    with pytest.raises(UserError, match=rf"{gone}.*pipeline\.py {command}"):
+def test_unfinished_run_is_an_error_with_the_command_to_run(run, missing, command):
+    (run / missing).unlink()
+    with pytest.raises(UserError, match=rf"{missing}.*pipeline\.py {command}"):
         write_report(run)
 
 
 @pytest.mark.parametrize("name", ["data.json", "heads/ensemble.json"])
-def test_what_was_made_from_other_features_is_refused(run, name):
+def test_files_written_for_other_features_are_rejected(run, name):
     rewrite(run / name, lambda content: content.update(stamp="other"))
-    with pytest.raises(UserError, match="made from other features"):
+    with pytest.raises(UserError, match="written for other features"):
         write_report(run)
 
 
-def test_memes_of_another_table_are_refused(run):
-    repaint(run, lambda meme: meme.update(id="x" + meme["id"]))
-    with pytest.raises(UserError, match="lists other memes"):
+def test_memes_other_than_those_of_the_features_are_rejected(run):
+    change_memes(run, lambda meme: meme.update(id="x" + meme["id"]))
+    with pytest.raises(UserError, match="does not list the same memes"):
         write_report(run)
 
 
-# What it says
+# Conclusions and gallery
 
 
 @pytest.mark.parametrize(
-    ("ends", "words"),
+    ("interval", "headline"),
     [
-        ([0.1, 0.2], "Fusion adds 0.100 AUROC to"),
-        ([-0.1, 0.2], "Fusion does not beat"),
-        ([-0.2, -0.1], "Fusion does worse than"),
+        ([0.1, 0.2], "Fusion improves AUROC by 0.100 over"),
+        ([-0.1, 0.2], "Fusion is not significantly better than"),
+        ([-0.2, -0.1], "Fusion is significantly worse than"),
     ],
 )
-def test_the_headline_says_whether_fusion_pays(told, monkeypatch, ends, words):
-    found = Difference(0.1, ends)
-    monkeypatch.setattr("heads.report.conclusions.against", lambda *_, **__: found)
-    run = read_run(told)
+def test_headline_reports_whether_the_gain_is_significant(
+    reported_run, monkeypatch, interval, headline
+):
+    gain = Difference(0.1, interval)
+    monkeypatch.setattr("heads.report.conclusions.ensemble_gain", lambda *_, **__: gain)
+    run = read_run(reported_run)
     run.ensemble.scores["held_out"]["auroc"]["interval"] = [0.6, 0.7]
-    assert make_conclusions(run).headline.startswith(words)
+    assert make_conclusions(run).headline.startswith(headline)
 
 
-def test_differences_are_paired_and_agree_with_scikit_learn():
+def test_paired_differences_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     one, other = y * 0.3 + rng.random((2, 60))
-    resamples = resampling_weights(rng.integers(0, 30, 60), 0)
-    gaps = [
+    resamples = bootstrap_weights(rng.integers(0, 30, 60), 0)
+    differences = [
         roc_auc_score(y, one, sample_weight=w) - roc_auc_score(y, other, sample_weight=w)
         for w in resamples
     ]
-    found = difference(y, one, other, resamples)
+    found = paired_difference(y, one, other, resamples)
     assert found.value == pytest.approx(roc_auc_score(y, one) - roc_auc_score(y, other))
-    assert found.interval == pytest.approx(interval(np.array(gaps)))
-    same = difference(y, one, one**3, resamples)
+    assert found.interval == pytest.approx(percentile_interval(np.array(differences)))
+    same = paired_difference(y, one, one**3, resamples)
     assert same.interval == [0.0, 0.0] and same.sign == 0
-    assert difference(y, one, -one, resamples).sign == 1
-    assert difference(np.ones(60, dtype=int), one, one, resamples) is None
+    assert paired_difference(y, one, -one, resamples).sign == 1
+    assert paired_difference(np.ones(60, dtype=int), one, one, resamples) is None
 
 
-def test_resamples_of_one_class_are_left_out():
+def test_resamples_of_a_single_class_are_skipped():
     y, one, other = np.array([0, 1]), np.array([0.2, 0.9]), np.array([0.5, 0.5])
-    found = difference(y, one, other, np.array([[1.0, 1.0], [2.0, 0.0]]))
+    found = paired_difference(y, one, other, np.array([[1.0, 1.0], [2.0, 0.0]]))
     assert (found.value, found.interval) == (0.5, [0.5, 0.5])
 
 
-def test_the_gallery_shows_mistakes_the_surest_first_one_of_a_group(told):
-    run = read_run(told)
-    ensemble, rows = run.contenders[ENSEMBLE], run.table.rows
+def test_gallery_shows_most_confident_mistakes_first_and_one_per_group(reported_run):
+    run = read_run(reported_run)
+    ensemble, rows = run.models[ENSEMBLE], run.table.rows
     shown = gallery.make_gallery(run)
     distances = [abs(card.probability - card.meme.label) for card in shown.mistakes]
     assert distances == sorted(distances, reverse=True)
-    assert all(card.said != card.meme.label for card in shown.mistakes)
+    assert all(card.predicted != card.meme.label for card in shown.mistakes)
     cards = shown.mistakes + shown.uncertain
-    places = [rows.id.tolist().index(card.meme.id) for card in cards]
-    assert len(set(places)) == len(places) and set(places) <= set(run.held_out)
-    groups = rows.group[places[: len(shown.mistakes)]]
+    indices = [rows.id.tolist().index(card.meme.id) for card in cards]
+    assert len(set(indices)) == len(indices) and set(indices) <= set(run.held_out_rows)
+    groups = rows.group[indices[: len(shown.mistakes)]]
     assert len(np.unique(groups)) == len(groups)
-    for card, place in zip(cards, places, strict=True):
-        assert card.probability == ensemble.held_out[place]
+    for card, index in zip(cards, indices, strict=True):
+        assert card.probability == ensemble.held_out[index]
         near = [neighbour.meme.id for neighbour in card.neighbours]
         assert len(near) == 3 and card.meme.id not in near
         assert set(rows.split[np.isin(rows.id, near)]) <= {"train", "val"}
@@ -316,29 +320,30 @@ def test_the_gallery_shows_mistakes_the_surest_first_one_of_a_group(told):
         assert cosines == sorted(cosines, reverse=True) and max(cosines) <= 1 + 1e-9
 
 
-def test_near_duplicates_with_another_label_are_warned_of(told):
-    run = read_run(told)
+def test_near_duplicates_with_a_different_label_give_a_warning(reported_run):
+    run = read_run(reported_run)
     rows = run.table.rows
     group = np.zeros_like(rows.group)
     label = np.zeros_like(rows.label)
     label[:6] = 1
     table = replace(run.table, rows=replace(rows, group=group, label=label))
-    one = replace(run, table=table)
-    (warning,) = gallery._warnings(one, 50)
-    assert warning == ("Its near-duplicates 00000, 00001, 00002, 00003 and 2 more are hateful.")
+    (warning,) = gallery._warnings(replace(run, table=table), 50)
+    assert warning == (
+        "Its near-duplicates 00000, 00001, 00002, 00003 and 2 more are labelled hateful."
+    )
     assert gallery._warnings(run, 0) == []
 
 
-# Small things
+# Thumbnails, drawings, formatting
 
 
-def test_a_thumbnail_is_small_and_a_transparent_picture_lies_on_white(tmp_path):
+def test_thumbnail_is_small_and_not_made_from_a_folder(tmp_path):
     Image.new("RGBA", (900, 300), (0, 0, 0, 0)).save(tmp_path / "wide.png")
     assert len(thumbnail(str(tmp_path / "wide.png"), 160)) < 1000
     assert thumbnail(str(tmp_path), 160) is None
 
 
-def test_a_drawing_keeps_its_ids_to_itself():
+def test_drawings_have_no_ids_in_common():
     svgs = []
     for name in ("one", "two"):
         with drawing(name) as canvas:
@@ -349,7 +354,7 @@ def test_a_drawing_keeps_its_ids_to_itself():
     assert "&lt;b&gt;" in svgs[0] and "http" not in svgs[0]
 
 
-def test_numbers_read_well():
+def test_formatting_of_numbers_durations_and_text():
     assert (signed(-0.0004), signed(0.012), signed(-0.2)) == ("+0.000", "+0.012", "−0.200")
     assert [duration(s) for s in (0.42, 12, 204, 7500)] == [
         "0.4 s",
@@ -362,5 +367,5 @@ def test_numbers_read_well():
     assert markdown_text("a|b\n<c>") == r"a\|b \<c\>"
 
 
-def test_hostile_is_hostile():
-    assert "<script>" in HOSTILE
+def test_hostile_caption_contains_a_script():
+    assert "<script>" in HOSTILE_CAPTION

@@ -1,4 +1,4 @@
-"""Whatever would end a run is found before it, all of it at once, and nothing is written."""
+"""The doctor reports everything that would stop a run at once, and writes nothing."""
 
 import subprocess
 import sys
@@ -13,19 +13,18 @@ from run_folders import contents, edit, table
 from extract.config import ExtractConfig
 from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
-from extract.doctor import doctor as stage
-from extract.doctor import examine as beyond
-from extract.doctor.check_data import check_data
-from extract.doctor.check_labels import (
+from extract.doctor import checks_needing_libraries, doctor
+from extract.doctor.check_classes_and_folds import (
     check_balance,
     check_captions,
     check_contradictions,
     check_folds,
+    check_label_shift,
     check_near_duplicates,
-    check_shift,
     duration,
-    left_out,
+    near_duplicates_skipped,
 )
+from extract.doctor.check_rows import check_data
 from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
 from features.feature_table import Rows
 from runtime.errors import UserError
@@ -33,8 +32,8 @@ from runtime.errors import UserError
 PIPELINE = Path(__file__).parents[3] / "pipeline.py"
 CHECKS = {
     "settings", "versions", "device", "threads", "OpenMP", "run folder", "lock", "image weights",
-    "text weights", "data", "rows", "classes", "class shift", "contradictions", "near-duplicates",
-    "folds", "captions", "features", "disk", "memory", "time",
+    "text weights", "data", "rows", "class balance", "label shift", "contradictions",
+    "near-duplicates", "folds", "captions", "features", "disk", "memory", "time",
 }  # fmt: skip
 
 
@@ -55,48 +54,48 @@ def make_rows(train, val, test, group=None):
                 np.full(len(label), -1), every)  # fmt: skip
 
 
-# The whole
+# All checks
 
 
-def test_everything_is_looked_at_and_good_data_stop_nothing(tiny_config, tmp_path):
-    findings = stage.examine(tiny_config, tmp_path / "runs/r")
+def test_all_checks_run_and_none_fails_on_good_data(tiny_config, tmp_path):
+    findings = doctor.run_checks(tiny_config, tmp_path / "runs/r")
     assert {finding.name for finding in findings} == CHECKS
     assert not failed(findings)
 
 
-def test_faults_of_every_kind_are_reported_at_once(tiny_config, data, tmp_path):
+def test_failures_of_every_kind_are_reported_at_once(tiny_config, data, tmp_path):
     (data / table(data, "test")["img"][5]).write_bytes(b"no picture")
     edit(data, "train", 3, "label", 7)
     run = tmp_path / "run"
-    run.write_text("a file where the run's folder would be")
+    run.write_text("a file in place of the run's folder")
     config = replace(tiny_config, data=str(data), image_weights="nowhere", device="gpu", folds=30)
-    assert failed(stage.examine(config, run)) == {
+    assert failed(doctor.run_checks(config, run)) == {
         "device", "run folder", "image weights", "rows", "folds"
     }  # fmt: skip
 
 
-def test_nothing_is_written_into_data_run_or_temporary_files(
+def test_nothing_is_written_to_data_run_or_temporary_folder(
     tiny_config, data, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     (tmp_path / "temp").mkdir()
     before = contents(tmp_path)
-    stage.examine(replace(tiny_config, data=str(data)), Path("runs/r"))
-    stage.examine(replace(tiny_config, data=None, sample_memes=120), Path("runs/r"))
+    doctor.run_checks(replace(tiny_config, data=str(data)), Path("runs/r"))
+    doctor.run_checks(replace(tiny_config, data=None, sample_memes=120), Path("runs/r"))
     assert contents(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {"data", "temp"}
     assert not list((tmp_path / "temp").iterdir())
 
 
-def test_a_finished_run_is_left_as_it_is(tiny_config, run):
+def test_finished_run_is_not_changed(tiny_config, run):
     before = contents(run.parent)
-    found = by_name(stage.examine(tiny_config, run))["features"]
-    assert found.state == OK and "keeps it" in found.found
+    found = by_name(doctor.run_checks(tiny_config, run))["features"]
+    assert found.state == OK and "will not change it" in found.found
     assert contents(run.parent) == before
 
 
-def test_the_command_prints_a_plain_table_of_80_columns_and_exits_with_1(
+def test_command_prints_plain_table_of_80_columns_and_exits_with_1(
     tiny_config, tiny_sample, tmp_path
 ):
     weights = ("--image-weights", tiny_config.image_weights, "--text-weights", "nowhere")
@@ -111,43 +110,43 @@ def test_the_command_prints_a_plain_table_of_80_columns_and_exits_with_1(
     assert not list(tmp_path.iterdir())
 
 
-def test_warnings_alone_do_not_fail_and_markup_in_names_is_shown(monkeypatch, capsys):
-    found = [Finding(WARNING, "rows", "a[bold].csv:3: bad", "mend it")]
-    monkeypatch.setattr(stage, "examine", lambda config, run: found)
-    assert stage.doctor(ExtractConfig(), Path("runs/r"))
+def test_warnings_alone_do_not_fail_and_markup_in_names_is_printed(monkeypatch, capsys):
+    found = [Finding(WARNING, "rows", "a[bold].csv:3: bad", "fix it")]
+    monkeypatch.setattr(doctor, "run_checks", lambda config, run: found)
+    assert doctor.doctor(ExtractConfig(), Path("runs/r"))
     printed = capsys.readouterr().out
-    assert "a[bold].csv:3" in printed and "→ mend it" in printed and "warnings: 1:" in printed
+    assert "a[bold].csv:3" in printed and "→ fix it" in printed and "warnings: 1:" in printed
     print_findings([Finding(FAIL, "rows", "x-" * 100)])
     assert capsys.readouterr().out.count("x-") == 100
 
 
-def test_several_processes_are_refused(monkeypatch):
+def test_several_processes_are_rejected(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="torchrun"):
-        stage.doctor(ExtractConfig(), Path("runs/r"))
+        doctor.doctor(ExtractConfig(), Path("runs/r"))
 
 
-def test_what_needs_weights_is_said_to_be_left_out_without_them(tiny_config, tmp_path):
+def test_checks_that_need_weights_are_reported_as_skipped_without_them(tiny_config, tmp_path):
     config = replace(tiny_config, text_weights="nowhere")
-    found = by_name(stage.examine(config, tmp_path / "r"))
-    assert found["room"].state == WARNING and "need weights" in found["room"].found
+    found = by_name(doctor.run_checks(config, tmp_path / "r"))
+    assert found["resources"].state == WARNING and "need weights" in found["resources"].found
     assert found["near-duplicates"].state != FAIL and "memory" not in found
 
 
-def test_no_rehearsal_where_memory_is_short(tiny_config, tmp_path, monkeypatch):
+def test_training_is_not_timed_if_memory_is_short(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr("extract.doctor.check_disk_memory.available_memory", lambda: 1000)
-    findings = stage.examine(tiny_config, tmp_path / "r")
+    findings = doctor.run_checks(tiny_config, tmp_path / "r")
     assert failed(findings) == {"memory"} and "time" not in by_name(findings)
 
 
 # Settings
 
 
-def test_flags_without_effect_are_named():
-    assert stage.check_settings(ExtractConfig(epochs=3)) == Finding(OK, "settings", "--epochs 3")
+def test_flags_without_effect_are_listed():
+    assert doctor.check_settings(ExtractConfig(epochs=3)) == Finding(OK, "settings", "--epochs 3")
     useless = ExtractConfig(data="x", sample_memes=200)
-    assert "--sample-memes" in stage.check_settings(useless).found
-    assert stage.check_settings(ExtractConfig(text_column="t")).state == WARNING
+    assert "--sample-memes" in doctor.check_settings(useless).found
+    assert doctor.check_settings(ExtractConfig(text_column="t")).state == WARNING
 
 
 # Rows and pictures
@@ -157,35 +156,35 @@ def rows_of(config, folder, **settings):
     return by_name(check_data(replace(config, **settings), folder)[1])["rows"]
 
 
-def test_data_that_cannot_be_read_at_all_fail(tiny_config, tmp_path):
+def test_unreadable_data_fail(tiny_config, tmp_path):
     memes, findings = check_data(tiny_config, tmp_path / "nowhere")
     assert memes is None and failed(findings) == {"data"}
 
 
-def test_sound_rows_are_ok(tiny_config, tiny_sample):
+def test_valid_rows_are_ok(tiny_config, tiny_sample):
     found = rows_of(tiny_config, tiny_sample)
-    assert found.state == OK and "all 240 are sound" in found.found
+    assert found.state == OK and "all 240 are valid" in found.found
 
 
-def test_bad_rows_are_counted_and_the_first_listed_with_their_places(tiny_config, data):
+def test_bad_rows_are_counted_and_the_first_are_listed_with_file_and_line(tiny_config, data):
     for row in range(8):
         edit(data, "test", row, "text", " ")
     edit(data, "train", 4, "text", " ")
     found = rows_of(tiny_config, data)
     assert found.state == FAIL and "9 bad rows" in found.found and "4 more" in found.found
     assert "test.csv:2: column text" in found.found and found.found.count("test.csv") == 5
-    assert "--on-bad-rows blank lets it go on: 8 test rows blanked, 1 train" in found.advice
+    assert "continue with --on-bad-rows blank: 8 test rows blanked, 1 train" in found.advice
     assert rows_of(tiny_config, data, on_bad_rows="blank").state == WARNING
 
 
-def test_a_fault_that_blank_does_not_help_with_is_said_to_be_one(tiny_config, data):
+def test_problem_that_blank_does_not_solve_is_named(tiny_config, data):
     edit(data, "train", 3, "label", 7)
     edit(data, "test", 1, "text", " ")
     found = rows_of(tiny_config, data, on_bad_rows="blank")
     assert found.state == FAIL and "helps with 1, not with train.csv:5" in found.advice
 
 
-def test_the_other_checks_go_on_with_the_rows_that_are_left(tiny_config, data):
+def test_other_checks_continue_with_the_remaining_rows(tiny_config, data):
     edit(data, "train", 3, "label", 7)
     (data / table(data, "test")["img"][5]).write_bytes(b"no picture")
     (memes, pictures), _ = check_data(tiny_config, data)
@@ -193,29 +192,29 @@ def test_the_other_checks_go_on_with_the_rows_that_are_left(tiny_config, data):
     assert (memes.rows["label"][memes.rows["split"] == "train"] >= 0).all()
 
 
-def test_pictures_are_told_apart_as_extract_does(tiny_config, tiny_sample, tiny_run):
-    """Thumbnails have the digests and hashes of pictures: the fingerprint is that of the run."""
+def test_fingerprint_equals_that_of_extract(tiny_config, tiny_sample, tiny_run):
+    """Digests and hashes are of picture files, so that thumbnails have the same."""
     (_, pictures), _ = check_data(tiny_config, tiny_sample)
     assert pictures.pixels.shape[2:] == (8, 8)
-    found = by_name(stage.examine(tiny_config, tiny_run))["features"]
+    found = by_name(doctor.run_checks(tiny_config, tiny_run))["features"]
     assert "same data" in found.found
 
 
 # Labels
 
 
-def test_a_rare_class_is_warned_of():
+def test_rare_class_is_a_warning():
     assert check_balance(make_rows([0, 1] * 10, [0, 1], [-1, -1])).state == OK
     rare = check_balance(make_rows([0] * 19 + [1], [0, 1], [-1]))
     assert rare.state == WARNING and "train 20: 5.0% positive" in rare.found
     assert "labels unknown" in rare.found
 
 
-def test_a_shift_between_train_and_val_is_warned_of_and_chance_is_not():
-    assert check_shift(make_rows([0, 1] * 50, [0, 1, 1] * 5, [])).state == OK
-    shift = check_shift(make_rows([0, 0, 1] * 100, [0, 1, 1] * 40, []))
+def test_label_shift_is_a_warning_unless_it_may_be_chance():
+    assert check_label_shift(make_rows([0, 1] * 50, [0, 1, 1] * 5, [])).state == OK
+    shift = check_label_shift(make_rows([0, 0, 1] * 100, [0, 1, 1] * 40, []))
     assert shift.state == WARNING and "--prior" in shift.advice
-    assert check_shift(make_rows([0, 1], [], [])).state == OK
+    assert check_label_shift(make_rows([0, 1], [], [])).state == OK
 
 
 def test_contradictions_are_listed(make_table):
@@ -226,25 +225,25 @@ def test_contradictions_are_listed(make_table):
     assert check_contradictions(memes, pictures, make_rows([1, 1, 0], [], [])).state == OK
 
 
-def test_near_duplicates_of_test_rows_are_warned_of():
-    apart = np.array([0, 0, 1, 2])
-    assert check_near_duplicates(make_rows([0, 1], [], [1, 1], apart)).state == OK
+def test_near_duplicates_between_test_and_train_are_a_warning():
+    groups = np.array([0, 0, 1, 2])
+    assert check_near_duplicates(make_rows([0, 1], [], [1, 1], groups)).state == OK
     found = check_near_duplicates(make_rows([0, 1], [], [1, 1], np.array([0, 1, 1, 2])))
-    assert found.state == WARNING and "nearly in train or val: 1 (50%)" in found.found
+    assert found.state == WARNING and "near-duplicates in train or val: 1 (50%)" in found.found
 
 
-def test_a_large_table_is_told_how_long_near_duplicates_will_take(
+def test_duration_of_near_duplicate_search_is_estimated_for_a_large_table(
     tiny_config, tmp_path, monkeypatch
 ):
-    assert "3.7 min" in left_out(100_000, 100_000).found
-    monkeypatch.setattr(beyond, "MOST_GROUPED", 239)
-    monkeypatch.setattr(beyond, "group_memes", None)
-    found = by_name(stage.examine(tiny_config, tmp_path / "r"))
-    assert "left out" in found["near-duplicates"].found and "folds" not in found
+    assert "3.7 min" in near_duplicates_skipped(100_000, 100_000).found
+    monkeypatch.setattr(checks_needing_libraries, "MAX_COMPARED_ROWS", 239)
+    monkeypatch.setattr(checks_needing_libraries, "group_memes", None)
+    found = by_name(doctor.run_checks(tiny_config, tmp_path / "r"))
+    assert "not checked" in found["near-duplicates"].found and "folds" not in found
     assert found["time"].state == OK
 
 
-def test_folds_that_cannot_be_cut_fail_each_with_its_reason():
+def test_every_fold_that_cannot_be_assigned_fails_with_its_reason():
     config = ExtractConfig(folds=2, batch_size=8)
     assert check_folds(make_rows([0, 1] * 50, [], []), config).state == OK
     few = check_folds(make_rows([0, 1] * 4, [], []), config)
@@ -253,22 +252,22 @@ def test_folds_that_cannot_be_cut_fail_each_with_its_reason():
     assert poor.state == FAIL and "fold 0" in poor.found and "fold 1" in poor.found
 
 
-def test_a_batch_larger_than_what_a_fold_leaves_is_warned_of():
+def test_batch_larger_than_the_fitted_rows_is_a_warning():
     found = check_folds(make_rows([0, 1] * 50, [], []), ExtractConfig(folds=2, batch_size=64))
     assert found.state == WARNING and "--batch-size" in found.advice
 
 
 @pytest.mark.parametrize(
-    ("cut", "asked", "state"), [(0, 64, OK), (1, 64, OK), (3, 64, WARNING), (1, 128, WARNING)]
+    ("cut", "max_tokens", "state"), [(0, 64, OK), (1, 64, OK), (3, 64, WARNING), (1, 128, WARNING)]
 )
-def test_captions_that_lose_their_end_are_counted(make_text_encoder, cut, asked, state):
+def test_truncated_captions_are_counted(make_text_encoder, cut, max_tokens, state):
     tokens = [np.arange(64)] * cut + [np.arange(9)] * (40 - cut)
     captions = Captions(tokens, np.arange(40), 0, cut)
-    found = check_captions(captions, make_text_encoder(), ExtractConfig(max_tokens=asked))
-    assert found.state == state and f"{cut} cut to 64 tokens" in found.found
+    found = check_captions(captions, make_text_encoder(), ExtractConfig(max_tokens=max_tokens))
+    assert found.state == state and f"{cut} truncated to 64 tokens" in found.found
 
 
-def test_durations_are_said_in_the_unit_that_fits():
+def test_durations_are_formatted_in_a_suitable_unit():
     assert [duration(s) for s in (7, 89, 90, 3600, 86400)] == [
         "7 s", "89 s", "1.5 min", "60 min", "24 h"
     ]  # fmt: skip

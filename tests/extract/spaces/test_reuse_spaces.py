@@ -1,4 +1,4 @@
-"""A change of settings makes the spaces that it touches anew, and no others."""
+"""A change of settings creates only the spaces again that it affects."""
 
 import resource
 import shutil
@@ -12,7 +12,7 @@ from run_folders import edit
 from extract.run import extract
 from extract.spaces import all_spaces, dump_embeddings
 from extract.spaces.checkpoint import read_checkpoint
-from extract.spaces.reuse import EMBEDDED_BY, is_affected
+from extract.spaces.reuse_spaces import EMBEDDING_SETTINGS, is_affected
 from features.hdf5_store import read_attributes, read_features
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
@@ -23,20 +23,20 @@ pytestmark = pytest.mark.usefixtures("trained")
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """Names of the spaces that are made from now on."""
-    names, make = set(), all_spaces._make
+def created(monkeypatch):
+    """Names of the spaces that are created from now on."""
+    names, create_space = set(), all_spaces._create_space
 
-    def noted(setup, name, maker):
+    def recorded(setup, name, create):
         names.add(name)
-        make(setup, name, maker)
+        create_space(setup, name, create)
 
-    monkeypatch.setattr(all_spaces, "_make", noted)
+    monkeypatch.setattr(all_spaces, "_create_space", recorded)
     return names
 
 
 def spaces_of(run):
-    """Arrays of each space."""
+    """Return the arrays of each space."""
     table = read_features(run / "features.h5")
     return {
         space.name: [getattr(space, name) for name in ("image", "text", "joint_logit", "seen")]
@@ -64,10 +64,10 @@ def assert_same_spaces(one, other):
         ({"image_size": 48}, ALL),
     ],
 )
-def test_what_a_setting_touches_is_made_anew(run, tiny_config, tmp_path, made, change, affected):
+def test_affected_spaces_are_created_again(run, tiny_config, tmp_path, created, change, affected):
     config = replace(tiny_config, **change)
     extract(config, run, force=True)
-    assert made == affected
+    assert created == affected
     extract(config, tmp_path / "fresh")
     assert_same_spaces(spaces_of(run), spaces_of(tmp_path / "fresh"))
     stamp = read_attributes(run / "features.h5")["stamp"]
@@ -75,62 +75,62 @@ def test_what_a_setting_touches_is_made_anew(run, tiny_config, tmp_path, made, c
         assert read_checkpoint(run / "backbones" / name).stamp == stamp
 
 
-def test_an_edited_caption_touches_every_space(run, tiny_config, data, made):
+def test_edited_caption_affects_every_space(run, tiny_config, data, created):
     edit(data, "train", 0, "text", "other words")
     extract(replace(tiny_config, data=str(data)), run, force=True)
-    assert made == ALL
+    assert created == ALL
 
 
-def test_force_on_what_is_up_to_date_makes_everything_anew(run, tiny_config, made):
+def test_force_on_an_up_to_date_run_creates_every_space_again(run, tiny_config, created):
     extract(tiny_config, run, force=True)
-    assert made == ALL
+    assert created == ALL
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_lost_backbones_are_made_anew_and_no_others(run, tiny_config, made, name):
+def test_only_missing_backbones_are_created_again(run, tiny_config, created, name):
     before = spaces_of(run)
     shutil.rmtree(run / "backbones" / name)
     extract(tiny_config, run)
-    # The lexical space has the pretrained one's image embeddings.
-    assert made == ({name, "lexical"} if name == "pretrained" else {name})
+    # The lexical space contains the pretrained space's image embeddings.
+    assert created == ({name, "lexical"} if name == "pretrained" else {name})
     after = spaces_of(run)
-    # The training that `trained` puts in the place of a true one ends with other weights.
+    # The fixture `trained` replaces the training by one that ends with other weights.
     for space in TUNED & {name}:
         assert after.pop(space)[0].shape == before.pop(space)[0].shape
     assert_same_spaces(after, before)
 
 
-def test_a_damaged_features_file_keeps_nobody_from_making_it_anew(run, tiny_config, made, capsys):
+def test_force_replaces_a_damaged_features_file(run, tiny_config, created, capsys):
     path = run / "features.h5"
     path.write_bytes(path.read_bytes()[:-100])
     extract(replace(tiny_config, epochs=1), run, force=True)
-    assert made == ALL
-    assert "no space is kept" in capsys.readouterr().err
+    assert created == ALL
+    assert "no space is reused" in capsys.readouterr().err
 
 
-def test_a_flipped_bit_is_not_kept(run, tiny_config, made, capsys):
+def test_space_with_a_flipped_bit_is_not_reused(run, tiny_config, created, capsys):
     path = run / "features.h5"
     image = next(s.image for s in read_features(path).spaces if s.name == "pretrained")
     content = bytearray(path.read_bytes())
     content[bytes(content).index(image.tobytes()) + 5] ^= 1
     path.write_bytes(content)
     extract(replace(tiny_config, epochs=1), run, force=True)
-    assert made == ALL
-    assert "pretrained is not kept" in capsys.readouterr().err
+    assert created == ALL
+    assert "pretrained is not reused" in capsys.readouterr().err
 
 
-def test_columns_that_flags_name_are_those_of_the_new_run(run, tiny_config, made):
+def test_reused_checkpoint_has_the_column_flags_of_the_new_run(run, tiny_config, created):
     extract(replace(tiny_config, label_column="label"), run, force=True)
-    assert made == TUNED
+    assert created == TUNED
     assert read_checkpoint(run / "backbones" / "pretrained").columns["label"] == "label"
 
 
-def test_what_force_would_make_anew_is_said(run, tiny_config):
+def test_error_lists_the_spaces_that_force_would_create_again(run, tiny_config):
     with pytest.raises(UserError, match=r"pass --force, which makes anew space_0, space_1\."):
         extract(replace(tiny_config, epochs=1), run)
 
 
-def test_killed_after_spaces_were_kept_the_next_call_ends_alike(
+def test_interrupted_after_reuse_the_next_call_gives_the_same_spaces(
     run, tiny_config, tmp_path, monkeypatch
 ):
     config = replace(tiny_config, epochs=1)
@@ -146,44 +146,44 @@ def test_killed_after_spaces_were_kept_the_next_call_ends_alike(
     assert_same_spaces(spaces_of(run), spaces_of(tmp_path / "fresh"))
 
 
-def test_other_weights_touch_every_space():
+def test_other_weights_affect_every_space():
     old = {"fingerprint": "f", "weights": ["a", "b"], "config": {"seed": 0}}
     assert all(is_affected(name, old, {**old, "weights": ["a", "c"]}) for name in ALL)
 
 
-def test_a_setting_that_an_older_version_did_not_know_touches_what_depends_on_it():
-    config = {"seed": 0, **dict.fromkeys(EMBEDDED_BY, 1)}
+def test_setting_unknown_to_an_older_version_affects_only_spaces_that_depend_on_it():
+    config = {"seed": 0, **dict.fromkeys(EMBEDDING_SETTINGS, 1)}
     old = {"fingerprint": "f", "weights": [], "config": config}
-    new = {**old, "config": {**config, "unheard_of": 1}}
+    new = {**old, "config": {**config, "new_setting": 1}}
     assert is_affected("space_0", old, new)
     assert not is_affected("pretrained", old, new)
 
 
-def test_records_of_other_features_are_written_anew(run, tiny_config, made, capsys):
+def test_records_of_other_features_are_written_again(run, tiny_config, created, capsys):
     path = run / "data.json"
     stamp = read_json(path, "extract")["stamp"]
     write_json(path, {**read_json(path, "extract"), "stamp": "another"})
     extract(tiny_config, run)
-    assert made == set()
+    assert created == set()
     assert "data.json is of other features" in capsys.readouterr().err
     assert read_json(path, "extract")["stamp"] == stamp
 
 
 @pytest.mark.parametrize("name", ["data.json", "config.json", "memes.jsonl", "near_duplicates.csv"])
-def test_what_is_told_of_the_data_is_written_anew_and_nothing_else(
-    run, tiny_config, made, capsys, name
+def test_missing_or_damaged_records_are_written_again_and_nothing_else(
+    run, tiny_config, created, capsys, name
 ):
     (run / "heads").mkdir()
     features, path = (run / "features.h5").stat().st_mtime_ns, run / name
-    known = path.read_text()
+    content = path.read_text()
     if path.suffix == ".json":
-        path.write_text(known.replace("1", "2"))
+        path.write_text(content.replace("1", "2"))
     else:
         path.unlink()
     extract(tiny_config, run)
-    assert made == set()
+    assert created == set()
     assert name in capsys.readouterr().err
-    assert path.read_text() == known
+    assert path.read_text() == content
     assert (run / "heads").is_dir()
     assert (run / "features.h5").stat().st_mtime_ns == features
     extract(tiny_config, run)
@@ -191,27 +191,27 @@ def test_what_is_told_of_the_data_is_written_anew_and_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["pretrained", "lexical"])
-def test_backbones_that_are_damaged_are_not_kept(run, tiny_config, made, capsys, name):
+def test_damaged_backbones_are_not_reused(run, tiny_config, created, capsys, name):
     file = "text/model.safetensors" if name == "pretrained" else "axes.npz"
     path = run / "backbones" / name / file
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     extract(replace(tiny_config, epochs=1), run, force=True)
-    # The lexical space has the pretrained one's image embeddings.
-    assert made == TUNED | {name, "lexical"}
-    assert f"{name} is not kept" in capsys.readouterr().err
+    # The lexical space contains the pretrained space's image embeddings.
+    assert created == TUNED | {name, "lexical"}
+    assert f"{name} is not reused" in capsys.readouterr().err
 
 
-def test_what_another_device_made_is_not_kept(run, tiny_config, made, capsys):
+def test_space_from_another_device_is_not_reused(run, tiny_config, created, capsys):
     for name in ("pretrained", "lexical"):
         path = run / "backbones" / name / "checkpoint.json"
         write_json(path, {**read_json(path, "extract"), "machine": "cuda:0, in bf16"})
     extract(replace(tiny_config, epochs=1), run, force=True)
-    assert made == ALL
-    assert "pretrained is not kept: it was made on cuda:0, in bf16" in capsys.readouterr().err
+    assert created == ALL
+    assert "pretrained is not reused: it was created on cuda:0, in bf16" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_is_not_taken_for_damage(run, tiny_config, made):
+def test_full_disk_is_not_mistaken_for_damage(run, tiny_config, created):
     shutil.rmtree(run / "backbones" / "space_1")
     before = (run / "features.h5").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -223,5 +223,5 @@ def test_a_disk_that_is_full_is_not_taken_for_damage(run, tiny_config, made):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert made == set()
+    assert created == set()
     assert (run / "features.h5").read_bytes() == before

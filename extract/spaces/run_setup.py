@@ -1,4 +1,4 @@
-"""What it takes to make the spaces of a run: settings, device, weights, and the data, read."""
+"""Load everything that the spaces of a run are created from: settings, device, weights and data."""
 
 import hashlib
 import json
@@ -25,36 +25,39 @@ from runtime.settings import to_dict
 
 @dataclass(frozen=True)
 class Setup:
-    """All that is known before the first space is made."""
+    """Everything that exists before the first space is created."""
 
     config: ExtractConfig
     machine: Machine
     backbones: Backbones
-    """As downloaded: only copies of them are trained."""
+    """As downloaded. Only copies of them are trained."""
     prepared: Prepared
     made_from: dict[str, Any]
-    """Settings, fingerprint of the data, revisions of the weights: equal ones, equal features."""
+    """What `identify` returns: settings, fingerprint of the data, revisions of the weights."""
     run: Path
 
     @cached_property
     def rows(self) -> Rows:
-        """What is known of each meme. Near-duplicates are looked for when this is first asked for:
-        of a large table, that takes minutes, which a run that is up to date need not spend."""
+        """Id, split, label, near-duplicate group and fold of each meme.
+
+        Computed on first use, because finding near-duplicates in a large table takes minutes and a
+        run that is up to date does not need it.
+        """
         return _rows(self.prepared, self.config)
 
     @property
     def stamp(self) -> str:
-        """Short identity of `made_from`."""
+        """Short hash of `made_from`."""
         return stamp(self.made_from)
 
     @property
     def folder(self) -> Path:
-        """Where finished spaces wait for the others."""
+        """Folder of the finished spaces, until all are joined."""
         return self.run / "unfinished" / self.stamp
 
 
 def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
-    """Load the weights and read the data; nothing is written but the sample.
+    """Load the weights and read the data. Writes nothing except the built-in sample.
 
     Raises UserError for bad data or settings.
     """
@@ -72,12 +75,15 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
-    """Fill in the default that depends on the data: bundled weights for the sample, else hub."""
+    """Fill in the default of `weights`: bundled for the built-in sample, hub for other data."""
     return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
 
 
 def identify(config: ExtractConfig, backbones: Backbones, prepared: Prepared) -> dict[str, Any]:
-    """What an extraction is made from: equal settings, data and weights give equal features."""
+    """Return what determines features.h5: equal settings, data and weights give equal features.
+
+    The path of the data is left out.
+    """
     return {
         "config": {**to_dict(config), "data": None},
         "fingerprint": prepared.fingerprint(),
@@ -86,19 +92,19 @@ def identify(config: ExtractConfig, backbones: Backbones, prepared: Prepared) ->
 
 
 def stamp(made_from: dict[str, Any]) -> str:
-    """Short identity of an extraction: equal data and settings give equal stamps."""
+    """Return a short hash of what `identify` returned: the identity of an extraction."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_folds(setup: Setup) -> None:
-    """Raise UserError now, not after hours, if a fold cannot be left out."""
+    """Raise UserError if a fold cannot be left out. Call it before hours of training."""
     rows, config = setup.rows, setup.config
     for fold in range(config.folds):
         plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
 
 
 def columns_named(config: ExtractConfig) -> Columns:
-    """The columns that flags name."""
+    """Return the column names given by flags."""
     return Columns(
         config.id_column,
         config.image_column,
@@ -121,12 +127,12 @@ def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared
 
 
 def _sample(folder: Path, config: ExtractConfig) -> Path:
-    """Draw the sample anew: it takes seconds, and a half-drawn or edited one is never trusted."""
+    """Generate the sample again: it takes seconds, and an existing one may be partial or edited."""
     if distributed.first():
         remove_folder(folder)
-        log(f"drawing {config.sample_memes} sample memes into {folder}")
+        log(f"writing {config.sample_memes} sample memes to {folder}")
         write_sample(folder, config.sample_memes, config.seed)
-    distributed.wait()
+    distributed.barrier()
     return folder
 
 
