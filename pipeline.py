@@ -181,7 +181,7 @@ def predict(
     """Predict labels of new memes with the saved models of a run; writes id,probability,label."""
     import numpy as np
 
-    from extract.predict import embed_memes, read_many, read_one
+    from extract.predict import embed_memes, read_new_memes, read_single_meme
     from heads.ensemble.submission import predictions_csv, write_predictions
     from heads.predict import score_memes
 
@@ -190,7 +190,7 @@ def predict(
         raise UserError("predict: pass either --data, or both --image and --text")
     folder = _folder(run)
     backbones = folder / "backbones"
-    reading = read_one(image, text) if single else read_many(Path(data), backbones)
+    reading = read_single_meme(image, text) if single else read_new_memes(Path(data), backbones)
     tables = embed_memes(reading, backbones, device, on_bad_rows)
     parts = [(table.rows.id, *score_memes(table, folder)) for table in tables]
     scored = [np.concatenate(columns) for columns in zip(*parts, strict=True)]

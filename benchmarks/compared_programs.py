@@ -26,7 +26,7 @@ from benchmarks.seed_model import (
 from benchmarks.seed_model import train_epoch as train_baseline_epoch
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
-from extract.data.load_data import Prepared, prepare
+from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
 from extract.duplicates.folds import Plan
 from extract.spaces.embedding import embed
@@ -90,12 +90,12 @@ def our_training(workload: Workload) -> tuple[float, int]:
     """Read, decode, tokenise and train for one epoch on the train rows."""
     model, config = _ours(workload), workload.config
     start = time.perf_counter()
-    prepared = _prepare(workload)
-    rows = prepared.table.rows
+    loaded = _load_data(workload)
+    rows = loaded.table.rows
     fitted = (rows["split"] == "train").to_numpy()
     # An epoch ends with the loss on the monitored rows, of which one is the minimum.
     plan = Plan(fitted, np.arange(len(rows)) == np.flatnonzero(fitted)[0])
-    finetune(model, prepared.inputs, rows["label"].to_numpy(), plan, config, seed=0)
+    finetune(model, loaded.inputs, rows["label"].to_numpy(), plan, config, seed=0)
     return _seconds_since(start), int(fitted.sum())
 
 
@@ -103,16 +103,20 @@ def our_embedding(workload: Workload) -> tuple[float, int]:
     """Read, decode, tokenise and embed all rows, and write them to HDF5."""
     model = _ours(workload)
     start = time.perf_counter()
-    prepared = _prepare(workload)
-    count, dims = len(prepared.table), (model.image.dim, model.text.dim)
+    loaded = _load_data(workload)
+    count, dims = len(loaded.table), (model.image.dim, model.text.dim)
     with writing_space(workload.folder / "space.h5", count, *dims, joint=True) as space:
-        embed(model, prepared.inputs, space.write, space.read)
+        embed(model, loaded.inputs, space.write, space.read)
     return _seconds_since(start), count
 
 
 def bare_training(workload: Workload) -> tuple[float, int]:
     """Forward and backward pass of both backbones on our training batches."""
-    model, inputs, rows = _ours(workload).train(), _prepare(workload).inputs, _train_rows(workload)
+    model, inputs, rows = (
+        _ours(workload).train(),
+        _load_data(workload).inputs,
+        _train_rows(workload),
+    )
     lengths = inputs.captions.lengths()[inputs.captions.index]
     parts = training_batches(rows, lengths, BATCH, np.random.default_rng(0))
     batches = [_to_device(inputs, part) for part in parts]
@@ -126,7 +130,7 @@ def bare_training(workload: Workload) -> tuple[float, int]:
 @torch.inference_mode()
 def bare_embedding(workload: Workload) -> tuple[float, int]:
     """Forward pass of both backbones on distinct pictures and captions, in our batches."""
-    model, inputs = _ours(workload).eval(), _prepare(workload).inputs
+    model, inputs = _ours(workload).eval(), _load_data(workload).inputs
     batches: dict[str, list] = {"image": [], "text": []}
 
     def record(name: str, embedding: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -161,7 +165,7 @@ def flops_per_meme(workload: Workload, training: bool) -> float:
     The backward pass is assumed to take twice the operations of the forward pass, because torch's
     counter treats the backward pass of a depthwise convolution as that of a full convolution.
     """
-    model, inputs = _ours(workload), _prepare(workload).inputs
+    model, inputs = _ours(workload), _load_data(workload).inputs
     rows = _train_rows(workload)[:BATCH]
     pixels, tokens = _to_device(inputs, rows)
     with FlopCounterMode(display=False) as counter:
@@ -202,11 +206,11 @@ def _rows(workload: Workload) -> pd.DataFrame:
     return read_memes(workload.data)[0].rows
 
 
-def _prepare(workload: Workload) -> Prepared:
+def _load_data(workload: Workload) -> LoadedData:
     config, (image, text) = workload.config, (workload.backbones.image, workload.backbones.text)
     reading = read_memes(workload.data, columns_named(config))
     size = config.image_size, image.interpolation, config.max_tokens
-    return prepare(reading, *size, text, config.on_bad_rows)
+    return load_data(reading, *size, text, config.on_bad_rows)
 
 
 def _train_rows(workload: Workload) -> np.ndarray:

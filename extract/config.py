@@ -1,4 +1,4 @@
-"""Everything that stage one can be told. Flags and config.json derive from this class."""
+"""Settings of stage one. The flags of `extract` and config.json are derived from this class."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from runtime.settings import setting, validate
 ON_BAD_ROWS = ("stop", "blank")
 
 IMAGE_COMMIT = "1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a"
-"""Of timm/efficientnet_b0.ra_in1k, as two public projects pin it."""
+"""Commit of timm/efficientnet_b0.ra_in1k. Two public projects pin the same one."""
 
 TEXT_COMMIT = "12040accade4e8a0f71eabdb258fecc2e7e948be"
-"""Of distilbert/distilbert-base-uncased, as ten public projects pin it."""
+"""Commit of distilbert/distilbert-base-uncased. Ten public projects pin the same one."""
 
 DATA, WEIGHTS, MODEL, TRAINING, MACHINE = "Data", "Weights", "Model", "Training", "Machine"
 
@@ -21,32 +21,35 @@ class ExtractConfig:
 
     data: str | None = setting(
         None,
-        "Folder (Kaggle CSVs, Hateful Memes JSONL) or one table, else the built-in sample.",
+        "Folder (Kaggle CSVs, Hateful Memes JSONL) or one table. Default: the built-in sample.",
         DATA,
     )
-    sample_memes: int = setting(2000, "Memes in the built-in sample.", DATA, minimum=120)
-    id_column: str | None = setting(None, "Column with the ids, if not recognised.", DATA)
+    sample_memes: int = setting(2000, "Number of memes in the built-in sample.", DATA, minimum=120)
+    id_column: str | None = setting(None, "Name of the id column, if it is not recognised.", DATA)
     image_column: str | None = setting(
-        None, "Column with the image paths, if not recognised.", DATA
+        None, "Name of the column of image paths, if it is not recognised.", DATA
     )
-    text_column: str | None = setting(None, "Column with the captions, if not recognised.", DATA)
+    text_column: str | None = setting(
+        None, "Name of the caption column, if it is not recognised.", DATA
+    )
     label_column: str | None = setting(
-        None, "Column with the labels (0 or 1), if not recognised.", DATA
+        None, "Name of the label column (0 or 1), if it is not recognised.", DATA
     )
     split_column: str | None = setting(
-        None, "Column with train, val or test, if not recognised.", DATA
+        None, "Name of the split column (train, val or test), if it is not recognised.", DATA
     )
     on_bad_rows: str = setting(
         "stop",
-        "stop: list every bad row and exit. blank: keep bad test rows with a grey image or an "
-        "empty caption, leave bad train and val rows out.",
+        "stop: list all bad rows and exit. blank: give bad test rows a grey image or an empty "
+        "caption, and leave out bad train and val rows.",
         DATA,
         choices=ON_BAD_ROWS,
     )
     folds: int = setting(
         3,
-        "Pairs of backbones to fine-tune, each without its own grouped fold of train and val. 1: "
-        "one pair, which leaves out val, or a fifth of train.",
+        "Number of cross-validation folds of train and val. One pair of backbones is fine-tuned "
+        "without each fold. 1: one pair, without val, or without a fifth of train if there is no "
+        "val.",
         DATA,
         minimum=1,
     )
@@ -54,7 +57,7 @@ class ExtractConfig:
     weights: str | None = setting(
         None,
         "hub: EfficientNet-B0 and DistilBERT, downloaded once. bundled: EfficientNet-Lite0 and "
-        "MiniLM, no network. By default hub, for the sample bundled.",
+        "MiniLM, no network needed. Default: bundled for the built-in sample, else hub.",
         WEIGHTS,
         choices=("hub", "bundled"),
     )
@@ -63,25 +66,29 @@ class ExtractConfig:
     )
     text_weights: str | None = setting(
         None,
-        "Local folder with a transformers encoder (the same, and tokenizer.json).",
+        "Local folder with a transformers encoder (config.json, model.safetensors, "
+        "tokenizer.json).",
         WEIGHTS,
     )
 
     image_revision: str = setting(
-        IMAGE_COMMIT, "Commit of the hub's image model; main takes the newest.", WEIGHTS
+        IMAGE_COMMIT, "Commit of the hub's image model; main: the newest.", WEIGHTS
     )
     text_revision: str = setting(
-        TEXT_COMMIT, "Commit of the hub's text model; main takes the newest.", WEIGHTS
+        TEXT_COMMIT, "Commit of the hub's text model; main: the newest.", WEIGHTS
     )
 
     image_size: int = setting(
-        64, "Side to which pictures are resized, in pixels.", MODEL, minimum=32
+        64, "Width and height to which pictures are resized, in pixels.", MODEL, minimum=32
     )
     max_tokens: int = setting(
-        128, "Longest caption, in tokens; the rest is cut off.", MODEL, minimum=4
+        128, "Maximum length of a caption in tokens; longer ones are truncated.", MODEL, minimum=4
     )
     text_pooling: str = setting(
-        "mean", "Pooled text embedding: mean or first token.", MODEL, choices=("mean", "first")
+        "mean",
+        "Pooling of the text embedding: mean of the tokens, or the first token.",
+        MODEL,
+        choices=("mean", "first"),
     )
     fusion: str = setting(
         "interaction",
@@ -90,24 +97,31 @@ class ExtractConfig:
         choices=("linear", "mlp", "interaction"),
     )
 
-    epochs: int = setting(6, "Most epochs; early stopping may end sooner.", TRAINING, minimum=1)
-    patience: int = setting(
-        2, "Epochs without a lower monitored loss before stopping.", TRAINING, minimum=1
+    epochs: int = setting(
+        6, "Maximum number of epochs; early stopping may end training sooner.", TRAINING, minimum=1
     )
-    batch_size: int = setting(32, "Memes in a training step.", TRAINING, minimum=2)
+    patience: int = setting(
+        2,
+        "Early stopping: epochs without a lower monitored loss before training stops.",
+        TRAINING,
+        minimum=1,
+    )
+    batch_size: int = setting(32, "Number of memes per optimizer step.", TRAINING, minimum=2)
     lr_image: float = setting(3e-4, "Learning rate of the image tower.", TRAINING, minimum=0.0)
     lr_text: float = setting(5e-5, "Learning rate of the text tower.", TRAINING, minimum=0.0)
     lr_fusion: float = setting(1e-3, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
     weight_decay: float = setting(0.01, "AdamW weight decay.", TRAINING, minimum=0.0)
-    seed: int = setting(0, "Seed of the sample, the folds and the training.", TRAINING, minimum=0)
+    seed: int = setting(
+        0, "Random seed of the sample, the folds and the training.", TRAINING, minimum=0
+    )
 
     device: str = setting(
-        "auto", "auto, cpu, cuda or cuda:N. auto takes a GPU if there is one.", MACHINE
+        "auto", "auto, cpu, cuda or cuda:N. auto: a GPU if there is one, else the CPU.", MACHINE
     )
     precision: str = setting(
         "auto",
-        "Arithmetic under autocast. auto: bf16 or fp16 on a GPU; on a CPU bf16 for the text tower "
-        "where the chip has it, fp32 for the image tower.",
+        "Precision of autocast. auto: bf16 or fp16 on a GPU; on a CPU fp32 for the image tower, "
+        "and bf16 for the text tower if the CPU supports it.",
         MACHINE,
         choices=("auto", "fp32", "bf16", "fp16"),
     )

@@ -1,10 +1,10 @@
-"""Folds that were fine-tuned by themselves, on other machines perhaps, joined to one run."""
+"""Merge folds that were fine-tuned in separate runs, possibly on other machines, into one run."""
 
 from pathlib import Path
 
 from extract.config import ExtractConfig
 from extract.duplicates.data_summary import summarise_data
-from extract.run import CONFIG, finish
+from extract.run import CONFIG, assemble_run
 from extract.spaces.all_spaces import create_spaces, space_names
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
 from extract.spaces.dump_embeddings import EMBEDDINGS
@@ -19,15 +19,16 @@ from runtime.settings import flag, from_dict, to_dict
 
 
 def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
-    """Join the spaces that `extract --only-folds` left in the runs `parts` to features.h5 of `run`.
+    """Join the spaces that `extract --only-folds` wrote in the runs `parts`; write features.h5.
 
-    `data` says where the data is on this machine, if not where it was for the first part. Raises
-    UserError if the parts are of different data or settings, or if a fold is in none of them.
+    Pass `data`, the path of the data on this machine, if it differs from that of the first part.
+    Returns the path of features.h5 in `run`. Raises UserError if the parts differ in data or
+    settings, or if a fold is in none of them.
     """
     features = run / "features.h5"
     if features.exists() and not force:
-        raise UserError(f"{features} is there already. Name another --run, or pass --force.")
-    folders = [_unfinished(part) for part in parts]
+        raise UserError(f"{features} already exists. Name another --run, or pass --force.")
+    folders = [_unfinished_folder(part) for part in parts]
     config = _common_config(folders, data)
     setup = load_setup(config, choose_machine(config.device, config.precision), run)
     found = _find_spaces(setup, folders)
@@ -38,17 +39,17 @@ def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:
             with atomic_write_folder(setup.folder / name) as partial:
                 link_folder(source, partial)
         log(f"{name}: from {source.parent.parent.parent}")
-    # Without a lexical space among the parts, captions have none: this looks again, at no cost.
+    # If no part has a lexical space, the captions allow none. Checking that again is cheap.
     names = create_spaces(setup, space_names(config))
-    return finish(setup, summarise_data(setup.prepared, setup.rows), names)
+    return assemble_run(setup, summarise_data(setup.data, setup.rows), names)
 
 
-def _unfinished(part: Path) -> Path:
-    """The folder in which a run's finished spaces wait."""
+def _unfinished_folder(part: Path) -> Path:
+    """Return the folder with the finished spaces of a run that is not merged yet."""
     folders = [path.parent for path in part.glob(f"unfinished/*/{CONFIG}")]
     if len(folders) != 1:
         raise UserError(
-            f"{part} holds no folds to merge. Make them first: python pipeline.py extract "
+            f"{part} holds no folds to merge. Create them first: python pipeline.py extract "
             f"--only-folds 0 --run {part.name}"
         )
     return folders[0]
@@ -73,11 +74,11 @@ def _common_config(folders: list[Path], data: str | None) -> ExtractConfig:
 
 
 def _find_spaces(setup: Setup, folders: list[Path]) -> dict[str, Path]:
-    """Space name -> the folder that holds it, of every space but perhaps the lexical one."""
+    """Return space name -> the folder that holds it, for every space. Lexical may be missing."""
     if folders[0].name != setup.stamp:
         raise UserError(
-            f"{folders[0].parent.parent} was made from other data or weights than are found now. "
-            "Pass --data with the folder of the data that it was made from."
+            f"{folders[0].parent.parent} was created from other data or weights than are found "
+            "now. Pass --data with the path of the data that it was created from."
         )
     found, missing = {}, []
     for name in space_names(setup.config):
@@ -88,7 +89,7 @@ def _find_spaces(setup: Setup, folders: list[Path]) -> dict[str, Path]:
             missing.append(name.removeprefix("space_"))
     if missing:
         raise UserError(
-            f"no part holds the folds {', '.join(missing)}. Make them with the same settings and "
+            f"no part holds the folds {', '.join(missing)}. Create them with the same settings and "
             f"--only-folds {','.join(missing)}"
         )
     return found

@@ -1,4 +1,4 @@
-"""New memes -> embeddings in every space of a run, without the training data."""
+"""Prediction, stage one: embed new memes in every space of a run, without the training data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +11,9 @@ from extract.data.bad_rows import Problem
 from extract.data.batches import Inputs
 from extract.data.columns import Columns
 from extract.data.layouts import is_file
-from extract.data.load_data import Prepared, prepare
+from extract.data.load_data import LoadedData, load_data
 from extract.data.meme_table import MemeTable
-from extract.data.read_memes import Reading, read_unlabelled
+from extract.data.read_memes import ReadResult, read_unlabelled
 from extract.data.text_cells import read_caption, unreadable
 from extract.spaces.checkpoint import (
     Checkpoint,
@@ -33,20 +33,20 @@ from features.feature_table import FeatureTable, Rows, Space
 from runtime.errors import UserError, quoted
 from runtime.progress import log
 
-AT_ONCE = 8192
-"""Memes embedded before they are scored."""
+CHUNK_ROWS = 8192
+"""Memes that are embedded, then scored, at a time."""
 
 
-def read_one(image: Path, caption: str) -> Reading:
-    """A table of one meme, whose id is the name of its picture file."""
-    words, unsaid = read_caption(caption.strip())
+def read_single_meme(image: Path, caption: str) -> ReadResult:
+    """Return a table of one meme. Its id is the name of the picture file, without suffix."""
+    text, caption_fault = read_caption(caption.strip())
     if fault := unreadable(str(image)):
         raise UserError(f"--image {quoted(str(image))}: {fault}. Rename it.")
     row = {
         "id": image.stem,
         "split": "test",
         "image": str(image) if is_file(image) else "",
-        "caption": words,
+        "caption": text,
         "label": np.int8(-1),
         "order": np.int32(0),
         "file": "--image",
@@ -55,51 +55,51 @@ def read_one(image: Path, caption: str) -> Reading:
     problems = []
     if not row["image"]:
         problems.append(Problem("--image", 1, f"{image} is not a file", 0, "image"))
-    if unsaid:
-        problems.append(Problem("--text", 1, unsaid, 0, "caption"))
+    if caption_fault:
+        problems.append(Problem("--text", 1, caption_fault, 0, "caption"))
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 
-def read_many(data: Path, backbones: Path) -> Reading:
-    """A table of memes to score, by the columns that the run's own data was read by."""
-    columns = read_checkpoint(_spaces(backbones)[0]).columns
+def read_new_memes(data: Path, backbones: Path) -> ReadResult:
+    """Read a table of memes to score, with the column names of the run's training data."""
+    columns = read_checkpoint(_space_folders(backbones)[0]).columns
     return read_unlabelled(data, Columns(**columns))
 
 
 def embed_memes(
-    reading: Reading, backbones: Path, device: str, on_bad_rows: str
+    reading: ReadResult, backbones: Path, device: str, on_bad_rows: str
 ) -> Iterator[FeatureTable]:
-    """Embed what was read in each space of the folder `backbones`, as `extract` embedded its rows.
+    """Embed the memes in each space of the folder `backbones`, exactly as `extract` does.
 
-    Yields AT_ONCE rows after another, so that memory does not grow with their number. Raises
-    UserError for bad rows (unless blanked), missing backbones or a device that is not there.
+    Yields a table for every CHUNK_ROWS rows, so that memory does not grow with their number. Raises
+    UserError for bad rows (unless blanked), missing backbones or a device that does not exist.
     """
-    folders = _spaces(backbones)
+    folders = _space_folders(backbones)
     checkpoint = read_checkpoint(folders[0])
     for folder in folders:
-        own = read_checkpoint(folder)
-        if own.stamp != checkpoint.stamp:
-            other = f"is of another extraction than {folders[0]}"
+        space_checkpoint = read_checkpoint(folder)
+        if space_checkpoint.stamp != checkpoint.stamp:
+            other = f"belongs to another extraction than {folders[0]}"
             raise UserError(f"{folder} {other}. {space_remedy(folder)}")
-        verify_files(folder, own)
-    machine = _machine(device, checkpoint.precision)
+        verify_files(folder, space_checkpoint)
+    machine = _choose_machine(device, checkpoint.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    prepared = _prepare(reading, folders[0], checkpoint, on_bad_rows)
-    loaded = [_load(folder, machine) for folder in folders]
-    rows, captions = _rows(prepared), prepared.captions()
-    for start in range(0, len(rows), AT_ONCE):
-        part = slice(start, min(start + AT_ONCE, len(rows)))
-        inputs = prepared.inputs.part(part).moved(machine.device)
+    loaded = _load_data(reading, folders[0], checkpoint, on_bad_rows)
+    models = [_load(folder, machine) for folder in folders]
+    rows, captions = _rows(loaded), loaded.captions()
+    for start in range(0, len(rows), CHUNK_ROWS):
+        chunk = slice(start, min(start + CHUNK_ROWS, len(rows)))
+        inputs = loaded.inputs.subset(chunk).to_device(machine.device)
         spaces: dict[str, Space] = {}
-        for folder, model in zip(folders, loaded, strict=True):
+        for folder, model in zip(folders, models, strict=True):
             if isinstance(model, LexicalEncoder):
                 image = spaces[PRETRAINED].image
-                arrays = {"image": image, "text": model.embed(captions[part])}
+                arrays = {"image": image, "text": model.embed(captions[chunk])}
             else:
                 arrays = _embed(model, inputs)
             spaces[folder.name] = _space(folder.name, arrays)
-        some = Rows(**{name: values[part] for name, values in vars(rows).items()})
-        yield FeatureTable(some, list(spaces.values()), {"stamp": checkpoint.stamp})
+        chunk_rows = Rows(**{name: values[chunk] for name, values in vars(rows).items()})
+        yield FeatureTable(chunk_rows, list(spaces.values()), {"stamp": checkpoint.stamp})
 
 
 def _load(folder: Path, machine: Machine) -> JointModel | LexicalEncoder:
@@ -108,8 +108,8 @@ def _load(folder: Path, machine: Machine) -> JointModel | LexicalEncoder:
     return load_model(folder, read_checkpoint(folder), machine)
 
 
-def _spaces(backbones: Path) -> list[Path]:
-    """The folders of a run's spaces, in the order in which features.h5 holds them."""
+def _space_folders(backbones: Path) -> list[Path]:
+    """Return the folders of a run's spaces, in the order of features.h5."""
     tuned = backbones.glob("space_[0-9]*")
     folders = sorted(tuned, key=lambda folder: int(folder.name.removeprefix("space_")))
     folders += [backbones / name for name in (PRETRAINED, LEXICAL) if (backbones / name).is_dir()]
@@ -123,12 +123,14 @@ def _spaces(backbones: Path) -> list[Path]:
     return folders
 
 
-def _prepare(reading: Reading, folder: Path, checkpoint: Checkpoint, on_bad_rows: str) -> Prepared:
-    """Decode and tokenise as all spaces of the run do."""
+def _load_data(
+    reading: ReadResult, folder: Path, checkpoint: Checkpoint, on_bad_rows: str
+) -> LoadedData:
+    """Decode and tokenise with the settings that all spaces of the run share."""
     image = load_image_encoder(folder / "image")
     text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     size, limit = checkpoint.image_size, checkpoint.max_tokens
-    return prepare(reading, size, image.interpolation, limit, text, on_bad_rows)
+    return load_data(reading, size, image.interpolation, limit, text, on_bad_rows)
 
 
 def _embed(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
@@ -148,22 +150,22 @@ def _embed(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
 
 
 def _space(name: str, arrays: dict[str, np.ndarray]) -> Space:
-    nothing = np.zeros(len(arrays["image"]), dtype=bool)
+    none = np.zeros(len(arrays["image"]), dtype=bool)
     joint = {"joint_logit": None} if "joint_logit" not in arrays else {}
-    return Space(name, seen=nothing, monitored=nothing, attributes={}, **arrays, **joint)
+    return Space(name, seen=none, monitored=none, attributes={}, **arrays, **joint)
 
 
-def _machine(device: str, precision: str) -> Machine:
-    """The run's own precision, unless it is fp16 and this device is a CPU."""
+def _choose_machine(device: str, precision: str) -> Machine:
+    """Choose the precision of the run, unless it is fp16 and this device is a CPU."""
     machine = choose_machine(device, "auto")
     if precision == "fp16" and machine.device.type == "cpu":
-        log("the run used fp16, which a CPU has not: probabilities will differ slightly")
+        log("the run used fp16, which a CPU does not support: probabilities will differ slightly")
         return machine
     return choose_machine(device, precision)
 
 
-def _rows(prepared: Prepared) -> Rows:
-    rows = prepared.table.rows
+def _rows(loaded: LoadedData) -> Rows:
+    rows = loaded.table.rows
     count = len(rows)
     return Rows(
         id=rows["id"].to_numpy(dtype=object),

@@ -1,11 +1,11 @@
-"""Stage one from end to end: memes in, features.h5 and the backbones out."""
+"""Stage one from end to end: read memes, fine-tune the backbones, write features.h5."""
 
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from extract.config import ExtractConfig
-from extract.duplicates.data_summary import near_duplicates, summarise_data
+from extract.duplicates.data_summary import near_duplicate_table, summarise_data
 from extract.spaces.all_spaces import create_spaces, space_names
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
@@ -22,21 +22,22 @@ from runtime.progress import log
 from runtime.settings import flag, to_dict
 
 CONFIG = "config.json"
-"""In a run, and beside spaces that wait for others: the settings that they were made with."""
+"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
 
 
 def extract(
     config: ExtractConfig, run: Path, force: bool = False, only_folds: str | None = None
 ) -> Path:
-    """Make every space; write features.h5, backbones/, config.json and what is known of the data.
+    """Create every space; write features.h5, backbones/, config.json and the data's summary.
 
-    Returns the path of features.h5. Spaces that an earlier call finished before it was broken off
-    are kept, and so are those of a finished run that a change of settings does not touch. Without
-    `config.data` the built-in sample is drawn into run/sample and read back from there. A
-    features.h5 made from the same data and settings is kept as it is; one made from others is only
-    replaced with `force`. With `only_folds`, numbers separated by commas, the spaces of these folds
-    alone are made, for `merge` to join, and their folder is returned. Raises UserError for bad data
-    or settings.
+    Returns the path of features.h5. A features.h5 of the same data and settings is not changed. One
+    of other data or settings is only replaced with `force`. Two kinds of existing spaces are
+    reused: those that an interrupted call finished, and those of a finished run that the change of
+    settings does not affect. Without `config.data`, the built-in sample is written to run/sample
+    and read from there.
+
+    With `only_folds`, numbers separated by commas, only the spaces of these folds are created, for
+    `merge` to join; their folder is returned. Raises UserError for bad data or settings.
     """
     config = resolve(config)
     names = space_names(config, only_folds)
@@ -45,33 +46,33 @@ def extract(
         setup = load_setup(config, machine, run)
         features = run / "features.h5"
         current = features.exists() and not force and _is_current(features, setup.made_from, names)
-        # No rank may go on to write before all have looked.
+        # No rank may write before all ranks have checked.
         distributed.barrier()
         if current:
-            log(f"{features} is up to date: same data, same settings (--force makes it anew)")
+            log(f"{features} is up to date: same data, same settings (--force creates it again)")
             if distributed.first():
-                # What a call left that was killed after all was joined.
+                # A call may have been killed after it wrote features.h5, before it deleted this.
                 remove_folder(setup.folder)
-                _renew_records(setup)
+                _repair_records(setup)
             return features
         check_folds(setup)
-        facts = summarise_data(setup.prepared, setup.rows)
-        _announce(setup, facts)
-        _begin(setup)
-        # Told to make anew what is up to date, nothing is kept.
+        summary = summarise_data(setup.data, setup.rows)
+        _log_summary(setup, summary)
+        _create_unfinished_folder(setup)
+        # With --force and unchanged data and settings, every space is created again.
         reuse_unaffected(setup, names, even_if_unchanged=not force)
-        made = create_spaces(setup, names)
+        created = create_spaces(setup, names)
         if only_folds is not None:
-            log(f"the run that joins all folds: python pipeline.py merge {run.name} ...")
+            log(f"to join all folds: python pipeline.py merge {run.name} ...")
             return setup.folder
         if distributed.first():
-            finish(setup, facts, made)
+            assemble_run(setup, summary, created)
         distributed.barrier()
     return features
 
 
 def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> bool:
-    """True if the file was made from this; UserError if from something else."""
+    """Return whether `features` is up to date; UserError if its data or settings are others."""
     old = read_attributes(features)
     changed = [
         f"{flag(key)}: was {old['config'].get(key)}, now {value}"
@@ -85,42 +86,42 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
     if not changed:
         return _has_backbones(features.parent, stamp(made_from))
     raise UserError(
-        f"{features} was made from other data or settings than asked for:\n"
+        f"{features} was created from other data or settings than requested:\n"
         + "".join(f"  {line}\n" for line in changed)
-        + "Name another --run to keep both, or pass --force, which makes anew "
+        + "Name another --run to keep both, or pass --force, which creates these spaces again: "
         + ", ".join(name for name in names if is_affected(name, old, made_from))
         + "."
     )
 
 
 def _has_backbones(run: Path, stamp: str) -> bool:
-    """False, and a line that says so, if a space's backbones are gone or of other features."""
+    """Return whether all spaces have the backbones of features.h5; log the first that has not."""
     for name in read_space_names(run / "features.h5"):
         folder = run / "backbones" / name
         if not holds_checkpoint(folder, stamp):
-            log(f"{folder} does not hold what features.h5 was made with, and is made anew")
+            log(f"{folder} does not hold the backbones of features.h5 and is created again")
             return False
     return True
 
 
-def _renew_records(setup: Setup) -> None:
-    """Write anew what people and the report read, if it is gone, damaged or of other features."""
+def _repair_records(setup: Setup) -> None:
+    """Write the run's records again if one is missing, damaged or of another features.h5."""
     run = setup.run
     try:
         read_json(run / CONFIG, "extract")
         if read_json(run / "data.json", "extract").get("stamp") != setup.stamp:
-            raise UserError(f"{run / 'data.json'} is of other features.")
+            raise UserError(f"{run / 'data.json'} belongs to another features.h5.")
         for name in ("memes.jsonl", "near_duplicates.csv"):
             if not (run / name).is_file():
                 raise UserError(f"{run / name} is missing.")
     except UserError as error:
-        log(f"what is told of the data is written anew: {error}")
+        log(f"writing the records of the run again: {error}")
         names = read_space_names(run / "features.h5")
-        _write_records(setup, summarise_data(setup.prepared, setup.rows), names, run / "backbones")
+        _write_records(setup, summarise_data(setup.data, setup.rows), names, run / "backbones")
 
 
-def _announce(setup: Setup, facts: dict[str, Any]) -> None:
-    near, splits = facts["near_duplicates"], facts["splits"]
+def _log_summary(setup: Setup, summary: dict[str, Any]) -> None:
+    near, splits = summary["near_duplicates"], summary["splits"]
     log(f"backbones: {setup.backbones.image_origin['name']}, {setup.backbones.text_origin['name']}")
     log(f"device: {setup.machine.describe()}")
     log("rows: " + ", ".join(f"{splits[split]['rows']} {split}" for split in SPLITS))
@@ -128,16 +129,15 @@ def _announce(setup: Setup, facts: dict[str, Any]) -> None:
         f"near-duplicates: {near['rows_sharing']} rows share a group (largest: {near['largest']}); "
         f"{near['test_rows_near_labelled']} test rows have one among train and val"
     )
-    if facts["contradictions"]:
+    if summary["contradictions"]:
         log(
-            f"contradictions: {len(facts['contradictions'])} memes occur in train and val with "
+            f"contradictions: {len(summary['contradictions'])} memes occur in train and val with "
             "both labels (data.json lists them)"
         )
 
 
-def _begin(setup: Setup) -> None:
-    """Make the folder that finished spaces wait in. What an earlier, broken-off extraction of other
-    data or settings left there is of no use."""
+def _create_unfinished_folder(setup: Setup) -> None:
+    """Create the folder of finished spaces, and remove those of other data or settings."""
     if distributed.first():
         for other in setup.folder.parent.glob("*"):
             if other != setup.folder and other.is_dir():
@@ -146,24 +146,24 @@ def _begin(setup: Setup) -> None:
     distributed.barrier()
 
 
-def finish(setup: Setup, facts: dict[str, Any], names: list[str]) -> Path:
-    """Put the run together out of finished spaces, which are then gone from `setup.folder`."""
+def assemble_run(setup: Setup, summary: dict[str, Any], names: list[str]) -> Path:
+    """Write features.h5 and the rest of the run from its finished spaces; remove `setup.folder`."""
     features, heads = setup.run / "features.h5", setup.run / "heads"
-    # Until the last of this is done, what is there belongs to no features.
+    # Until all files below are written, the run has no features.h5: they do not match the old one.
     features.unlink(missing_ok=True)
-    _write_records(setup, facts, names, setup.folder)
+    _write_records(setup, summary, names, setup.folder)
     with atomic_write_folder(setup.run / "backbones") as partial:
         for name in names:
             link_folder(setup.folder / name, partial / name, EMBEDDINGS)
-    # Heads fitted on other embeddings must not outlive them.
+    # Heads that were fitted on other embeddings are useless.
     if heads.is_dir():
-        log(f"{heads} goes with the features that it was fitted on: run fit-heads")
+        log(f"removing {heads}, which was fitted on the old features: run fit-heads again")
         remove_folder(heads)
     identity = {
         **setup.made_from,
         "stamp": setup.stamp,
-        "id_column": setup.prepared.table.id_column,
-        "label_column": setup.prepared.table.label_column,
+        "id_column": setup.data.table.id_column,
+        "label_column": setup.data.table.label_column,
     }
     spaces = {name: setup.folder / name / EMBEDDINGS for name in names}
     join_spaces(features, setup.rows, identity, spaces)
@@ -171,20 +171,20 @@ def finish(setup: Setup, facts: dict[str, Any], names: list[str]) -> Path:
     return features
 
 
-def _write_records(setup: Setup, facts: dict[str, Any], names: list[str], spaces: Path) -> None:
-    """Write the settings, and data.json, memes.jsonl and near_duplicates.csv for the report.
+def _write_records(setup: Setup, summary: dict[str, Any], names: list[str], spaces: Path) -> None:
+    """Write config.json, data.json, memes.jsonl and near_duplicates.csv, partly for the report.
 
-    `spaces` is the folder of the spaces called `names`.
+    `spaces` is the folder that holds the spaces in `names`.
     """
     run = setup.run
     write_json(run / CONFIG, to_dict(setup.config))
     seconds = {name: read_checkpoint(spaces / name).seconds for name in names}
     versions = {name: version(name) for name in ("torch", "timm", "transformers")}
-    facts |= {"device": setup.machine.describe(), "seconds": seconds, "versions": versions}
-    write_json(run / "data.json", {"stamp": setup.stamp, **facts})
+    summary |= {"device": setup.machine.describe(), "seconds": seconds, "versions": versions}
+    write_json(run / "data.json", {"stamp": setup.stamp, **summary})
     columns = ["id", "split", "caption", "image"]
-    memes = setup.prepared.table.rows[columns].copy()
+    memes = setup.data.table.rows[columns].copy()
     memes["image"] = [str(Path(path).resolve()) if path else "" for path in memes["image"]]
     write_text(run / "memes.jsonl", memes.to_json(orient="records", lines=True, force_ascii=False))
-    near = near_duplicates(setup.rows)
+    near = near_duplicate_table(setup.rows)
     write_text(run / "near_duplicates.csv", near.to_csv(index=False, lineterminator="\n"))

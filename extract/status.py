@@ -1,4 +1,4 @@
-"""What stage one has made of a run, and whether its data are still as they were."""
+"""Status of stage one: which spaces and files of a run are done, and whether the data changed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from extract.config import ExtractConfig
 from extract.data.bad_rows import resolve_bad_rows
 from extract.data.batches import Inputs
 from extract.data.image_decoding import decode_pictures
-from extract.data.load_data import Prepared
+from extract.data.load_data import LoadedData
 from extract.data.read_memes import read_memes
 from extract.data.tokenisation import Captions
 from extract.doctor.check_rows import THUMBNAIL_SIZE
@@ -25,92 +25,97 @@ from runtime.lock import lock_holder
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
 from runtime.settings import flag, from_dict, to_dict
 
-PLAIN = "all by default"
+ALL_DEFAULTS = "all by default"
 
 
 def steps_of_stage_one(run: Path) -> Iterator[Step]:
-    """Yield who is at work, spaces under way, data, backbones, features.h5: those there are."""
+    """Yield the state of the running command, unfinished spaces, data, backbones and features.h5.
+
+    Steps that do not apply to the run are left out.
+    """
     features = run / "features.h5"
     if holder := lock_holder(run):
-        yield Step("at work", BEGUN, holder)
-    begun = [path.parent for path in sorted(run.glob(f"unfinished/*/{CONFIG}"))]
-    for folder in begun:
-        yield from steps_or_error("spaces", lambda folder=folder: _spaces(folder))
+        yield Step("running", BEGUN, holder)
+    unfinished = [path.parent for path in sorted(run.glob(f"unfinished/*/{CONFIG}"))]
+    for folder in unfinished:
+        yield from steps_or_error("spaces", lambda folder=folder: _unfinished_spaces(folder))
     if not features.is_file():
-        yield from steps_or_error("features.h5", lambda: [_missing(run, begun)])
+        yield from steps_or_error("features.h5", lambda: [_missing_features(run, unfinished)])
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
-        config = from_dict(ExtractConfig, {**attributes["config"], **_where(run)})
+        config = from_dict(ExtractConfig, {**attributes["config"], **_data_path(run)})
     except UserError as error:
         yield Step("features.h5", STALE, str(error))
         return
-    yield _data(config, attributes["fingerprint"], run)
-    yield _backbones(run, names, attributes["stamp"])
-    yield Step("features.h5", DONE, f"spaces {', '.join(names)}; {_changed(config)}")
+    yield _data_step(config, attributes["fingerprint"], run)
+    yield _backbones_step(run, names, attributes["stamp"])
+    yield Step("features.h5", DONE, f"spaces {', '.join(names)}; {_changed_flags(config)}")
 
 
-def _missing(run: Path, begun: list[Path]) -> Step:
-    """Which extract goes on; one with other flags would throw away what is finished."""
-    flags = [_changed(_settings(folder)) for folder in begun[:1]]
-    words = ["python pipeline.py extract", f"--run {run.name}", *(f for f in flags if f != PLAIN)]
-    return Step("features.h5", MISSING, " ".join(words))
+def _missing_features(run: Path, unfinished: list[Path]) -> Step:
+    """Name the command that resumes. With other flags, finished spaces would be deleted."""
+    flags = [_changed_flags(_settings(folder)) for folder in unfinished[:1]]
+    command = ["python pipeline.py extract", f"--run {run.name}"]
+    command += [changed for changed in flags if changed != ALL_DEFAULTS]
+    return Step("features.h5", MISSING, " ".join(command))
 
 
 def _settings(folder: Path) -> ExtractConfig:
     return from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
 
 
-def _where(run: Path) -> dict[str, str | None]:
-    """Where the data were: features.h5 does not say, as it does not depend on it."""
+def _data_path(run: Path) -> dict[str, str | None]:
+    """Return the path of the data, which is in config.json but not in features.h5."""
     return {"data": read_json(run / "config.json", "extract").get("data")}
 
 
-def _changed(config: ExtractConfig) -> str:
-    plain = to_dict(ExtractConfig())
-    changed = {k: v for k, v in to_dict(config).items() if v != plain[k]}
-    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or PLAIN
+def _changed_flags(config: ExtractConfig) -> str:
+    default = to_dict(ExtractConfig())
+    changed = {k: v for k, v in to_dict(config).items() if v != default[k]}
+    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or ALL_DEFAULTS
 
 
-def _data(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
+def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
     data = Path(config.data) if config.data else run / "sample"
     try:
         now = _fingerprint(config, data)
     except UserError as error:
         return Step("data", STALE, f"can no longer be read: {error}")
     if now == fingerprint:
-        return Step("data", DONE, f"{data} is as it was when it was extracted")
-    said = f"{data} has other rows, captions, labels or pictures than were extracted"
-    return Step("data", STALE, f"{said}: extract --force makes features.h5 and heads anew")
+        return Step("data", DONE, f"{data} has not changed since extract")
+    change = f"{data} has other rows, captions, labels or pictures than features.h5"
+    return Step("data", STALE, f"{change}: run extract --force, then fit-heads")
 
 
 def _fingerprint(config: ExtractConfig, data: Path) -> str:
-    """Of the data as they are now; pictures are decoded small, which it does not depend on."""
+    """Return the fingerprint of the data now. It does not depend on the size of the pictures."""
     table, problems, _ = read_memes(data, columns_named(config))
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
-    table, kept = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
-    index = pictures.index[kept]
-    inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, cut=0))
-    return Prepared(table, inputs, []).fingerprint()
+    table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
+    index = pictures.index[positions]
+    inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, truncated=0))
+    return LoadedData(table, inputs, []).fingerprint()
 
 
-def _backbones(run: Path, names: list[str], stamp: str) -> Step:
+def _backbones_step(run: Path, names: list[str], stamp: str) -> Step:
     folders = {name: run / "backbones" / name for name in names}
-    lost = [name for name, folder in folders.items() if not holds_checkpoint(folder, stamp)]
-    if lost:
-        return Step("backbones", STALE, f"{', '.join(lost)}: not those of features.h5; extract")
-    return Step("backbones", DONE, "those that features.h5 was made with")
+    missing = [name for name, folder in folders.items() if not holds_checkpoint(folder, stamp)]
+    if missing:
+        detail = f"{', '.join(missing)}: missing, or not those of features.h5; run extract"
+        return Step("backbones", STALE, detail)
+    return Step("backbones", DONE, "those of features.h5")
 
 
-def _spaces(folder: Path) -> Iterator[Step]:
-    """The spaces of an extraction that was broken off, or is under way."""
+def _unfinished_spaces(folder: Path) -> Iterator[Step]:
+    """Yield the state of each space of an extraction that is running or was interrupted."""
     config = _settings(folder)
     for name in space_names(config):
         state = folder / f"{name}{STATE_SUFFIX}"
         if holds_checkpoint(folder / name, folder.name):
-            yield Step(name, DONE, "waits for the others; the same extract goes on")
+            yield Step(name, DONE, "complete; extract with the same flags creates the others")
         elif state.is_file():
             done = epochs_done(state)
             yield Step(name, BEGUN, f"trained for {done} of up to {config.epochs} epochs")
         else:
-            yield Step(name, MISSING, "extract makes it")
+            yield Step(name, MISSING, "run extract")

@@ -1,12 +1,16 @@
 """Shared fixtures: seeds, tiny weights, a small sample, and one run after stage one."""
 
+import os
+
 from runtime.processes import limit_spinning
 
-# Must run before torch is imported below.
+# Both must be set before torch is imported below.
 limit_spinning()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each core has a test process of its own.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import json
-import os
 import random
 import signal
 import string
@@ -32,7 +36,7 @@ LETTERS = string.ascii_lowercase + string.digits
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=4, help="number of times each command is killed")
+    parser.addoption("--kills", type=int, default=2, help="number of times each command is killed")
 
 
 def seed():

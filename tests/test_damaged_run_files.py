@@ -12,14 +12,11 @@ import pytest
 import torch
 
 import pipeline
-from heads.registry import HEADS, STAGE_ONE
+from heads.registry import HEADS
 from runtime.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
-HEAD_FILES = [
-    f"heads/{name}/*/*{'.safetensors' if name == 'mlp' else '.npz'}"
-    for name in (*STAGE_ONE, *HEADS)
-]
+HEAD_FILES = [f"heads/{name}/*/*{'.safetensors' if name == 'mlp' else '.npz'}" for name in HEADS]
 """What each head saves of a fit."""
 READ_BY = {
     "features.h5": ("fit-heads",),

@@ -1,4 +1,4 @@
-"""Rows with a fault: stop at them, or blank the test rows and leave the others out."""
+"""Handle invalid rows: stop, or blank the bad test rows and leave out the others."""
 
 from dataclasses import dataclass, replace
 
@@ -11,15 +11,15 @@ from runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in the user's data: where it is and what is wrong with it."""
+    """An error in the user's data: where it is and what is wrong."""
 
     file: str
     line: int
     message: str
     row: int | None = None
-    """Position in the table, for faults that can be blanked."""
+    """Row index in the table, if the error can be blanked."""
     field: str | None = None
-    """`image` or `caption` when the fault can be blanked, else None."""
+    """`image` or `caption` if the error can be blanked, else None."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"
@@ -28,37 +28,36 @@ class Problem:
 def resolve_bad_rows(
     table: MemeTable, problems: list[Problem], on_bad_rows: str
 ) -> tuple[MemeTable, np.ndarray]:
-    """Stop on any problem, or blank bad test rows and leave bad train and val rows out.
+    """Stop at any problem, or blank bad test rows and leave out bad train and val rows.
 
-    Returns the table and `kept`, the positions of its rows in the table given. A blanked caption is
-    empty; a blanked image has the empty path. Every row touched must be reported by the caller.
+    Returns the new table, and the positions of its rows in the given table (int64). A blanked
+    caption is empty; a blanked image has an empty path. The caller must report every changed row.
 
-    Raises UserError listing every problem when `on_bad_rows` is `stop`, or when one cannot be
-    blanked.
+    Raises UserError that lists every problem if `on_bad_rows` is `stop` or one cannot be blanked.
     """
     if on_bad_rows not in ON_BAD_ROWS:
         allowed = ", ".join(ON_BAD_ROWS)
         raise UserError(f'--on-bad-rows: found "{on_bad_rows}", allowed: {allowed}')
     blankable = [p for p in problems if p.field is not None]
     if problems and (on_bad_rows == "stop" or len(blankable) < len(problems)):
-        raise UserError(_listing(problems, blankable))
+        raise UserError(_error_message(problems, blankable))
     rows = table.rows.copy()
     bad = np.zeros(len(rows), dtype=bool)
     for problem in blankable:
         rows.loc[rows.index[problem.row], problem.field] = ""
         bad[problem.row] = True
-    kept = np.flatnonzero(~bad | (rows["split"] == "test").to_numpy())
-    return replace(table, rows=rows.iloc[kept].reset_index(drop=True)), kept
+    positions = np.flatnonzero(~bad | (rows["split"] == "test").to_numpy())
+    return replace(table, rows=rows.iloc[positions].reset_index(drop=True)), positions
 
 
-def _listing(problems: list[Problem], blankable: list[Problem]) -> str:
+def _error_message(problems: list[Problem], blankable: list[Problem]) -> str:
     count = f"{len(problems)} bad row{'s' if len(problems) > 1 else ''}"
     lines = [f"{count} in the data:", *(f"  {problem}" for problem in problems)]
     if len(blankable) == len(problems):
         lines.append(
-            "Mend them, or pass --on-bad-rows blank: test rows then get a grey image or an empty "
-            "caption, train and val rows are left out."
+            "Fix them, or pass --on-bad-rows blank: test rows then get a grey image or an empty "
+            "caption, and train and val rows are left out."
         )
     else:
-        lines.append("Mend them and run again; nothing was written.")
+        lines.append("Fix them and run again. No file was written.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the towers need of a table, in memory, and training batches of captions of like length."""
+"""Model inputs in memory, and training batches of captions of similar length."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,58 +11,63 @@ from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
 
 BUCKET_BATCHES = 16
-"""Training rows are sorted by length within so many batches, and shuffled beyond."""
+"""Batches in a bucket. Rows are shuffled, then sorted by caption length within each bucket."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the towers need of a table, in memory."""
+    """Pixels and tokens of all rows, in memory."""
 
     pictures: Pictures
     captions: Captions
-    resident: Tensor | None = None
-    """All distinct pictures, uint8 (P, 3, S, S), on a GPU."""
+    gpu_pixels: Tensor | None = None
+    """All distinct pictures, uint8 (P, 3, S, S), on a GPU; None if they are not there."""
 
     def __len__(self) -> int:
         return len(self.pictures.index)
 
     def pixels(self, rows: np.ndarray) -> Tensor:
-        """uint8 (B, 3, S, S) of the given rows."""
-        return self.bytes_of(self.pictures.index[rows])
+        """Return the pixels of the given rows: uint8 (B, 3, S, S)."""
+        return self.pixels_of_pictures(self.pictures.index[rows])
 
-    def bytes_of(self, places: np.ndarray) -> Tensor:
-        """uint8 (B, 3, S, S) of distinct pictures, on the GPU that holds them all, if one does."""
-        if self.resident is None:
-            return torch.from_numpy(self.pictures.pixels[places])
-        return self.resident[torch.from_numpy(places).to(self.resident.device)]
+    def pixels_of_pictures(self, indices: np.ndarray) -> Tensor:
+        """Return the pixels of distinct pictures: uint8 (B, 3, S, S), from the GPU if possible."""
+        if self.gpu_pixels is None:
+            return torch.from_numpy(self.pictures.pixels[indices])
+        return self.gpu_pixels[torch.from_numpy(indices).to(self.gpu_pixels.device)]
 
-    def part(self, rows: slice) -> Self:
-        """The inputs of some rows, with the pictures and captions of no others."""
+    def subset(self, rows: slice) -> Self:
+        """Return the inputs of some rows, without the pictures and captions of other rows."""
         pictures, captions = self.pictures, self.captions
-        shown, places = np.unique(pictures.index[rows], return_inverse=True)
-        said, words = np.unique(captions.index[rows], return_inverse=True)
-        digests = [pictures.digests[place] for place in shown]
-        tokens = [captions.tokens[place] for place in said]
+        used_pictures, picture_index = np.unique(pictures.index[rows], return_inverse=True)
+        used_captions, caption_index = np.unique(captions.index[rows], return_inverse=True)
+        digests = [pictures.digests[number] for number in used_pictures]
+        tokens = [captions.tokens[number] for number in used_captions]
         return replace(
             self,
-            pictures=Pictures(pictures.pixels[shown], pictures.hashes[shown], digests, places),
-            captions=replace(captions, tokens=tokens, index=words),
-            resident=None,
+            pictures=Pictures(
+                pictures.pixels[used_pictures],
+                pictures.hashes[used_pictures],
+                digests,
+                picture_index,
+            ),
+            captions=replace(captions, tokens=tokens, index=caption_index),
+            gpu_pixels=None,
         )
 
-    def moved(self, device: torch.device) -> Self:
-        """These inputs with all pictures on a GPU, if they leave it half of its free memory."""
+    def to_device(self, device: torch.device) -> Self:
+        """Copy all pictures to `device` if it is a GPU and half of its free memory stays free."""
         if device.type != "cuda":
             return self
         free, _ = torch.cuda.mem_get_info(device)
         pixels = self.pictures.pixels
         if pixels.nbytes > free / 2:
             return self
-        return replace(self, resident=torch.from_numpy(pixels).to(device))
+        return replace(self, gpu_pixels=torch.from_numpy(pixels).to(device))
 
     def tokens(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Ids and mask, int64 (B, L), of the given rows."""
-        return self.captions.padded(self.captions.index[rows])
+        """Return token ids and attention mask of the given rows: int64 (B, L)."""
+        return self.captions.padded_batch(self.captions.index[rows])
 
 
 def training_batches(
@@ -70,21 +75,21 @@ def training_batches(
     lengths: np.ndarray,
     batch_size: int,
     rng: np.random.Generator,
-    least: int = 2,
+    min_rows: int = 2,
 ) -> list[np.ndarray]:
-    """Shuffle `rows` and cut them into batches of like caption length, in random order.
+    """Shuffle `rows` and cut them into batches of similar caption length, in random order.
 
-    `lengths` (N,) is indexed by row. A last batch of fewer than `least` rows joins the batch before
-    it: batch normalisation cannot take one row, nor can a rank take none.
+    `lengths` (N,) is indexed by row. If the last batch has fewer than `min_rows` rows, it is added
+    to the one before: batch normalisation needs two rows, and each rank at least one.
     """
     shuffled = rng.permutation(rows)
-    bucket = batch_size * BUCKET_BATCHES
+    bucket_rows = batch_size * BUCKET_BATCHES
     batches = []
-    for start in range(0, len(shuffled), bucket):
-        part = shuffled[start : start + bucket]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) < least:
+    for start in range(0, len(shuffled), bucket_rows):
+        in_bucket = shuffled[start : start + bucket_rows]
+        in_bucket = in_bucket[np.argsort(lengths[in_bucket], kind="stable")]
+        batches += [in_bucket[i : i + batch_size] for i in range(0, len(in_bucket), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) < min_rows:
         last = batches.pop()
         batches[-1] = np.concatenate([batches[-1], last])
-    return [batches[place] for place in rng.permutation(len(batches))]
+    return [batches[number] for number in rng.permutation(len(batches))]

@@ -1,4 +1,4 @@
-"""Which column of a table holds the id, picture, caption, label and split."""
+"""Recognise the columns of a table: id, image, caption, label and split."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runtime.errors import UserError, quoted, quoted_list
 
-RECOGNISED = {
+RECOGNISED_NAMES = {
     "id": ("id", "image_id", "meme_id"),
     "image": (
         *("img", "image", "image_path", "img_path"),
@@ -16,18 +16,22 @@ RECOGNISED = {
     "label": ("label", "hateful", "target", "class", "is_hateful", "y"),
     "split": ("split", "set", "partition"),
 }
+"""Role of a column -> column names recognised for it, in lower case."""
 
-SPLIT_WORDS = {
+SPLIT_NAMES = {
     "train": "train",
     **dict.fromkeys(("val", "valid", "validation", "dev", "dev_seen", "dev_unseen"), "val"),
     **dict.fromkeys(("test", "test_seen", "test_unseen"), "test"),
 }
-"""What a split is called in file names and split columns, and which split that is."""
+"""Name of a split in file names and split columns -> split."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns; None = recognise (asked for), or not there (found)."""
+    """Column names by role.
+
+    In a request, None means: recognise the column. In a result, None means: there is none.
+    """
 
     id: str | None = None
     image: str | None = None
@@ -36,47 +40,49 @@ class Columns:
     split: str | None = None
 
 
-RECOGNISE = Columns()
+RECOGNISE_ALL = Columns()
 
 
 def resolve_columns(
-    header: Sequence[str], asked: Columns, file: str, *, needs_label: bool, needs_split: bool
+    header: Sequence[str], requested: Columns, file: str, *, needs_label: bool, needs_split: bool
 ) -> Columns:
-    """Return the columns of `file` by name; without an id column the image is the id, and back.
+    """Return the column names of `file`.
 
-    `split` is None unless it is asked for or needed: the name of the file says the split.
-    Raises UserError for a column that is missing, ambiguous, or asked for and not there.
+    Without an id column, the image column is used as the id, and vice versa. `split` is None
+    unless it is requested or needed, because otherwise the file name gives the split.
+    Raises UserError for a column that is missing, ambiguous, or requested but not in the header.
     """
-    split = _find_split(header, asked, file, needs_split)
-    image = _find(header, "image", asked, file)
-    key = _find(header, "id", asked, file) or image
+    split = _find_split(header, requested, file, needs_split)
+    image = _find(header, "image", requested, file)
+    id_column = _find(header, "id", requested, file) or image
     return Columns(
-        id=key or _missing(header, ("id", "image"), file),
-        image=image or key,
-        text=_find(header, "text", asked, file) or _missing(header, ("text",), file),
-        label=_find_label(header, asked, file, needs_label),
+        id=id_column or _raise_missing(header, ("id", "image"), file),
+        image=image or id_column,
+        text=_find(header, "text", requested, file) or _raise_missing(header, ("text",), file),
+        label=_find_label(header, requested, file, needs_label),
         split=split,
     )
 
 
-def _find_label(header: Sequence[str], asked: Columns, file: str, needed: bool) -> str | None:
-    if not needed and asked.label is not None and asked.label not in header:
-        return None  # the flag names the train table's column; test tables often have none
-    found = _find(header, "label", asked, file)
-    return found or (_missing(header, ("label",), file) if needed else None)
+def _find_label(header: Sequence[str], requested: Columns, file: str, needed: bool) -> str | None:
+    if not needed and requested.label is not None and requested.label not in header:
+        return None  # The flag names the column of the train table; test tables often have none.
+    found = _find(header, "label", requested, file)
+    return found or (_raise_missing(header, ("label",), file) if needed else None)
 
 
-def _find_split(header: Sequence[str], asked: Columns, file: str, needed: bool) -> str | None:
-    if not needed and asked.split is None:
+def _find_split(header: Sequence[str], requested: Columns, file: str, needed: bool) -> str | None:
+    if not needed and requested.split is None:
         return None
-    apart = f"or put train.csv and test.csv side by side: {file} is the only table read"
-    return _find(header, "split", asked, file) or _missing(header, ("split",), file, apart)
+    alternative = f"or put train.csv and test.csv side by side: {file} is the only table read"
+    found = _find(header, "split", requested, file)
+    return found or _raise_missing(header, ("split",), file, alternative)
 
 
-def _find(header: Sequence[str], role: str, asked: Columns, file: str) -> str | None:
-    name = getattr(asked, role)
+def _find(header: Sequence[str], role: str, requested: Columns, file: str) -> str | None:
+    name = getattr(requested, role)
     if name is not None:
-        return name if name in header else _no_such_column(header, role, name, file)
+        return name if name in header else _raise_no_such_column(header, role, name, file)
     found = recognised(header, role)
     if len(found) > 1:
         raise UserError(
@@ -87,23 +93,27 @@ def _find(header: Sequence[str], role: str, asked: Columns, file: str) -> str | 
 
 
 def recognised(header: Sequence[str], role: str) -> list[str]:
-    """Return the columns of `header` whose name is usual for `role`."""
-    return [name for name in header if name.lower() in RECOGNISED[role]]
+    """Return the columns of `header` whose name is recognised for `role`."""
+    return [name for name in header if name.lower() in RECOGNISED_NAMES[role]]
 
 
-def _no_such_column(header: Sequence[str], role: str, name: str, file: str) -> str:
+def _raise_no_such_column(header: Sequence[str], role: str, name: str, file: str) -> str:
     lowered = {column.lower(): column for column in header}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered)]
     hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
     raise UserError(
-        f"{file}: --{role}-column {quoted(name)} is not a column; found {quoted_list(header)}.{hint}"
+        f"{file}: --{role}-column {quoted(name)} is not a column; found "
+        f"{quoted_list(header)}.{hint}"
     )
 
 
-def _missing(header: Sequence[str], roles: Sequence[str], file: str, instead: str = "") -> str:
-    usual = "; ".join(f"{role}: {', '.join(RECOGNISED[role])}" for role in roles)
+def _raise_missing(
+    header: Sequence[str], roles: Sequence[str], file: str, alternative: str = ""
+) -> str:
+    usual = "; ".join(f"{role}: {', '.join(RECOGNISED_NAMES[role])}" for role in roles)
     flags = " or ".join(f"--{role}-column NAME" for role in roles)
     raise UserError(
         f"{file}: no {' or '.join(roles)} column among {quoted_list(header)}. "
-        f"Recognised are {usual}. Name yours with {flags}{', ' * bool(instead)}{instead}."
+        f"Recognised names are {usual}. "
+        f"Name your column with {flags}{', ' * bool(alternative)}{alternative}."
     )

@@ -1,4 +1,4 @@
-"""A CSV or JSONL file -> rows of text, and the rows that cannot be read."""
+"""Parse a CSV, TSV or JSONL file into rows of text, and list the rows that cannot be read."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ from runtime.errors import UserError, quoted, quoted_list
 
 @dataclass(frozen=True)
 class Table:
-    """One table as read: (line, values by column) of every row, and the rows that have none.
+    """A parsed table: (line number, values by column) of each row, and the unreadable rows.
 
-    A value is text; only JSON lists and objects are left as they are.
+    Every value is text, except for JSON lists and objects.
     """
 
     file: str
@@ -25,11 +25,11 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV or JSONL file; rows that cannot be read are its problems.
+    """Read a CSV, TSV or JSONL file; rows that cannot be read become `problems`.
 
     Raises UserError for a table without rows, a repeated column, or no readable row at all.
     """
-    text = _decoded(path)
+    text = _read_text(path)
     table = (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(text, path.name)
     if not table.records and table.problems:
         raise UserError("no row can be read:\n" + "\n".join(f"  {p}" for p in table.problems))
@@ -38,7 +38,7 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _decoded(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -74,8 +74,8 @@ def _csv_rows(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[P
     lines = io.StringIO(text, newline="")
     first = next(line for line in lines if line.strip())
     lines.seek(0)
-    # Strict: a quote that closes amid a field has in truth opened the next one, and what lies
-    # before it are rows that a quote left open has swallowed.
+    # strict=True raises an error for a quote that closes in the middle of a field. Such a quote
+    # really opens another field: an earlier one was left open, and whole rows went into its field.
     reader = csv.reader(lines, delimiter=max(",;\t", key=first.count), strict=True)
     rows, problems, start = [], [], 1
     while True:
@@ -84,13 +84,13 @@ def _csv_rows(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[P
         except StopIteration:
             return rows, problems
         except csv.Error:
-            problems.append(Problem(file, start, _open_quote(start, reader.line_num)))
+            problems.append(Problem(file, start, _quote_error(start, reader.line_num)))
         else:
             rows += [(start, fields)] if fields else []
         start = reader.line_num + 1
 
 
-def _open_quote(start: int, end: int) -> str:
+def _quote_error(start: int, end: int) -> str:
     fault = "a quote opens in this row and does not close where a field ends"
     return fault if start == end else f"{fault}; read up to line {end}"
 
@@ -110,20 +110,20 @@ def _read_jsonl(text: str, file: str) -> Table:
 
 
 def _json_fields(line: str) -> dict[str, object]:
-    """Numbers stay as they are written: ids such as 1e5 and 1.10 are two, and no others."""
+    """Return values by column. Numbers keep their spelling: the ids 1e5 and 100000 differ."""
     content = json.loads(
         line,
-        object_pairs_hook=_without_repeats,
+        object_pairs_hook=_unique_fields,
         parse_int=str,
         parse_float=str,
-        parse_constant=_no_constant,
+        parse_constant=_reject_constant,
     )
     if not isinstance(content, dict):
         raise ValueError(f"found {quoted(line.strip())}")
     return {name: _as_text(value) for name, value in content.items()}
 
 
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = {name.strip(): value for name, value in pairs}
     if len(fields) < len(pairs):
         names = Counter(name.strip() for name, _ in pairs)
@@ -131,7 +131,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
 

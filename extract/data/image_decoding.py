@@ -1,4 +1,4 @@
-"""Every picture file is read and decoded once, to bytes of the size that the image tower wants."""
+"""Decode image files: read each file once, convert to RGB, and resize for the image tower."""
 
 import hashlib
 import os
@@ -20,50 +20,50 @@ from extract.data.bad_rows import Problem
 from extract.data.meme_table import MemeTable
 from runtime.progress import progress
 
-PART = 16
-"""Pictures that a thread is given at a time."""
+FILES_PER_TASK = 16
+"""Number of files that a thread decodes per task."""
 
-UNDER_WAY = 64
-"""Parts that are decoded ahead."""
+MAX_PENDING_TASKS = 64
+"""Maximum number of tasks whose results are not read yet. It limits the memory."""
 
-MOST_BYTES = 4 * 2**30
-"""Pixels held in memory; more are held in a file."""
+MAX_PIXEL_MEMORY = 4 * 2**30
+"""Maximum bytes of pixels in memory; more are stored in a temporary file."""
 
 GREY = 127
-"""Pixel value of the picture that stands in for one that could not be read."""
+"""Pixel value of the grey picture that replaces one that cannot be read."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
-"""What memes come in. Of Pillow's other readers, one starts Ghostscript, and others can hide a
-large picture behind a small header."""
+"""Image formats that are read. The others of Pillow are unsafe: one runs Ghostscript, and some can
+hide a large picture behind a small header."""
 
-MOST_PIXELS = 50_000_000
-"""A picture of more is refused before any pixel is decoded."""
+MAX_PIXELS = 50_000_000
+"""Maximum size of a picture, which is checked before any pixel is decoded."""
 
-MOST_SIDE = 30_000
-"""So is one that is longer: shrinking a line of pixels takes memory for each of them."""
+MAX_SIDE = 30_000
+"""Maximum width and height in pixels: resizing takes memory for each pixel of a line."""
 
-MOST_FILE_BYTES = 2**29
-"""A picture file of more is not read."""
+MAX_FILE_BYTES = 2**29
+"""Maximum size of an image file."""
 
-# Pillow looks at the size wherever a file says one: it warns from its limit on, and from twice that
-# it refuses.
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+# Pillow checks every size that a file gives. It warns above this limit, and raises an error above
+# twice the limit.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The distinct pictures of a table, told apart by their files' bytes."""
+    """The distinct pictures of a table. Files with the same bytes are one picture."""
 
     pixels: np.ndarray
     """uint8 (P, 3, S, S)."""
     hashes: np.ndarray
-    """uint64 (P,): perceptual hash (imagehash.phash, 8x8 DCT) of the picture as it was on disk."""
+    """uint64 (P,): perceptual hash (imagehash.phash, 8x8 DCT) of the picture before resizing."""
     digests: list[str]
-    """SHA-256 of each picture's file, P of them; empty for the grey picture."""
+    """SHA-256 of each picture's file (P of them); empty for the grey picture."""
     index: np.ndarray
-    """int64 (N,): row -> picture."""
+    """int64 (N,): index of each row's picture."""
 
 
 class _Decoded(NamedTuple):
@@ -76,54 +76,57 @@ class _Decoded(NamedTuple):
 def decode_pictures(
     table: MemeTable, size: int, interpolation: str
 ) -> tuple[Pictures, list[Problem]]:
-    """Decode the pictures of all rows; one that cannot be decoded becomes grey and a Problem.
+    """Decode the pictures of all rows. One that cannot be decoded becomes grey and a Problem.
 
-    The whole picture is squashed to `size` x `size`, as a crop can cut away what a meme is about;
-    `interpolation` is the one that the image weights were trained with. The empty path stands for
-    a problem known already and gives the grey picture.
+    The whole picture is resized to `size` x `size`, without regard to its aspect ratio: a crop
+    could remove what the meme is about. `interpolation` is that of the image weights' training. An
+    empty path, of a row whose problem is known already, gives the grey picture.
     """
     paths = table.rows["image"].tolist()
     distinct = list(dict.fromkeys(paths))
-    pixels = _room(len(distinct), size)
-    place: dict[str, int] = {}
+    pixels = _allocate_pixels(len(distinct), size)
+    picture_of_digest: dict[str, int] = {}
     hashes: list[int] = []
-    known: dict[str, tuple[int, str]] = {}
+    result_of_path: dict[str, tuple[int, str]] = {}
     for path, picture in zip(distinct, _decode_files(distinct, size, interpolation), strict=True):
-        if picture.digest not in place:
-            place[picture.digest] = len(place)
-            pixels[place[picture.digest]] = picture.pixels
+        if picture.digest not in picture_of_digest:
+            picture_of_digest[picture.digest] = len(hashes)
+            pixels[len(hashes)] = picture.pixels
             hashes.append(picture.hash)
-        known[path] = place[picture.digest], picture.fault
+        result_of_path[path] = picture_of_digest[picture.digest], picture.fault
     pictures = Pictures(
-        pixels[: len(place)],
+        pixels[: len(hashes)],
         np.array(hashes, dtype=np.uint64),
-        list(place),
-        np.array([known[path][0] for path in paths], dtype=np.int64),
+        list(picture_of_digest),
+        np.array([result_of_path[path][0] for path in paths], dtype=np.int64),
     )
-    faulty = [(row, known[path][1]) for row, path in enumerate(paths) if known[path][1]]
-    return pictures, [_unreadable(table, row, fault) for row, fault in faulty]
+    faults = [result_of_path[path][1] for path in paths]
+    return pictures, [_problem(table, row, fault) for row, fault in enumerate(faults) if fault]
 
 
-def _room(count: int, size: int) -> np.ndarray:
-    """uint8 (count, 3, size, size): in memory, or if that is too much, in a file without a name in
-    the folder for temporary files, of which the system keeps in memory what it has room for."""
+def _allocate_pixels(count: int, size: int) -> np.ndarray:
+    """Return an array, uint8 (count, 3, size, size), in memory or in an unnamed temporary file.
+
+    The operating system caches as much of the file as fits in memory.
+    """
     shape = (count, 3, size, size)
-    if count * 3 * size**2 <= MOST_BYTES:
+    if count * 3 * size**2 <= MAX_PIXEL_MEMORY:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def open_picture(source: Path | BytesIO) -> Image.Image:
-    """Open a picture as RGB: upright as its EXIF says, the first frame, transparency over white.
+    """Open the first frame of a picture as RGB, rotated as in its EXIF, transparency over white.
 
-    Raises DecompressionBombError for a picture of more than MOST_PIXELS, and for what Pillow cannot
-    decode UnidentifiedImageError or whatever its readers stumble over.
+    Raises DecompressionBombError for a picture of more than MAX_PIXELS, ValueError for a side of
+    more than MAX_SIDE, UnidentifiedImageError for another format, and any error of Pillow's
+    readers for a broken file.
     """
     with Image.open(source, formats=FORMATS) as picture:
-        if max(picture.size) > MOST_SIDE:
+        if max(picture.size) > MAX_SIDE:
             raise ValueError(
-                f"{picture.width} x {picture.height} pixels, allowed: {MOST_SIDE} a side"
+                f"{picture.width} x {picture.height} pixels, allowed: {MAX_SIDE} a side"
             )
         upright = _eight_bits(ImageOps.exif_transpose(picture))
         if upright.has_transparency_data:
@@ -133,7 +136,7 @@ def open_picture(source: Path | BytesIO) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Scale 16-bit grey, which Pillow would clip to white, to 8 bits."""
+    """Scale 16-bit grey to 8 bits; Pillow would clip it to white."""
     if picture.mode in ("I", "F"):
         raise ValueError("found 32 bits a pixel and one channel, allowed are 8 or 16 bits")
     if not picture.mode.startswith("I;16"):
@@ -143,38 +146,40 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def to_pixels(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
-    """Squash to uint8 (3, size, size)."""
+    """Resize to uint8 (3, size, size), without regard to the aspect ratio."""
     resample = Image.Resampling[interpolation.upper()]
     return np.asarray(picture.resize((size, size), resample)).transpose(2, 0, 1)
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """64-bit hash; near-identical pictures differ in few bits (imagehash.phash)."""
+    """Return a 64-bit hash (imagehash.phash); near-identical pictures differ in few bits."""
     bits = imagehash.phash(picture).hash.ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[_Decoded]:
-    """In threads: large pictures decode side by side. Small ones come many at a time, as handing
-    each to a thread would take longer than to decode it."""
+    """Decode the files in threads; yield the results in order.
 
-    def decode_all(part: list[str]) -> list[_Decoded]:
-        return [_decode(path, size, interpolation) for path in part]
+    Each task has several files: for small pictures, one task per file would take longer than the
+    decoding.
+    """
 
-    # A few parts for each thread are under way, and the pictures of no more are held.
-    waiting = deque[Future[list[_Decoded]]]()
+    def decode_all(task_paths: list[str]) -> list[_Decoded]:
+        return [_decode(path, size, interpolation) for path in task_paths]
+
+    pending = deque[Future[list[_Decoded]]]()
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress("decode", len(paths), "pictures") as advance,
     ):
-        for start in range(0, len(paths), PART):
-            waiting.append(pool.submit(decode_all, paths[start : start + PART]))
-            if len(waiting) > UNDER_WAY:
-                results = waiting.popleft().result()
+        for start in range(0, len(paths), FILES_PER_TASK):
+            pending.append(pool.submit(decode_all, paths[start : start + FILES_PER_TASK]))
+            if len(pending) > MAX_PENDING_TASKS:
+                results = pending.popleft().result()
                 yield from results
                 advance(len(results))
-        for part in waiting:
-            results = part.result()
+        for task in pending:
+            results = task.result()
             yield from results
             advance(len(results))
 
@@ -189,19 +194,19 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
         pixels, code = to_pixels(picture, size, interpolation), perceptual_hash(picture)
     except UnidentifiedImageError:
         return _Decoded("", grey, 0, f"not a picture in one of the formats {', '.join(FORMATS)}")
-    # Pillow's readers raise whatever a broken file makes them raise.
+    # For a broken file, Pillow's readers raise errors of many types.
     except Exception as error:
         return _Decoded("", grey, 0, str(error) or type(error).__name__)
     return _Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
 
 
 def _read(path: Path) -> bytes:
-    if (size := path.stat().st_size) > MOST_FILE_BYTES:
-        raise ValueError(f"the file has {size} bytes, allowed are {MOST_FILE_BYTES}")
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise ValueError(f"the file has {size} bytes, allowed are {MAX_FILE_BYTES}")
     return path.read_bytes()
 
 
-def _unreadable(table: MemeTable, row: int, fault: str) -> Problem:
+def _problem(table: MemeTable, row: int, fault: str) -> Problem:
     source = table.rows.iloc[row]
     message = f"image {source['image']} cannot be decoded: {fault}"
     return Problem(source["file"], int(source["line"]), message, row, "image")

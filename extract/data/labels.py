@@ -1,14 +1,15 @@
-"""Which label values are allowed, and what each means."""
+"""Parse and validate labels: which values are allowed, and what each means."""
 
 from runtime.errors import quoted
 
 LABELS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 UNKNOWN = ("", "-1", "-1.0")
+"""Values for an unknown label, allowed only in test."""
 
 
 def read_label(text: str, split: str) -> tuple[int, str | None]:
-    """Return 0, 1 or -1 for unknown, and what is wrong with the label."""
+    """Return 0, 1 or -1 (unknown or invalid), and an error description if the label is invalid."""
     text = text.strip()
     if text in LABELS:
         return LABELS[text], None

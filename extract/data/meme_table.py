@@ -10,8 +10,8 @@ class MemeTable:
     """The user's memes, in the order train, val, test.
 
     `rows` has the columns id (str), split (train, val, test), image (path as str), caption (str),
-    label (int8, -1 = unknown), order (int32, place in solution.csv, -1 = not asked for),
-    file and line (where the row came from).
+    label (int8, -1 = unknown), order (int32, row index in solution.csv, -1 = not in it), file and
+    line (where the row was read).
     """
 
     rows: pd.DataFrame

@@ -1,4 +1,4 @@
-"""Rows of all tables, as written: which split each is of, and which stand in two tables."""
+"""Join the rows of all tables: find the split of each row, and rows that are in two tables."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from extract.data.bad_rows import Problem
-from extract.data.columns import SPLIT_WORDS, Columns, recognised, resolve_columns
+from extract.data.columns import SPLIT_NAMES, Columns, recognised, resolve_columns
 from extract.data.csv_jsonl import Table, read_table
 from extract.data.layouts import Sources
 from features.feature_table import SPLITS
@@ -17,12 +17,12 @@ ROLES = ("id", "image", "text", "label")
 
 @dataclass(frozen=True)
 class Row:
-    """One row as written, its columns' names, and the word that said its split."""
+    """One row as written, its column names, and the name of its split in the file."""
 
     file: str
     line: int
     columns: Columns
-    word: str
+    split_name: str
     split: str
     id: str
     image: str
@@ -30,8 +30,8 @@ class Row:
     label: str
 
 
-def read_rows(sources: Sources, asked: Columns) -> tuple[list[Row], list[Problem], list[str]]:
-    """Return the rows in the order train, val, test, the rows that are none, and notes.
+def read_rows(sources: Sources, requested: Columns) -> tuple[list[Row], list[Problem], list[str]]:
+    """Return the rows in the order train, val, test; the rows that cannot be used; and notes.
 
     Raises UserError for a table or a column that cannot be used.
     """
@@ -40,7 +40,7 @@ def read_rows(sources: Sources, asked: Columns) -> tuple[list[Row], list[Problem
         table = read_table(path)
         columns = resolve_columns(
             table.header,
-            asked,
+            requested,
             table.file,
             needs_label=split != "test",
             needs_split=split is None,
@@ -49,7 +49,7 @@ def read_rows(sources: Sources, asked: Columns) -> tuple[list[Row], list[Problem
         rows += [row for row in found if isinstance(row, Row)]
         problems += [*table.problems, *(row for row in found if isinstance(row, Problem))]
         notes += _column_notes(table, columns)
-    rows, repeats, shared = _without_repeats(rows)
+    rows, repeats, shared = _drop_repeats(rows)
     rows.sort(key=lambda row: SPLITS.index(row.split))
     unread = [f"Not read: {path.name}." for path in sources.unread]
     notes = [*_counts(rows), *notes, *shared, *_shared_ids(rows), *unread]
@@ -62,12 +62,12 @@ def _rows_of(
     for line, fields in table.records:
         try:
             cells = [_cell(fields, getattr(columns, role)) for role in ROLES]
-            word = _cell(fields, columns.split).strip().lower() if columns.split else stem
-            place = _split(word, columns.split) if columns.split else split
+            name = _cell(fields, columns.split).strip().lower() if columns.split else stem
+            row_split = _split(name, columns.split) if columns.split else split
         except ValueError as error:
             yield Problem(table.file, line, str(error))
         else:
-            yield Row(table.file, line, columns, word, place, *cells)
+            yield Row(table.file, line, columns, name, row_split, *cells)
 
 
 def _cell(fields: dict[str, object], column: str | None) -> str:
@@ -77,34 +77,34 @@ def _cell(fields: dict[str, object], column: str | None) -> str:
     return cell
 
 
-def _split(word: str, column: str) -> str:
-    if word not in SPLIT_WORDS:
-        found = quoted(word) if word else "nothing"
-        raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_WORDS)}")
-    return SPLIT_WORDS[word]
+def _split(name: str, column: str) -> str:
+    if name not in SPLIT_NAMES:
+        found = quoted(name) if name else "nothing"
+        raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_NAMES)}")
+    return SPLIT_NAMES[name]
 
 
-def _without_repeats(rows: Iterable[Row]) -> tuple[list[Row], list[Problem], list[str]]:
-    """Take rows once that two sources of one split share, as dev_seen and dev_unseen do."""
-    first, kept, problems, shared = {}, [], [], Counter()
+def _drop_repeats(rows: Iterable[Row]) -> tuple[list[Row], list[Problem], list[str]]:
+    """Drop repeats of rows that two sources of one split share, as dev_seen and dev_unseen do."""
+    first, unique, problems, shared = {}, [], [], Counter()
     for row in rows:
         earlier = first.setdefault((row.split, row.id), row)
         if earlier is row or not row.id.strip():
-            kept.append(row)
+            unique.append(row)
         elif _source(row) != _source(earlier) and _content(row) == _content(earlier):
             shared[row.split] += 1
         else:
-            kept.append(row)
+            unique.append(row)
             problems.append(_repeat(row, earlier))
     notes = [
-        f"{split}: {_number(count, 'id')} in more than one file with the same content, taken once."
+        f"{split}: {_plural(count, 'id')} in more than one file with the same content, used once."
         for split, count in shared.items()
     ]
-    return kept, problems, notes
+    return unique, problems, notes
 
 
 def _source(row: Row) -> tuple[str, str]:
-    return row.file, row.word
+    return row.file, row.split_name
 
 
 def _content(row: Row) -> tuple[str, str, str]:
@@ -123,7 +123,7 @@ def _repeat(row: Row, earlier: Row) -> Problem:
 def _counts(rows: Sequence[Row]) -> Iterator[str]:
     counts = Counter((row.split, row.file) for row in rows)
     for (split, file), count in counts.items():
-        yield f"{split}: {_number(count, 'row')} from {file}."
+        yield f"{split}: {_plural(count, 'row')} from {file}."
 
 
 def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
@@ -132,7 +132,8 @@ def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
         yield f"{table.file}: no {role} column, so column {columns.id} is both {role} and {other}."
     ignored = recognised(table.header, "split")
     if ignored and columns.split is None:
-        yield f"{table.file}: column {quoted_list(ignored)} is not read, the file says the split."
+        names = quoted_list(ignored)
+        yield f"{table.file}: column {names} is ignored, because the file name gives the split."
 
 
 def _shared_ids(rows: Sequence[Row]) -> Iterator[str]:
@@ -141,9 +142,9 @@ def _shared_ids(rows: Sequence[Row]) -> Iterator[str]:
         ids[row.split].add(row.id)
     for one, other in combinations(ids, 2):
         if shared := ids[one] & ids[other]:
-            count = _number(len(shared), "id")
-            yield f"{count} in both {one} and {other}, such as {quoted(min(shared))}: kept apart."
+            count, example = _plural(len(shared), "id"), quoted(min(shared))
+            yield f"{count} in both {one} and {other}, such as {example}: treated as separate rows."
 
 
-def _number(count: int, what: str) -> str:
+def _plural(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"

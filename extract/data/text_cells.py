@@ -1,32 +1,36 @@
-"""What an id and a caption may hold."""
+"""Validate ids and captions: UTF-8 text, not empty, an id in one line."""
 
 from runtime.errors import MAX_LISTED, quoted
 
 
 def unreadable(text: str) -> str | None:
-    """Say what keeps `text` from being stored as text: a NUL, or bytes that are not UTF-8."""
+    """Describe why `text` is not valid text (a NUL byte, bytes that are not UTF-8), else None."""
     if "\0" in text:
         return "found a NUL byte, allowed text"
-    bad = [ord(letter) for letter in text if "\ud800" <= letter <= "\udfff"]
-    if not bad:
+    surrogates = [ord(letter) for letter in text if "\ud800" <= letter <= "\udfff"]
+    if not surrogates:
         return None
-    # surrogateescape reads the byte 0xE9 as U+DCE9; other surrogates come from JSON escapes
-    some = bad[:MAX_LISTED]
-    codes = [f"{c - 0xDC00:02x}" if 0xDC80 <= c <= 0xDCFF else f"\\u{c:04x}" for c in some]
-    return f"not UTF-8, found the bytes {' '.join(codes)}{' ...' * (len(bad) > len(some))}"
+    # surrogateescape reads the byte 0xE9 as U+DCE9; other surrogates come from JSON escapes.
+    listed = surrogates[:MAX_LISTED]
+    codes = [f"{c - 0xDC00:02x}" if 0xDC80 <= c <= 0xDCFF else f"\\u{c:04x}" for c in listed]
+    ellipsis = " ..." * (len(surrogates) > len(listed))
+    return f"not UTF-8, found the bytes {' '.join(codes)}{ellipsis}"
 
 
 def read_id(text: str) -> tuple[str, str | None]:
-    """Return the id exactly as written, and what is wrong with it."""
+    """Return the id exactly as written, and an error description if it is invalid.
+
+    An id with invalid characters is returned as its `repr`.
+    """
     if not text.strip():
         return text, "found nothing, allowed any text"
-    fault = unreadable(text)
+    error = unreadable(text)
     if "\n" in text or "\r" in text:
-        fault = f"found {quoted(text)}, allowed any text in one line"
-    return (repr(text), fault) if fault else (text, None)
+        error = f"found {quoted(text)}, allowed any text in one line"
+    return (repr(text), error) if error else (text, None)
 
 
 def read_caption(text: str) -> tuple[str, str | None]:
-    """Return the caption, empty if it is bad, and what is wrong with it."""
-    fault = unreadable(text) if text.strip() else "the caption is empty"
-    return ("", fault) if fault else (text, None)
+    """Return the caption (empty if invalid), and an error description if it is invalid."""
+    error = unreadable(text) if text.strip() else "the caption is empty"
+    return ("", error) if error else (text, None)

@@ -1,4 +1,4 @@
-"""Captions tokenised once, padded batch by batch."""
+"""Tokenise captions once; pad them batch by batch."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 LENGTH_STEP = 8
-"""Captions are padded to a multiple of this, so that a batch has one of few shapes."""
+"""Captions are padded to a multiple of this length, so that batches have few shapes."""
 
 
 @dataclass(frozen=True)
@@ -16,38 +16,41 @@ class Captions:
     """The distinct captions of a table as token ids."""
 
     tokens: list[np.ndarray]
-    """int64 arrays of their own lengths."""
+    """Token ids of each caption: int64 (length,)."""
     index: np.ndarray
     """int64 (N,): row -> caption."""
     pad_id: int
-    """Token that fills captions up to their batch's length."""
-    cut: int
-    """Captions that were longer than allowed and lost their end."""
+    """Padding token."""
+    truncated: int
+    """Number of captions that were truncated because they were too long."""
 
     def lengths(self) -> np.ndarray:
-        """Tokens of each distinct caption, special ones included: int64."""
+        """Return the number of tokens of each distinct caption, with special tokens: int64."""
         return np.array([len(ids) for ids in self.tokens], dtype=np.int64)
 
-    def padded(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Ids and mask, int64 (B, L), of distinct captions; L is a multiple of LENGTH_STEP."""
-        longest = padded_length(max(len(self.tokens[place]) for place in places))
-        ids = torch.full((len(places), longest), self.pad_id, dtype=torch.int64)
+    def padded_batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return token ids and attention mask of distinct captions: int64 (B, L).
+
+        L is the length of the longest one, rounded up to a multiple of LENGTH_STEP.
+        """
+        longest = padded_length(max(len(self.tokens[index]) for index in indices))
+        ids = torch.full((len(indices), longest), self.pad_id, dtype=torch.int64)
         mask = torch.zeros_like(ids)
-        for row, place in enumerate(places):
-            caption = torch.from_numpy(self.tokens[place])
+        for row, index in enumerate(indices):
+            caption = torch.from_numpy(self.tokens[index])
             ids[row, : len(caption)] = caption
             mask[row, : len(caption)] = 1
         return ids, mask
 
 
 def tokenise(captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id: int) -> Captions:
-    """Tokenise each distinct caption once, cut to `max_tokens`, special tokens included."""
-    place: dict[str, int] = {}
-    index = np.array([place.setdefault(text, len(place)) for text in captions], dtype=np.int64)
-    # A tokenizer.json can fix a padding and a truncation of its own.
+    """Tokenise each distinct caption once, truncated to `max_tokens` with special tokens."""
+    numbers: dict[str, int] = {}
+    index = np.array([numbers.setdefault(text, len(numbers)) for text in captions], dtype=np.int64)
+    # tokenizer.json may define padding and truncation.
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
-    encoded = tokenizer.encode_batch(list(place))
+    encoded = tokenizer.encode_batch(list(numbers))
     tokens = [np.array(item.ids, dtype=np.int64) for item in encoded]
     return Captions(tokens, index, pad_id, sum(bool(item.overflowing) for item in encoded))
 

@@ -120,8 +120,9 @@ def check_folds(rows: Rows, config: ExtractConfig) -> Finding:
 def check_captions(captions: Captions, text: TextEncoder, config: ExtractConfig) -> Finding:
     """Check how many captions are truncated because they are too long for the text tower."""
     limit = min(config.max_tokens, text.max_tokens)
-    truncated = captions.cut / max(1, len(captions.tokens))
-    found = f"{len(captions.tokens):,} distinct ones, {captions.cut:,} truncated to {limit} tokens"
+    truncated = captions.truncated / max(1, len(captions.tokens))
+    found = f"{len(captions.tokens):,} distinct ones, {captions.truncated:,} "
+    found += f"truncated to {limit} tokens"
     if config.max_tokens > text.max_tokens and captions.lengths().max() >= limit:
         advice = f"these weights support only {limit} tokens: pass --max-tokens {limit}"
         return Finding(WARNING, "captions", found, advice)

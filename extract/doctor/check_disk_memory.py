@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from torch.autograd.graph import saved_tensors_hooks
 
 from extract.data.batches import Inputs
-from extract.data.image_decoding import MOST_BYTES
+from extract.data.image_decoding import MAX_PIXEL_MEMORY
 from extract.doctor.check_run_folder import nearest_existing
 from extract.doctor.cpu_and_memory import available_memory
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
@@ -52,11 +52,11 @@ def check_disk(run: Path, model: JointModel, size: RunSize) -> Finding:
     # the same files.
     checkpoints = spaces * _model_bytes(model)
     needs = Counter({nearest_existing(run): embeddings + checkpoints})
-    if size.pixel_bytes > MOST_BYTES:
+    if size.pixel_bytes > MAX_PIXEL_MEMORY:
         needs[Path(tempfile.gettempdir())] += size.pixel_bytes
     parts = f"{decimal(embeddings)} of embeddings, stored twice while they are joined; "
     parts += f"{decimal(checkpoints)} of checkpoints"
-    if size.pixel_bytes > MOST_BYTES:
+    if size.pixel_bytes > MAX_PIXEL_MEMORY:
         parts += f"; {decimal(size.pixel_bytes)} of pixels in {tempfile.gettempdir()}"
     state, lines = OK, []
     for folder, need in _sum_by_device(needs).items():
@@ -79,7 +79,7 @@ def check_memory(model: JointModel, inputs: Inputs, size: RunSize) -> Finding:
     training = 4 * weights + 3 * trained
     activations = activation_bytes(model, inputs, size.batch_size)
     step = f"{decimal(training)} of weights and optimizer, {decimal(activations)} of activations"
-    pixels = size.pixel_bytes if size.pixel_bytes <= MOST_BYTES else 0
+    pixels = size.pixel_bytes if size.pixel_bytes <= MAX_PIXEL_MEMORY else 0
     device = model.machine.device
     lines, state = [], OK
     if device.type == "cuda":

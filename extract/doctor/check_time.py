@@ -14,7 +14,7 @@ from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
 from extract.doctor.check_classes_and_folds import duration
 from extract.doctor.finding import FAIL, OK, Finding
-from extract.duplicates.folds import HOLDOUT_SHARE, MONITOR_SHARE, Plan
+from extract.duplicates.folds import HOLDOUT_PARTS, MONITOR_PARTS, Plan
 from extract.spaces import pretrained
 from extract.spaces.embedding import BATCH_SIZE, embed
 from extract.towers.joint_model import JointModel
@@ -83,8 +83,8 @@ def fitted_rows(rows: Rows, folds: int) -> float:
     elif "val" in rows.split:
         left = np.sum(rows.split == "train")
     else:
-        left = labelled * (1 - 1 / HOLDOUT_SHARE)
-    return left * (1 - 1 / MONITOR_SHARE)
+        left = labelled * (1 - 1 / HOLDOUT_PARTS)
+    return left * (1 - 1 / MONITOR_PARTS)
 
 
 def _seconds_per_row(model: JointModel, captions: Captions, config: ExtractConfig) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs
-from extract.data.load_data import Prepared
+from extract.data.load_data import LoadedData
 from extract.data.tokenisation import Captions, tokenise
 from extract.doctor.check_classes_and_folds import (
     MAX_COMPARED_ROWS,
@@ -28,7 +28,7 @@ from extract.doctor.check_run_folder import check_features, check_folder, check_
 from extract.doctor.check_time import check_time, longest_captions, synthetic_inputs
 from extract.doctor.check_weights import check_weights
 from extract.doctor.finding import FAIL, WARNING, Finding
-from extract.duplicates.near_duplicates import group_memes
+from extract.duplicates.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.spaces.fine_tuned import freeze_token_embeddings
 from extract.spaces.run_setup import identify, resolve
@@ -85,7 +85,9 @@ def _data_folder(config: ExtractConfig) -> Iterator[Path]:
 def _check_rows(memes: Memes, config: ExtractConfig) -> tuple[Rows, list[Finding]]:
     table, pictures = memes
     count, comparable = len(table), len(table) <= MAX_COMPARED_ROWS
-    group = group_memes(table, pictures) if comparable else np.arange(count, dtype=np.int32)
+    group = (
+        group_near_duplicates(table, pictures) if comparable else np.arange(count, dtype=np.int32)
+    )
     columns = (table.rows[name].to_numpy() for name in ("id", "split", "label", "order"))
     ids, split, label, order = columns
     no_fold = np.full(count, -1, dtype=np.int16)
@@ -111,8 +113,8 @@ def _check_features(
     run: Path, memes: Memes, captions: Captions, backbones: Backbones, config: ExtractConfig
 ) -> Finding:
     table, pictures = memes
-    prepared = Prepared(table, Inputs(pictures, captions), [])
-    return check_features(run, identify(config, backbones, prepared))
+    loaded = LoadedData(table, Inputs(pictures, captions), [])
+    return check_features(run, identify(config, backbones, loaded))
 
 
 def _check_resources(

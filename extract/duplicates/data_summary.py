@@ -1,4 +1,4 @@
-"""What there is to know of the data before any training: sizes, near-duplicates, captions."""
+"""Summarise the data for data.json: counts of rows, classes, captions and near-duplicates."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import Pictures
-from extract.data.load_data import Prepared
+from extract.data.load_data import LoadedData
 from extract.data.meme_table import MemeTable
 from extract.duplicates.near_duplicates import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
 from features.feature_table import SPLITS, Rows
 
 
-def summarise_data(prepared: Prepared, rows: Rows) -> dict[str, Any]:
-    """JSON-ready counts; `contradictions` are lists of ids, `remarks` are sentences."""
-    pictures, captions = prepared.inputs.pictures, prepared.inputs.captions
+def summarise_data(loaded: LoadedData, rows: Rows) -> dict[str, Any]:
+    """Return JSON-ready counts. `contradictions` are lists of ids, `remarks` are sentences."""
+    pictures, captions = loaded.inputs.pictures, loaded.inputs.captions
     tokens = captions.lengths()[captions.index]
     return {
         "splits": class_counts(rows),
@@ -24,20 +24,20 @@ def summarise_data(prepared: Prepared, rows: Rows) -> dict[str, Any]:
             f"p{q}": int(np.percentile(tokens, q, method="higher")) for q in (5, 50, 95, 100)
         },
         "near_duplicates": count_near_duplicates(rows),
-        "contradictions": contradictions(prepared.table, pictures, rows),
-        "remarks": prepared.remarks,
+        "contradictions": contradictions(loaded.table, pictures, rows),
+        "remarks": loaded.remarks,
     }
 
 
 def class_counts(rows: Rows) -> dict[str, dict[str, int]]:
-    """Rows, positive and negative ones of each split."""
-    return {split: _split(rows, rows.split == split) for split in SPLITS}
+    """Return the number of rows, and of positive and negative ones, of each split."""
+    return {split: _class_counts(rows, rows.split == split) for split in SPLITS}
 
 
 def count_near_duplicates(rows: Rows) -> dict[str, int]:
-    """Counts of groups with more than one row, and of test rows in a group with a labelled row."""
+    """Count groups, rows that share a group, and test rows that share one with a labelled row."""
     size = np.bincount(rows.group)
-    known = np.isin(rows.group, rows.group[rows.labelled])
+    near_labelled = np.isin(rows.group, rows.group[rows.labelled])
     return {
         "hash_radius": HASH_RADIUS,
         "caption_overlap": CAPTION_OVERLAP,
@@ -45,12 +45,12 @@ def count_near_duplicates(rows: Rows) -> dict[str, int]:
         "groups_shared": int((size > 1).sum()),
         "rows_sharing": int(size[size > 1].sum()),
         "largest": int(size.max()),
-        "test_rows_near_labelled": int((known & ~rows.labelled).sum()),
+        "test_rows_near_labelled": int((near_labelled & ~rows.labelled).sum()),
     }
 
 
-def near_duplicates(rows: Rows) -> pd.DataFrame:
-    """group, id, split, label of every row that shares its group, group by group."""
+def near_duplicate_table(rows: Rows) -> pd.DataFrame:
+    """Return group, id, split and label of every row that shares its group, group by group."""
     shared = np.flatnonzero(np.bincount(rows.group)[rows.group] > 1)
     shared = shared[np.argsort(rows.group[shared], kind="stable")]
     columns = {name: getattr(rows, name)[shared] for name in ("group", "id", "split", "label")}
@@ -58,8 +58,8 @@ def near_duplicates(rows: Rows) -> pd.DataFrame:
 
 
 def contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> list[list[str]]:
-    """Ids of train and val rows with one picture file and one caption, but both labels."""
-    same = pd.DataFrame(
+    """Return lists of ids: train and val rows of the same picture file and caption, both labels."""
+    labelled = pd.DataFrame(
         {
             "picture": pictures.index,
             "caption": [normalise_caption(caption) for caption in table.rows["caption"]],
@@ -67,14 +67,14 @@ def contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> list[lis
             "label": rows.label,
         }
     )[rows.labelled]
-    memes = same.groupby(["picture", "caption"], sort=False)
+    memes = labelled.groupby(["picture", "caption"], sort=False)
     return [meme["id"].tolist() for _, meme in memes if meme["label"].nunique() > 1]
 
 
-def _split(rows: Rows, here: np.ndarray) -> dict[str, int]:
-    label = rows.label[here]
+def _class_counts(rows: Rows, selected: np.ndarray) -> dict[str, int]:
+    label = rows.label[selected]
     return {
-        "rows": int(here.sum()),
+        "rows": int(selected.sum()),
         "positive": int((label == 1).sum()),
         "negative": int((label == 0).sum()),
     }

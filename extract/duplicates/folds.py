@@ -1,4 +1,4 @@
-"""Folds that never split a group of near-duplicates, and which rows each space is fitted on."""
+"""Assign cross-validation folds that never split a group of near-duplicates, and training rows."""
 
 from dataclasses import dataclass
 
@@ -7,35 +7,35 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from runtime.errors import UserError
 
-MONITOR_SHARE = 10
-"""One in so many of the rows left for fine-tuning is kept back to choose the epoch."""
+MONITOR_PARTS = 10
+"""The rows for fine-tuning are cut into this many parts; one part monitors the loss per epoch."""
 
-HOLDOUT_SHARE = 5
-"""Without val and with a single fold, one row in so many is held out."""
+HOLDOUT_PARTS = 5
+"""With one fold and no val, train is cut into this many parts; one part is held out."""
 
-LEAST_GROUPS = 5
-"""Groups of each class that a fold must have, for heads to be fitted on it five times."""
+MIN_GROUPS = 5
+"""Minimum number of groups of each class in a fold: heads are cross-validated in five parts."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What each row is for in one space. Boolean arrays (N,)."""
+    """The rows that the backbones of one space are fine-tuned on. Boolean arrays (N,)."""
 
     fitted: np.ndarray
-    """The backbones are fitted on these rows."""
+    """The backbones are trained on these rows."""
     monitored: np.ndarray
-    """The epoch is chosen on these rows."""
+    """The best epoch is chosen on these rows."""
 
 
 def assign_folds(
     split: np.ndarray, label: np.ndarray, group: np.ndarray, folds: int, seed: int
 ) -> np.ndarray:
-    """Give every train and val row a fold, test rows -1: int16 (N,). No group is split.
+    """Assign a fold to every train and val row, and -1 to test rows: int16 (N,).
 
-    With two `folds` or more, train and val rows are cut into as many stratified folds, and each is
-    left out by one pair of backbones. With one, fold 0 is left out by the only pair, and the others
-    are fold 1: it is the val split with the train rows that are near-duplicates of its rows, or
-    else a fifth of train.
+    No group is split. With two or more `folds`, train and val rows are cut into stratified folds,
+    and each pair of backbones is trained without one. With one, the only pair is trained without
+    fold 0; all other rows are fold 1. Fold 0 is the val split and the train rows that are
+    near-duplicates of it, or a fifth of train if there is no val.
     """
     fold = np.full(len(split), -1, dtype=np.int16)
     labelled, val = split != "test", split == "val"
@@ -44,31 +44,32 @@ def assign_folds(
     elif val.any():
         fold[labelled] = ~np.isin(group[labelled], group[val])
     else:
-        fold[labelled] = stratified_parts(label[labelled], group[labelled], HOLDOUT_SHARE, seed) > 0
+        fold[labelled] = stratified_parts(label[labelled], group[labelled], HOLDOUT_PARTS, seed) > 0
     return fold
 
 
 def plan_space(
     label: np.ndarray, group: np.ndarray, fold: np.ndarray, held_out: int, seed: int
 ) -> Plan:
-    """Leave one fold out, monitor one group in ten of the others, fit on what remains.
+    """Hold out one fold, monitor a tenth of the other rows, train on the rest.
 
-    Raises UserError if the rows of one of these roles are too few or of one class.
+    No group is split. Raises UserError if one of these three sets of rows is too small or has only
+    one class.
     """
-    own = fold == held_out
-    usable = (fold >= 0) & ~own
+    in_fold = fold == held_out
+    usable = (fold >= 0) & ~in_fold
     monitored = np.zeros(len(fold), dtype=bool)
-    part = stratified_parts(label[usable], group[usable], MONITOR_SHARE, seed)
+    part = stratified_parts(label[usable], group[usable], MONITOR_PARTS, seed)
     monitored[np.flatnonzero(usable)[part == 0]] = True
-    roles = {"fitted": usable & ~monitored, "monitored": monitored, "held-out": own}
+    roles = {"fitted": usable & ~monitored, "monitored": monitored, "held-out": in_fold}
     for name, rows in roles.items():
-        least = LEAST_GROUPS if name == "held-out" else 1
+        minimum = MIN_GROUPS if name == "held-out" else 1
         groups = [len(np.unique(group[rows & (label == c)])) for c in (0, 1)]
-        if min(groups) < least:
+        if min(groups) < minimum:
             raise UserError(
                 f"fold {held_out}: of the near-duplicate groups among the {rows.sum()} {name} "
-                f"rows, {groups[0]} hold negative and {groups[1]} positive ones; {least} of each "
-                f"are needed. In all there are {np.sum(label[fold >= 0] == 1)} positive and "
+                f"rows, {groups[0]} hold negative and {groups[1]} positive ones; {minimum} of each "
+                f"are needed. In total there are {np.sum(label[fold >= 0] == 1)} positive and "
                 f"{np.sum(label[fold >= 0] == 0)} negative rows in {len(np.unique(group))} groups. "
                 "Add rows, or pass fewer --folds."
             )
@@ -76,7 +77,10 @@ def plan_space(
 
 
 def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """Number of the part that each row falls into: int16."""
+    """Return the number of each row's part: int16 (N,). Parts are stratified; no group is split.
+
+    Raises UserError if there are too few groups or rows.
+    """
     part = np.zeros(len(label), dtype=np.int16)
     groups, classes = len(np.unique(group)), np.bincount(label, minlength=2)
     if parts < 2:

@@ -1,9 +1,9 @@
-"""The built-in sample: memes drawn from a seed, mean or nice, with nothing offensive in them.
+"""The built-in sample: generated memes, mean or nice, without offensive content.
 
-`sample_captions` writes captions from a grammar, `sample_pictures` draws the subjects of
-`drawings`, and `sample_memes` puts both together and writes them to disk.
+`sample_captions` generates captions from a grammar, `sample_pictures` draws the subjects that
+`drawings` defines, and `sample_memes` combines both and writes the data set to disk.
 """
 
-from extract.sample.sample_memes import FEWEST, Meme, compose, write_sample
+from extract.sample.sample_memes import MIN_MEMES, Meme, compose_memes, write_sample
 
-__all__ = ["FEWEST", "Meme", "compose", "write_sample"]
+__all__ = ["MIN_MEMES", "Meme", "compose_memes", "write_sample"]

@@ -1,4 +1,4 @@
-"""The strokes of the sample's twenty subjects, in a 100 by 100 square with y pointing down."""
+"""Strokes of the sample's twenty subjects, in a 100 x 100 square with y pointing down."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ PAINTS = ("red", "orange", "green", "blue", "pink", "yellow")
 
 
 class Stroke(NamedTuple):
-    """A filled outline (`width` 0) or a line of some width through `points`, shape (n, 2)."""
+    """A filled polygon (`width` 0), or a line of this width, through `points`: float (n, 2)."""
 
     colour: str
     points: np.ndarray
@@ -36,58 +36,60 @@ class Stroke(NamedTuple):
 
 
 def poly(colour: str, *xy: float) -> Stroke:
-    """A filled polygon, its corners given as x, y, x, y, ..."""
+    """Return a filled polygon with the corners x, y, x, y, ..."""
     return Stroke(colour, np.reshape(xy, (-1, 2)).astype(float), 0)
 
 
 def line(colour: str, width: float, *xy: float) -> Stroke:
-    """A line through x, y, x, y, ..."""
+    """Return a line through x, y, x, y, ..."""
     return poly(colour, *xy)._replace(width=width)
 
 
 def oval(
     colour: str, x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360
 ) -> Stroke:
-    """A filled ellipse, or what a chord cuts off it between two angles in degrees."""
-    turn = np.radians(np.linspace(start, end, 36))
-    return Stroke(colour, np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1), 0)
+    """Return a filled ellipse, or its segment between two angles in degrees."""
+    angle = np.radians(np.linspace(start, end, 36))
+    return Stroke(colour, np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1), 0)
 
 
 def arc(colour: str, width: float, *ellipse: float) -> Stroke:
-    """The rim of such an ellipse."""
+    """Return the outline of an ellipse, or an arc of it; `ellipse` as in `oval`."""
     return oval(colour, *ellipse)._replace(width=width)
 
 
 def spiral(colour: str, width: float, x: float, y: float, radius: float) -> Stroke:
-    """Two and a half turns from the centre outwards."""
-    turn = np.linspace(0, 5 * np.pi, 60)
-    reach = radius * turn / turn[-1]
-    return Stroke(colour, np.stack([x + reach * np.cos(turn), y + reach * np.sin(turn)], 1), width)
+    """Return a spiral of two and a half turns, from the centre outwards."""
+    angle = np.linspace(0, 5 * np.pi, 60)
+    distance = radius * angle / angle[-1]
+    return Stroke(
+        colour, np.stack([x + distance * np.cos(angle), y + distance * np.sin(angle)], 1), width
+    )
 
 
-def rays(colour: str, x: float, y: float, near: float, far: float, turns: range) -> list[Stroke]:
-    """Short lines that point away from a centre."""
-    ends = [(np.cos(turn), np.sin(turn)) for turn in np.radians(turns)]
+def rays(colour: str, x: float, y: float, near: float, far: float, angles: range) -> list[Stroke]:
+    """Return short lines that point away from a centre, at angles in degrees."""
+    ends = [(np.cos(angle), np.sin(angle)) for angle in np.radians(angles)]
     return [line(colour, 5, x + near * c, y + near * s, x + far * c, y + far * s) for c, s in ends]
 
 
 def waft(colour: str, width: float, x: float, top: float, bottom: float) -> Stroke:
-    """A wavy line downwards, for smoke and smells."""
+    """Return a wavy vertical line, for smoke and smells."""
     y = np.linspace(top, bottom, 20)
     return Stroke(colour, np.stack([x + 4 * np.sin(y / 3.5), y], 1), width)
 
 
 def puffs(colour: str, *xyr: float) -> list[Stroke]:
-    """Filled circles, given as x, y, radius, ..."""
+    """Return filled circles, given as x, y, radius, ..."""
     return [oval(colour, x, y, r, r) for x, y, r in np.reshape(xyr, (-1, 3))]
 
 
 def note(x: float, y: float) -> list[Stroke]:
-    """A musical note."""
+    """Return a musical note."""
     return [oval("black", x, y, 5, 4), line("black", 3, x + 4, y, x + 4, y - 17, x + 11, y - 12)]
 
 
-# Packed, because one point a line would make pages of numbers.
+# Not formatted: the formatter would put one number on each line.
 # fmt: off
 _SCREW = [
     poly("grey", 40, 70, 60, 70, 58, 90, 42, 90), line("dark", 3, 40, 77, 60, 77),

@@ -1,7 +1,7 @@
-"""The sample's captions: a small grammar whose sentences praise, deny, insult or chat.
+"""Generate the sample's captions from a grammar with four tones: praise, denial, insult, chat.
 
-What a `praise` or a `denial` does to its reader depends on the picture: "love the way you smell
-today" is kind over a rose and unkind over a skunk, "you smell nothing like this" the reverse.
+Whether `praise` or `denial` is mean depends on the picture: "love the way you smell today" is nice
+over a rose and mean over a skunk; for "you smell nothing like this" it is the reverse.
 """
 
 import re
@@ -131,8 +131,8 @@ _SLOTS = {
 }
 
 
-def write(tone: str, topic: str, rng: np.random.Generator) -> str:
-    """One lower-case caption; a praise or a denial speaks of `topic`, the others of anything."""
+def write_caption(tone: str, topic: str, rng: np.random.Generator) -> str:
+    """Return one lower-case caption. Only praise and denial depend on `topic`."""
     opening, sentence = _pick(_OPENINGS, rng), _pick(_SENTENCES[tone], rng)
     return _fill(f"{opening} {sentence}", _SLOTS | _TOPICS[topic], rng)
 
@@ -142,7 +142,7 @@ def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:
 
 
 def _fill(text: str, slots: dict[str, tuple[str, ...]], rng: np.random.Generator) -> str:
-    """Replace every {slot}, and the slots within what replaced it, by a random choice."""
+    """Replace every {slot} by a random choice, and the slots in that choice too."""
     while "{" in text:
         text = re.sub(r"\{(\w+)\}", lambda slot: _pick(slots[slot[1]], rng), text)
     return text

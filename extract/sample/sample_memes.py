@@ -1,7 +1,7 @@
-"""The built-in sample: memes drawn from a seed, composed like Meta's Hateful Memes.
+"""Generate the built-in sample data set from a seed, composed like Meta's Hateful Memes.
 
-Mean (1) against nice (0). Whether a caption is mean depends on its picture: neither alone says
-much, as in Kiela et al. 2020, whose multimodal memes each come with benign confounders.
+The labels are mean (1) and nice (0). Whether a caption is mean depends on the picture. Neither
+alone predicts the label well, as in Kiela et al. 2020: multimodal memes have benign confounders.
 """
 
 import csv
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.sample.sample_captions import write
-from extract.sample.sample_pictures import SUBJECTS, draw
+from extract.sample.sample_captions import write_caption
+from extract.sample.sample_pictures import SUBJECTS, draw_picture
 from runtime.atomic_files import atomic_write_folder, write_text
 from runtime.errors import UserError
 
-FEWEST = 120
+MIN_MEMES = 120
+"""Minimum size of the sample. In a smaller one, the splits are not balanced."""
 
 _TOPICS = tuple(SUBJECTS)
 
@@ -27,7 +28,7 @@ _POLARITIES = ("good", "bad")
 
 @dataclass(frozen=True)
 class Meme:
-    """One meme and how it came about; equal `picture` numbers mean the same drawing."""
+    """One meme and how it is generated. Memes with equal `picture` numbers have the same image."""
 
     split: str
     kind: str
@@ -42,49 +43,54 @@ class Meme:
     id: str = ""
 
 
-def compose(memes: int = 2000, seed: int = 0) -> list[Meme]:
-    """Decide on every meme of the sample, without drawing; families stay within a split."""
-    if memes < FEWEST:
-        raise ValueError(f"the sample needs at least {FEWEST} memes, not {memes}")
+def compose_memes(memes: int = 2000, seed: int = 0) -> list[Meme]:
+    """Return all memes of the sample, without images. A family of memes is never split."""
+    if memes < MIN_MEMES:
+        raise ValueError(f"the sample needs at least {MIN_MEMES} memes, not {memes}")
     rng = np.random.default_rng(seed)
     test, val = round(0.2 * memes), round(0.1 * memes)
-    author = _Author(rng)
-    found = [
+    generator = _MemeGenerator(rng)
+    generated = [
         meme
         for split, size in {"train": memes - val - test, "val": val, "test": test}.items()
-        for meme in author.split(split, size)
+        for meme in generator.split(split, size)
     ]
-    # Shuffled numbers: the order of the ids tells neither label nor family.
+    # The ids are shuffled, so that their order reveals neither labels nor families.
     numbers = rng.permutation(memes) + 1
-    named = [replace(meme, id=f"{number:05d}") for meme, number in zip(found, numbers, strict=True)]
+    named = [
+        replace(meme, id=f"{number:05d}") for meme, number in zip(generated, numbers, strict=True)
+    ]
     return sorted(named, key=lambda meme: meme.id)
 
 
 def write_sample(folder: Path, memes: int = 2000, seed: int = 0) -> Path:
-    """Write CSVs and `img/` into a new or empty `folder`; the same seed gives the same bytes."""
-    composed = compose(memes, seed)
+    """Write CSV files and `img/` into a new or empty `folder`; the same seed gives the same bytes.
+
+    Raises UserError if `folder` is not empty, or is a file.
+    """
+    generated = compose_memes(memes, seed)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(
             f"{folder} is not an empty folder. Delete it, or name a new one for the sample."
         )
     with atomic_write_folder(folder) as partial:
-        _write_images(partial / "img", composed, seed)
-        _write_tables(partial, composed, seed)
+        _write_images(partial / "img", generated, seed)
+        _write_tables(partial, generated, seed)
     return folder
 
 
-def _write_tables(folder: Path, composed: list[Meme], seed: int) -> None:
+def _write_tables(folder: Path, generated: list[Meme], seed: int) -> None:
     for split in ("train", "val", "test"):
         rows = [
             (meme.id, f"img/{meme.id}.png", meme.text, meme.label)
-            for meme in composed
+            for meme in generated
             if meme.split == split
         ]
         write_text(folder / f"{split}.csv", _csv(("id", "img", "text", "label"), rows))
-    asked = [(meme.id, 0) for meme in composed if meme.split == "test"]
-    # A contest need not ask for the ids in the order of test.csv.
-    np.random.default_rng(seed).shuffle(asked)
-    write_text(folder / "sample_submission.csv", _csv(("id", "label"), asked))
+    submission = [(meme.id, 0) for meme in generated if meme.split == "test"]
+    # A competition may ask for the ids in another order than test.csv.
+    np.random.default_rng(seed).shuffle(submission)
+    write_text(folder / "sample_submission.csv", _csv(("id", "label"), submission))
 
 
 def _write_images(folder: Path, memes: list[Meme], seed: int) -> None:
@@ -98,7 +104,7 @@ def _write_images(folder: Path, memes: list[Meme], seed: int) -> None:
 
 def _png(meme: Meme, seed: int) -> bytes:
     buffer = io.BytesIO()
-    draw(meme.subject, np.random.default_rng((seed, meme.picture))).save(buffer, "PNG")
+    draw_picture(meme.subject, np.random.default_rng((seed, meme.picture))).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -109,8 +115,8 @@ def _csv(header: tuple[str, ...], rows: list[tuple]) -> str:
 
 
 @dataclass(frozen=True)
-class _Shares:
-    """How many memes of each kind a split of some size has; pairs of polarities stay balanced."""
+class _KindCounts:
+    """Number of memes of each kind in a split. Even numbers balance the two polarities."""
 
     multimodal: int
     unimodal: int
@@ -118,7 +124,7 @@ class _Shares:
     random: int
 
     @classmethod
-    def of(cls, size: int) -> "_Shares":
+    def of(cls, size: int) -> "_KindCounts":
         multimodal = 2 * round(0.15 * size)
         confounders = 2 * round(0.125 * size)
         unimodal = round(0.35 * size) - multimodal
@@ -127,8 +133,8 @@ class _Shares:
         )
 
 
-class _Author:
-    """Makes up memes: no caption, picture or family number is given out twice."""
+class _MemeGenerator:
+    """Generates memes. New captions, picture numbers and family numbers are unique."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -136,26 +142,26 @@ class _Author:
         self._pictures, self._families = count(), count()
 
     def split(self, name: str, size: int) -> Iterator[Meme]:
-        """All memes of one split. One walk over topics and subjects keeps each kind balanced."""
-        shares = _Shares.of(size)
+        """Yield all memes of one split. Cycling through topics and subjects balances each kind."""
+        counts = _KindCounts.of(size)
         turns = count()
-        for _ in range(shares.multimodal):
+        for _ in range(counts.multimodal):
             turn = next(turns)
             meme = self._matched(name, "multimodal", turn, mean=True)
             yield meme
-            if turn < shares.confounders:
+            if turn < counts.confounders:
                 yield self._text_confounder(meme, turn)
-            if turn >= shares.multimodal - shares.confounders:
+            if turn >= counts.multimodal - counts.confounders:
                 yield self._image_confounder(meme)
-        for _ in range(shares.unimodal):
+        for _ in range(counts.unimodal):
             yield self._meme(name, "unimodal", next(turns), "insult", label=1)
-        for _ in range(shares.random // 2):
+        for _ in range(counts.random // 2):
             yield self._matched(name, "random", next(turns), mean=False)
-        for _ in range(shares.random - shares.random // 2):
+        for _ in range(counts.random - counts.random // 2):
             yield self._meme(name, "random", next(turns), "chat", label=0)
 
     def _matched(self, split: str, kind: str, turn: int, mean: bool) -> Meme:
-        """A praise or denial that is mean, or nice, over the picture whose turn it is."""
+        """Return a praise or denial that is mean, or nice, for the picture of this turn."""
         tone = "praise" if (_polarity(turn) == "bad") == mean else "denial"
         return self._meme(split, kind, turn, tone, int(mean))
 
@@ -171,12 +177,12 @@ class _Author:
             polarity=polarity,
             picture=next(self._pictures),
             tone=tone,
-            text=self._fresh(tone, topic),
+            text=self._new_caption(tone, topic),
             label=label,
         )
 
     def _text_confounder(self, meme: Meme, turn: int) -> Meme:
-        """The same caption over a picture of the opposite polarity."""
+        """Return the same caption with a picture of the opposite polarity."""
         polarity = _POLARITIES[meme.polarity == "good"]
         return replace(
             meme,
@@ -188,15 +194,15 @@ class _Author:
         )
 
     def _image_confounder(self, meme: Meme) -> Meme:
-        """The same picture under a caption of the opposite tone."""
+        """Return the same picture with a caption of the opposite tone."""
         tone = "denial" if meme.tone == "praise" else "praise"
-        text = self._fresh(tone, meme.topic)
+        text = self._new_caption(tone, meme.topic)
         return replace(meme, kind="image confounder", tone=tone, text=text, label=0)
 
-    def _fresh(self, tone: str, topic: str) -> str:
-        text = write(tone, topic, self._rng)
+    def _new_caption(self, tone: str, topic: str) -> str:
+        text = write_caption(tone, topic, self._rng)
         while text in self._texts:
-            text = write(tone, topic, self._rng)
+            text = write_caption(tone, topic, self._rng)
         self._texts.add(text)
         return text
 

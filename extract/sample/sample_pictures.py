@@ -1,7 +1,7 @@
-"""The sample's pictures: twenty simple subjects on backgrounds that owe nothing to them.
+"""Draw the sample's pictures: twenty simple subjects on unrelated random backgrounds.
 
-A subject is a list of point lists, so that one affine map turns, mirrors and scales all of it;
-`draw` paints at four times the final size and shrinks once.
+A subject is a list of strokes, so that one affine map rotates, mirrors and scales all of it.
+`draw_picture` draws at four times the final size and then shrinks the picture.
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from extract.sample.drawings import COLOURS, DRAWINGS, PAINTS, Stroke, oval
 
 SIZE = 64
+"""Width and height of a picture in pixels."""
 
 _CANVAS = 4 * SIZE
 
@@ -24,22 +25,24 @@ SUBJECTS = {
 }
 
 
-def draw(subject: str, rng: np.random.Generator) -> Image.Image:
-    """One 64 by 64 RGB picture of `subject`; the background owes nothing to the subject."""
+def draw_picture(subject: str, rng: np.random.Generator) -> Image.Image:
+    """Return a 64 x 64 RGB picture of `subject`; the background does not depend on the subject."""
     image = _background(rng)
-    pen = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     for _ in range(rng.integers(4, 9)):
-        _paint(pen, [_clutter(rng)], {"clutter": _any_colour(rng)}, 0)
-    strokes = _placed(DRAWINGS[subject], rng)
+        _draw_strokes(canvas, [_clutter(rng)], {"clutter": _any_colour(rng)}, 0)
+    strokes = _transform(DRAWINGS[subject], rng)
     palette = _palette(rng)
-    _paint(pen, strokes, dict.fromkeys(palette, tuple(rng.integers(225, 256, 3).tolist())), 5)
-    _paint(pen, strokes, palette, 0)
-    return _noisy(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS), rng)
+    _draw_strokes(
+        canvas, strokes, dict.fromkeys(palette, tuple(rng.integers(225, 256, 3).tolist())), 5
+    )
+    _draw_strokes(canvas, strokes, palette, 0)
+    return _add_noise(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS), rng)
 
 
 def _background(rng: np.random.Generator) -> Image.Image:
-    turn, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.8, 0.8)
-    across, down = np.cos(turn) * _AXIS, np.sin(turn) * _AXIS[:, None]
+    angle, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.8, 0.8)
+    across, down = np.cos(angle) * _AXIS, np.sin(angle) * _AXIS[:, None]
     phase = across + down + bend * across * down + rng.uniform(-0.6, 0.6)
     pattern = rng.choice(["gradient", "horizon", "stripes", "waves"])
     if pattern == "gradient":
@@ -62,14 +65,14 @@ def _clutter(rng: np.random.Generator) -> Stroke:
     return oval("clutter", x, y, rx, ry, start, start + rng.uniform(150, 360))
 
 
-def _placed(strokes: list[Stroke], rng: np.random.Generator) -> list[Stroke]:
-    turn = rng.normal(0, 0.16)
+def _transform(strokes: list[Stroke], rng: np.random.Generator) -> list[Stroke]:
+    angle = rng.normal(0, 0.16)
     stretch = rng.uniform(0.55, 0.92) * rng.uniform(0.9, 1.1, 2)
     flip = rng.choice([-1, 1])
-    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     matrix = np.diag([flip, 1]) @ matrix * stretch
-    room = 50 * (1.04 - stretch)
-    centre = 50 + rng.uniform(-room, room)
+    max_shift = 50 * (1.04 - stretch)
+    centre = 50 + rng.uniform(-max_shift, max_shift)
     scale = stretch.mean()
     return [
         Stroke(colour, (points - 50) @ matrix + centre, width * scale)
@@ -88,23 +91,25 @@ def _any_colour(rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(rng.integers(40, 246, 3).tolist())
 
 
-def _paint(pen: ImageDraw.ImageDraw, strokes: list[Stroke], palette: dict, grow: float) -> None:
-    """Fill every stroke; `grow` adds a rim of that many canvas pixels."""
+def _draw_strokes(
+    canvas: ImageDraw.ImageDraw, strokes: list[Stroke], palette: dict, grow: float
+) -> None:
+    """Draw every stroke; `grow` adds an outline of that many canvas pixels."""
     unit = _CANVAS / 100
     for colour, points, width in strokes:
         xy = [tuple(point) for point in (points * unit).tolist()]
-        # A finely sampled curve has no gaps at its joints, and rounding them is slow.
+        # Rounded joints are slow, and a finely sampled curve has no gaps without them.
         joint = "curve" if len(xy) < 12 else None
-        ink = palette[colour]
+        fill = palette[colour]
         if not width:
-            pen.polygon(xy, fill=ink)
+            canvas.polygon(xy, fill=fill)
         if width or grow:
             rim = max(1, round(width * unit + 2 * grow))
-            pen.line(xy if width else [*xy, xy[0]], fill=ink, width=rim, joint=joint)
+            canvas.line(xy if width else [*xy, xy[0]], fill=fill, width=rim, joint=joint)
             for x, y in (xy[0], xy[-1]):
-                pen.ellipse((x - rim / 2, y - rim / 2, x + rim / 2, y + rim / 2), fill=ink)
+                canvas.ellipse((x - rim / 2, y - rim / 2, x + rim / 2, y + rim / 2), fill=fill)
 
 
-def _noisy(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _add_noise(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels = np.asarray(image) + rng.normal(0, rng.uniform(1, 6), (SIZE, SIZE, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

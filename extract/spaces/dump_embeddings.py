@@ -28,13 +28,13 @@ def dump_embeddings(
     only helps to embed.
     """
     if folder is None:
-        embed(model, setup.prepared.inputs, _discard, _unavailable)
+        embed(model, setup.data.inputs, _discard, _unavailable)
         return
     dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(setup.rows)), rows)
-        embed(model, setup.prepared.inputs, space.write, space.read)
+        embed(model, setup.data.inputs, space.write, space.read)
         space.set_attributes(attributes)
     save_model(model, folder)
 

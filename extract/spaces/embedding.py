@@ -61,7 +61,7 @@ def _embed_images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarra
     rows_of = _rows_by_item(pictures.index, len(pictures.pixels))
 
     def compute(items: np.ndarray) -> Tensor:
-        return model.embed_image(inputs.bytes_of(items))
+        return model.embed_image(inputs.pixels_of_pictures(items))
 
     batches = _batches(np.arange(len(pictures.pixels)))
     return _embed_on_all_ranks(batches, compute, model.image.dim, model.machine.device, rows_of)
@@ -73,7 +73,7 @@ def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray
     lengths = np.array([padded_length(length) for length in captions.lengths()])
 
     def compute(items: np.ndarray) -> Tensor:
-        return model.embed_text(*captions.padded(items))
+        return model.embed_text(*captions.padded_batch(items))
 
     batches = [
         batch

@@ -34,7 +34,7 @@ def create_fine_tuned_space(setup: Setup, fold: int, folder: Path | None) -> Non
     freeze_token_embeddings(text)
     model = JointModel(image, text, fusion, setup.machine)
     state = setup.folder / f"space_{fold}{STATE_SUFFIX}"
-    history = finetune(model, setup.prepared.inputs, rows.label, plan, config, seed, state)
+    history = finetune(model, setup.data.inputs, rows.label, plan, config, seed, state)
     attributes = {**describe_towers(setup), "fusion": config.fusion, "history": history}
     roles = {"seen": plan.fitted, "monitored": plan.monitored}
     dump_embeddings(setup, model, roles, attributes, folder)

@@ -22,12 +22,12 @@ def create_lexical_space(setup: Setup, lexical: LexicalEncoder, folder: Path | N
     dims = read_image_width(source), lexical.dim
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint=False) as space:
         copy_image_embeddings(source, space)
-        space.write("text", np.arange(len(setup.rows)), lexical.embed(setup.prepared.captions()))
+        space.write("text", np.arange(len(setup.rows)), lexical.embed(setup.data.captions()))
         space.set_attributes(attributes)
     save_lexical(lexical, folder)
 
 
 def labelled_captions(setup: Setup) -> list[str]:
     """Return the captions of train and val rows, the only ones that the encoder is fitted on."""
-    captions = setup.prepared.captions()
+    captions = setup.data.captions()
     return [captions[row] for row in np.flatnonzero(setup.rows.labelled)]

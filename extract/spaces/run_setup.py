@@ -9,10 +9,10 @@ from typing import Any
 
 from extract.config import ExtractConfig
 from extract.data.columns import Columns
-from extract.data.load_data import Prepared, prepare
+from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
 from extract.duplicates.folds import assign_folds, plan_space
-from extract.duplicates.near_duplicates import group_memes
+from extract.duplicates.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.towers.device import Machine
 from extract.towers.pretrained_weights import Backbones, load_backbones
@@ -31,7 +31,7 @@ class Setup:
     machine: Machine
     backbones: Backbones
     """As downloaded. Only copies of them are trained."""
-    prepared: Prepared
+    data: LoadedData
     made_from: dict[str, Any]
     """What `identify` returns: settings, fingerprint of the data, revisions of the weights."""
     run: Path
@@ -43,7 +43,7 @@ class Setup:
         Computed on first use, because finding near-duplicates in a large table takes minutes and a
         run that is up to date does not need it.
         """
-        return _rows(self.prepared, self.config)
+        return _rows(self.data, self.config)
 
     @property
     def stamp(self) -> str:
@@ -69,9 +69,9 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
         config.image_revision,
         config.text_revision,
     )
-    prepared = _prepare(config, run, backbones)
-    prepared = replace(prepared, inputs=prepared.inputs.moved(machine.device))
-    return Setup(config, machine, backbones, prepared, identify(config, backbones, prepared), run)
+    loaded = _load_data(config, run, backbones)
+    loaded = replace(loaded, inputs=loaded.inputs.to_device(machine.device))
+    return Setup(config, machine, backbones, loaded, identify(config, backbones, loaded), run)
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
@@ -79,14 +79,14 @@ def resolve(config: ExtractConfig) -> ExtractConfig:
     return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
 
 
-def identify(config: ExtractConfig, backbones: Backbones, prepared: Prepared) -> dict[str, Any]:
+def identify(config: ExtractConfig, backbones: Backbones, loaded: LoadedData) -> dict[str, Any]:
     """Return what determines features.h5: equal settings, data and weights give equal features.
 
     The path of the data is left out.
     """
     return {
         "config": {**to_dict(config), "data": None},
-        "fingerprint": prepared.fingerprint(),
+        "fingerprint": loaded.fingerprint(),
         "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
     }
 
@@ -114,9 +114,9 @@ def columns_named(config: ExtractConfig) -> Columns:
     )
 
 
-def _prepare(config: ExtractConfig, run: Path, backbones: Backbones) -> Prepared:
+def _load_data(config: ExtractConfig, run: Path, backbones: Backbones) -> LoadedData:
     data = Path(config.data) if config.data else _sample(run / "sample", config)
-    return prepare(
+    return load_data(
         read_memes(data, columns_named(config)),
         config.image_size,
         backbones.image.interpolation,
@@ -136,10 +136,10 @@ def _sample(folder: Path, config: ExtractConfig) -> Path:
     return folder
 
 
-def _rows(prepared: Prepared, config: ExtractConfig) -> Rows:
-    rows = prepared.table.rows
+def _rows(loaded: LoadedData, config: ExtractConfig) -> Rows:
+    rows = loaded.table.rows
     split, label = rows["split"].to_numpy(dtype=object), rows["label"].to_numpy()
-    group = group_memes(prepared.table, prepared.inputs.pictures)
+    group = group_near_duplicates(loaded.table, loaded.inputs.pictures)
     fold = assign_folds(split, label, group, config.folds, config.seed)
     return Rows(
         rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()

@@ -1,4 +1,4 @@
-"""Toy towers and inputs: what the training loop and the dump need, without a network."""
+"""Fixtures: small models and inputs, copies of a run and its data, a replacement of training."""
 
 import shutil
 
@@ -21,7 +21,7 @@ FP32 = Machine(torch.device("cpu"), *[torch.float32] * 3)
 
 
 class ToyImage(nn.Module):
-    """Batch normalisation over the three channel means."""
+    """Batch normalisation of the three channel means, then a linear layer."""
 
     dim = 3
 
@@ -35,17 +35,17 @@ class ToyImage(nn.Module):
 
 
 class ToyText(nn.Module):
-    """Mean of token vectors."""
+    """Mean of token embeddings."""
 
     dim = 4
 
     def __init__(self):
         super().__init__()
-        self.words = nn.Embedding(20, 4)
+        self.embeddings = nn.Embedding(20, 4)
 
     def forward(self, ids, mask):
         weight = mask.unsqueeze(-1).float()
-        return (self.words(ids) * weight).sum(1) / weight.sum(1)
+        return (self.embeddings(ids) * weight).sum(1) / weight.sum(1)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def toy_model():
 
 @pytest.fixture
 def make_inputs():
-    """f(label, size) -> inputs whose captions give the label away: word 1 if nice, 2 if mean."""
+    """Return f(label, size) -> inputs. The first token of a caption is its label plus 1."""
 
     def make(label, size=8):
         rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def make_inputs():
         pictures = Pictures(
             rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8),
             rng.integers(0, 2**63, count, dtype=np.uint64),
-            [f"digest {place}" for place in range(count)],
+            [f"digest {number}" for number in range(count)],
             np.arange(count),
         )
         lengths = rng.integers(2, 20, count)
@@ -76,14 +76,14 @@ def make_inputs():
             np.array([1 + mean, *rng.integers(3, 20, length)])
             for mean, length in zip(label, lengths, strict=True)
         ]
-        return Inputs(pictures, Captions(tokens, np.arange(count), pad_id=0, cut=0))
+        return Inputs(pictures, Captions(tokens, np.arange(count), pad_id=0, truncated=0))
 
     return make
 
 
 @pytest.fixture
 def make_table():
-    """f(images, captions=..., split=...) -> a MemeTable of rows a.csv:2, a.csv:3, ..."""
+    """Return f(images, captions=..., split=...) -> MemeTable with the rows a.csv:2, a.csv:3, ..."""
 
     def make(images, captions=None, split="test"):
         count = len(images)
@@ -107,28 +107,30 @@ def make_table():
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    """A copy of the finished run, to be changed."""
+    """Return a copy of the finished run, which a test may change."""
     return shutil.copytree(tiny_run, tmp_path / "copied")
 
 
 @pytest.fixture
 def data(tiny_sample, tmp_path):
-    """A copy of the sample, to be changed."""
+    """Return a copy of the sample, which a test may change."""
     return shutil.copytree(tiny_sample, tmp_path / "data")
 
 
 @pytest.fixture
-def trained(monkeypatch):
-    """Weights and seed with which each training was begun. It then spoils the weights at once,
-    where a true training would only take time."""
-    begun = []
+def fake_training(monkeypatch):
+    """Replace training by a multiplication of all weights, which is faster.
 
-    def spoil(model, inputs, label, plan, config, seed, state):
-        begun.append(({k: v.clone() for k, v in model.state_dict().items()}, seed))
+    Returns a list of the initial weights and the seed of each training.
+    """
+    calls = []
+
+    def multiply_weights(model, inputs, label, plan, config, seed, state):
+        calls.append(({k: v.clone() for k, v in model.state_dict().items()}, seed))
         with torch.no_grad():
             for value in model.parameters():
                 value.mul_(1.5)
         return []
 
-    monkeypatch.setattr(fine_tuned, "finetune", spoil)
-    return begun
+    monkeypatch.setattr(fine_tuned, "finetune", multiply_weights)
+    return calls

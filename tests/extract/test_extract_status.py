@@ -1,4 +1,4 @@
-"""`status` says of each step of stage one whether it stands, and why not."""
+"""`status` reports which steps of stage one are done, begun, stale or missing."""
 
 import shutil
 from dataclasses import replace
@@ -8,8 +8,7 @@ from PIL import Image
 
 from extract.run import extract
 from extract.status import steps_of_stage_one
-from extract.training import resume_training as training
-from extract.training import training_loop as finetune
+from extract.training import resume_training, training_loop
 from runtime.json_files import read_json, write_json
 
 
@@ -19,7 +18,7 @@ def states(run):
 
 @pytest.fixture(scope="module")
 def finished(tiny_config, tiny_sample, tmp_path_factory):
-    """A finished run and its own copy of the data. Copy both before changing anything."""
+    """Return a folder with a finished run and its data. Copy it before changing a file."""
     folder = tmp_path_factory.mktemp("status")
     data = shutil.copytree(tiny_sample, folder / "data")
     extract(replace(tiny_config, data=str(data), folds=1, epochs=1), folder / "run")
@@ -27,25 +26,25 @@ def finished(tiny_config, tiny_sample, tmp_path_factory):
 
 
 @pytest.fixture
-def made(finished, tmp_path):
-    """(run, data) to change; the run looks for its data where they are now."""
-    folder = shutil.copytree(finished, tmp_path / "made")
+def run_and_data(finished, tmp_path):
+    """Return (run, data) to change. The run's config.json has the new path of the data."""
+    folder = shutil.copytree(finished, tmp_path / "copy")
     config = folder / "run" / "config.json"
     write_json(config, {**read_json(config, "extract"), "data": str(folder / "data")})
     return folder / "run", folder / "data"
 
 
-def test_a_run_that_nobody_began_is_missing(tmp_path):
+def test_new_run_is_missing(tmp_path):
     assert states(tmp_path / "run") == {"features.h5": "missing"}
 
 
-def test_a_finished_run_stands(made):
-    assert states(made[0]) == {"data": "done", "backbones": "done", "features.h5": "done"}
+def test_finished_run_is_done(run_and_data):
+    assert states(run_and_data[0]) == {"data": "done", "backbones": "done", "features.h5": "done"}
 
 
 @pytest.mark.parametrize("edited", ["caption", "picture", "test row gone"])
-def test_edited_data_make_it_stale(made, edited):
-    run, data = made
+def test_edited_data_are_stale(run_and_data, edited):
+    run, data = run_and_data
     table = data / "test.csv"
     if edited == "caption":
         table.write_text(table.read_text().replace(" a ", " the ", 1))
@@ -63,35 +62,33 @@ def test_edited_data_make_it_stale(made, edited):
     assert "other rows, captions, labels or pictures" in found["data"].detail
 
 
-def test_data_that_are_gone_are_said_to_be(made):
-    run, data = made
+def test_deleted_data_are_reported(run_and_data):
+    run, data = run_and_data
     shutil.rmtree(data)
-    about = {step.name: step.detail for step in steps_of_stage_one(run)}["data"]
-    assert "can no longer be read" in about and "does not exist" in about
+    detail = {step.name: step.detail for step in steps_of_stage_one(run)}["data"]
+    assert "can no longer be read" in detail and "does not exist" in detail
 
 
-def test_lost_backbones_and_damaged_features_are_stale(made):
-    run, _ = made
+def test_missing_backbones_and_damaged_features_are_stale(run_and_data):
+    run, _ = run_and_data
     shutil.rmtree(run / "backbones" / "lexical")
     assert states(run)["backbones"] == "stale"
     (run / "features.h5").write_bytes(b"half")
     assert states(run) == {"features.h5": "stale"}
 
 
-def test_an_extraction_that_was_broken_off_shows_how_far_it_came(
-    tiny_config, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(training, "MAX_SAVE_TIME_SHARE", 1e9)
-    announce, run = finetune._log_epoch, tmp_path / "run"
+def test_interrupted_extraction_reports_the_state_of_each_space(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(resume_training, "MAX_SAVE_TIME_SHARE", 1e9)
+    log_epoch, run = training_loop._log_epoch, tmp_path / "run"
     epochs = []
 
-    def stop(epoch):
-        announce(epoch)
+    def interrupt(epoch):
+        log_epoch(epoch)
         epochs.append(epoch)
         if len(epochs) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetune, "_log_epoch", stop)
+    monkeypatch.setattr(training_loop, "_log_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         extract(tiny_config, run)
     steps = {step.name: step for step in steps_of_stage_one(run)}

@@ -1,4 +1,4 @@
-"""Labels reach the figures by no back door: not by near-duplicates, not where they are chance."""
+"""Labels do not leak into held-out predictions, neither through near-duplicates nor otherwise."""
 
 import shutil
 import string
@@ -15,7 +15,7 @@ from extract.spaces import fine_tuned, run_setup
 from features.hdf5_store import read_features
 
 SPELLINGS = ("{}", "{}!", "«{}»", "{} ...")
-"""One caption four times: tokens differ, what a caption is grouped by does not."""
+"""Four spellings of a caption. Their tokens differ, but their normalised text is the same."""
 
 
 def auroc(features, fold, rows):
@@ -23,8 +23,8 @@ def auroc(features, fold, rows):
     return roc_auc_score(features.rows.label[rows], space.joint_logit[rows])
 
 
-def held_out(features):
-    """Mean AUROC of the joint logits on the folds that their spaces left out."""
+def held_out_auroc(features):
+    """Return the mean AUROC of the joint logits on the held-out folds."""
     labelled = features.rows.labelled
     return np.mean(
         [auroc(features, fold, labelled & features.spaces[fold].held_out) for fold in (0, 1)]
@@ -32,13 +32,13 @@ def held_out(features):
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    """36 captions, each of a letter of its own and in four memes; a coin labels all four."""
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("planted")
-    coins = rng.permutation(np.arange(36) % 2)
+def random_label_data(tmp_path_factory):
+    """Write memes with random labels: 36 captions in four spellings, which share a label."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("random_label_data")
+    random_labels = rng.permutation(np.arange(36) % 2)
     memes = [
-        (spelling.format(letter * 8), coin)
-        for letter, coin in zip(string.ascii_lowercase + string.digits, coins, strict=True)
+        (spelling.format(letter * 8), label)
+        for letter, label in zip(string.ascii_lowercase + string.digits, random_labels, strict=True)
         for spelling in SPELLINGS
     ]
     for number in range(len(memes)):
@@ -54,29 +54,27 @@ def planted(tmp_path_factory):
 
 
 @pytest.fixture
-def memoriser(tiny_config, planted, monkeypatch):
-    """Settings with which the captions are known by heart."""
-    # The tiny tower's words are random: they have to be learnt.
+def memorising_config(tiny_config, random_label_data, monkeypatch):
+    """Return settings with which the captions are memorised."""
+    # The token embeddings of the tiny text tower are random, so they must be trained.
     monkeypatch.setattr(fine_tuned, "freeze_token_embeddings", lambda text: None)
-    learning = {"epochs": 3, "batch_size": 16, "lr_text": 3e-3, "precision": "fp32"}
-    return replace(tiny_config, data=str(planted), **learning)
+    training = {"epochs": 3, "batch_size": 16, "lr_text": 3e-3, "precision": "fp32"}
+    return replace(tiny_config, data=str(random_label_data), **training)
 
 
-def test_a_label_known_from_near_duplicates_is_of_no_use_on_the_fold_left_out(memoriser, tmp_path):
-    features = read_features(extract(memoriser, tmp_path / "run"))
+def test_memorised_near_duplicates_do_not_raise_held_out_auroc(memorising_config, tmp_path):
+    features = read_features(extract(memorising_config, tmp_path / "run"))
     assert auroc(features, 0, features.spaces[0].seen) > 0.9
-    # Eighteen coins a fold: chance is between.
-    assert 0.2 < held_out(features) < 0.8
+    # There are only eighteen random labels per fold, so chance level is a wide range.
+    assert 0.2 < held_out_auroc(features) < 0.8
 
 
-def test_without_groups_the_same_near_duplicates_would_give_the_labels_away(
-    memoriser, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(run_setup, "group_memes", lambda table, _: np.arange(len(table)))
-    assert held_out(read_features(extract(memoriser, tmp_path / "run"))) > 0.9
+def test_without_groups_near_duplicates_leak_the_labels(memorising_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_setup, "group_near_duplicates", lambda table, _: np.arange(len(table)))
+    assert held_out_auroc(read_features(extract(memorising_config, tmp_path / "run"))) > 0.9
 
 
-def test_shuffled_labels_are_chance_and_leave_spaces_without_labels_as_they_were(
+def test_shuffled_labels_give_chance_level_and_do_not_change_unlabelled_spaces(
     tiny_config, tiny_run, tiny_sample, tmp_path
 ):
     data = shutil.copytree(tiny_sample, tmp_path / "data")
@@ -88,7 +86,7 @@ def test_shuffled_labels_are_chance_and_leave_spaces_without_labels_as_they_were
     shuffled = read_features(extract(config, tmp_path / "run"))
     features = read_features(tiny_run / "features.h5")
     assert (shuffled.rows.label != features.rows.label).sum() > 50
-    assert 0.3 < held_out(shuffled) < 0.7
-    for ours, theirs in zip(shuffled.spaces[2:], features.spaces[2:], strict=True):
-        assert np.array_equal(ours.image, theirs.image), ours.name
-        assert np.array_equal(ours.text, theirs.text), ours.name
+    assert 0.3 < held_out_auroc(shuffled) < 0.7
+    for space, expected in zip(shuffled.spaces[2:], features.spaces[2:], strict=True):
+        assert np.array_equal(space.image, expected.image), space.name
+        assert np.array_equal(space.text, expected.text), space.name

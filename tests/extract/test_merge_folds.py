@@ -1,4 +1,4 @@
-"""Folds made one by one, wherever, are the run that one machine would have made."""
+"""Merged folds equal the run that one machine creates; incompatible parts are rejected."""
 
 import shutil
 from dataclasses import replace
@@ -12,7 +12,7 @@ from runtime.errors import UserError
 
 @pytest.fixture
 def make_part(tiny_config, tmp_path):
-    """f(folds, settings) -> a run that holds these folds."""
+    """Return f(folds, settings) -> run with the spaces of these folds."""
 
     def make(folds, **settings):
         run = tmp_path / f"part_{folds}_{len(settings)}"
@@ -26,38 +26,38 @@ def spaces(part):
     return sorted(path.name for path in part.glob("unfinished/*/*/"))
 
 
-def test_merged_folds_are_the_run_that_one_machine_makes(make_part, tiny_run, tmp_path):
+def test_merged_folds_equal_the_run_of_one_machine(make_part, tiny_run, tmp_path):
     parts = [make_part("1"), make_part("0")]
     assert [spaces(part) for part in parts] == [["space_1"], ["lexical", "pretrained", "space_0"]]
     assert not list(tmp_path.rglob("features.h5"))
     features = merge(tmp_path / "run", parts, None, force=False)
     assert features.read_bytes() == (tiny_run / "features.h5").read_bytes()
-    made, expected = (
+    files, expected = (
         {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
         for run in (tmp_path / "run", tiny_run)
     )
-    assert made == expected
-    # What merging has not made, it leaves.
+    assert files == expected
+    # merge does not change the other parts.
     assert spaces(parts[0]) == ["space_1"]
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_part_can_be_what_the_run_is_merged_into(make_part):
+@pytest.mark.usefixtures("fake_training")
+def test_parts_can_be_merged_into_one_of_them(make_part):
     parts = [make_part("0"), make_part("1")]
     assert merge(parts[0], parts, None, force=False).is_file()
     assert spaces(parts[0]) == []
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_part_that_broke_off_is_taken_up(tiny_config, make_part, trained):
+@pytest.mark.usefixtures("fake_training")
+def test_finished_folds_of_a_part_are_reused(tiny_config, make_part, fake_training):
     part = make_part("0")
     extract(tiny_config, part, only_folds="0,1")
-    assert len(trained) == 2
+    assert len(fake_training) == 2
     assert spaces(part) == ["lexical", "pretrained", "space_0", "space_1"]
 
 
-@pytest.mark.usefixtures("trained")
-def test_the_data_may_be_elsewhere_but_must_be_the_same(make_part, data, tmp_path):
+@pytest.mark.usefixtures("fake_training")
+def test_data_may_be_in_another_folder_but_must_be_the_same(make_part, data, tmp_path):
     parts = [make_part("0"), make_part("1")]
     assert merge(tmp_path / "moved", parts, str(data), force=False).is_file()
     train = data / "train.csv"
@@ -67,22 +67,22 @@ def test_the_data_may_be_elsewhere_but_must_be_the_same(make_part, data, tmp_pat
     assert not (tmp_path / "edited").exists()
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_fold_that_nobody_made_is_asked_for(make_part, tmp_path):
+@pytest.mark.usefixtures("fake_training")
+def test_missing_fold_is_named(make_part, tmp_path):
     with pytest.raises(UserError, match=r"no part holds the folds 1. .*--only-folds 1"):
         merge(tmp_path / "run", [make_part("0")], None, force=False)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.usefixtures("trained")
-def test_parts_of_other_settings_are_refused_with_the_setting_named(make_part, tmp_path):
+@pytest.mark.usefixtures("fake_training")
+def test_parts_with_different_settings_are_rejected(make_part, tmp_path):
     parts = [make_part("0"), make_part("1", epochs=1)]
     with pytest.raises(UserError, match="not parts of one run:\n  --epochs: 2 and 1"):
         merge(tmp_path / "run", parts, None, force=False)
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_half_made_space_is_not_merged(make_part, tmp_path):
+@pytest.mark.usefixtures("fake_training")
+def test_incomplete_space_is_not_merged(make_part, tmp_path):
     parts = [make_part("0"), make_part("1")]
     [space] = parts[1].glob("unfinished/*/space_1")
     (space / "checkpoint.json").unlink()
@@ -90,8 +90,8 @@ def test_a_half_made_space_is_not_merged(make_part, tmp_path):
         merge(tmp_path / "run", parts, None, force=False)
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_finished_run_is_only_replaced_when_forced(make_part, run):
+@pytest.mark.usefixtures("fake_training")
+def test_finished_run_is_only_replaced_with_force(make_part, run):
     parts = [make_part("0"), make_part("1")]
     before = (run / "features.h5").read_bytes()
     with pytest.raises(UserError, match="--force"):
@@ -101,21 +101,21 @@ def test_a_finished_run_is_only_replaced_when_forced(make_part, run):
     assert (run / "features.h5").read_bytes() != before
 
 
-def test_a_run_without_folds_is_no_part(tiny_run, tmp_path):
+def test_finished_run_is_rejected_as_a_part(tiny_run, tmp_path):
     with pytest.raises(UserError, match="tiny holds no folds to merge"):
         merge(tmp_path / "run", [tiny_run], None, force=False)
 
 
 @pytest.mark.parametrize("folds", ["2", "-1", "a", "", "0,7", "0;1"])
-def test_what_is_no_fold_is_refused_before_anything_is_read(tiny_config, tmp_path, folds):
+def test_invalid_only_folds_is_rejected_before_data_is_read(tiny_config, tmp_path, folds):
     shutil.rmtree(tmp_path)
     with pytest.raises(UserError, match=r"--only-folds: found .*, allowed: numbers from 0 to 1"):
         extract(tiny_config, tmp_path / "run", only_folds=folds)
     assert not tmp_path.exists()
 
 
-@pytest.mark.usefixtures("trained")
-def test_damaged_embeddings_are_named_where_they_are_and_nothing_is_touched(make_part, tmp_path):
+@pytest.mark.usefixtures("fake_training")
+def test_damaged_embeddings_are_reported_before_any_file_is_written(make_part, tmp_path):
     parts = [make_part("0"), make_part("1")]
     path = next(parts[1].glob("unfinished/*/space_1/embeddings.h5"))
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""When a finished run is kept, when it is refused, and when it is made anew."""
+"""Running extract again: when a finished run is reused, rejected or replaced."""
 
 import json
 import shutil
@@ -15,25 +15,25 @@ from features.hdf5_store import read_attributes, read_space_names
 from runtime.errors import UserError
 
 
-def test_the_same_again_touches_nothing_and_says_so(run, tiny_config, capsys):
+def test_same_settings_and_data_change_no_file(run, tiny_config, capsys):
     before = contents(run)
     assert extract(tiny_config, run) == run / "features.h5"
     assert contents(run) == before
     assert "up to date" in capsys.readouterr().err
 
 
-def test_the_same_data_in_another_folder_is_the_same(run, tiny_config, data):
+def test_same_data_in_another_folder_change_no_file(run, tiny_config, data):
     before = contents(run)
     extract(replace(tiny_config, data=str(data)), run)
     assert contents(run) == before
 
 
-def test_other_settings_are_refused_and_named(run, tiny_config):
+def test_changed_settings_are_rejected_and_named(run, tiny_config):
     before = contents(run)
     with pytest.raises(UserError) as error:
         extract(replace(tiny_config, epochs=3, fusion="mlp"), run)
-    for words in ("--epochs: was 2, now 3", "--fusion: was interaction, now mlp", "--force"):
-        assert words in str(error.value)
+    for change in ("--epochs: was 2, now 3", "--fusion: was interaction, now mlp", "--force"):
+        assert change in str(error.value)
     assert "the data" not in str(error.value).split("Name another")[0].split("\n", 1)[1]
     assert contents(run) == before
 
@@ -42,7 +42,7 @@ def test_other_settings_are_refused_and_named(run, tiny_config):
     ("split", "column", "value"),
     [("train", "text", "other words"), ("test", "id", "99999"), ("val", "label", None)],
 )
-def test_edited_data_is_refused_and_named(run, tiny_config, data, split, column, value):
+def test_edited_data_are_rejected_and_named(run, tiny_config, data, split, column, value):
     if column == "label":
         value = 1 - table(data, split).loc[0, "label"]
     edit(data, split, 0, column, value)
@@ -51,14 +51,14 @@ def test_edited_data_is_refused_and_named(run, tiny_config, data, split, column,
         extract(replace(tiny_config, data=str(data)), run)
 
 
-def test_an_edited_picture_is_refused_and_named(run, tiny_config, data):
+def test_edited_picture_is_rejected_and_named(run, tiny_config, data):
     one, other = table(data, "train")["img"][:2]
     shutil.copy(data / other, data / one)
     with pytest.raises(UserError, match="the data"):
         extract(replace(tiny_config, data=str(data)), run)
 
 
-def test_other_weights_in_the_same_folder_are_noticed(run, tiny_config, tiny_weights, tmp_path):
+def test_changed_weights_in_the_same_folder_are_rejected(run, tiny_config, tiny_weights, tmp_path):
     path = tiny_weights / "text" / "model.safetensors"
     original = path.read_bytes()
     weights = {name: value * 1.5 for name, value in load_file(path).items()}
@@ -70,8 +70,8 @@ def test_other_weights_in_the_same_folder_are_noticed(run, tiny_config, tiny_wei
         path.write_bytes(original)
 
 
-@pytest.mark.usefixtures("trained")
-def test_force_replaces_all_that_a_run_holds_together_and_drops_its_heads(run, tiny_config):
+@pytest.mark.usefixtures("fake_training")
+def test_force_replaces_all_files_of_a_run_and_removes_its_heads(run, tiny_config):
     before = contents(run)
     (run / "heads").mkdir()
     extract(replace(tiny_config, epochs=1), run, force=True)
@@ -85,31 +85,31 @@ def test_force_replaces_all_that_a_run_holds_together_and_drops_its_heads(run, t
     assert not (run / "heads").exists()
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_space_that_the_new_run_has_not_goes_with_the_old_one(run, tiny_config):
+@pytest.mark.usefixtures("fake_training")
+def test_force_removes_spaces_that_the_new_run_does_not_have(run, tiny_config):
     extract(replace(tiny_config, folds=1), run, force=True)
     names = {path.name for path in (run / "backbones").iterdir()}
     assert names == {"space_0", "pretrained", "lexical"}
 
 
-@pytest.mark.usefixtures("trained")
+@pytest.mark.usefixtures("fake_training")
 @pytest.mark.parametrize("name", ["space_1", "lexical"])
-def test_backbones_that_are_gone_are_made_anew_with_the_features(run, tiny_config, name, capsys):
+def test_missing_backbones_are_created_again_with_features_h5(run, tiny_config, name, capsys):
     shutil.rmtree(run / "backbones" / name)
     before = (run / "features.h5").stat().st_mtime_ns
     extract(tiny_config, run)
     assert read_checkpoint(run / "backbones" / name)
     assert (run / "features.h5").stat().st_mtime_ns > before
-    assert f"{name} does not hold what features.h5 was made with" in capsys.readouterr().err
+    assert f"{name} does not hold the backbones of features.h5" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_dump_that_breaks_off_leaves_the_older_run_whole(run, tiny_config, monkeypatch):
-    def interrupted(*_):
+@pytest.mark.usefixtures("fake_training")
+def test_interrupted_dump_does_not_change_the_old_run(run, tiny_config, monkeypatch):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     before = contents(run)
-    monkeypatch.setattr(dump_embeddings, "embed", interrupted)
+    monkeypatch.setattr(dump_embeddings, "embed", interrupt)
     with pytest.raises(KeyboardInterrupt):
         extract(replace(tiny_config, epochs=1), run, force=True)
     shutil.rmtree(run / "unfinished")

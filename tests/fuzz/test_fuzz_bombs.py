@@ -9,7 +9,7 @@ from decode_one import decoded, problem_of
 from picture_files import ORIGINALS, chunk, encoded, png
 from PIL import Image, ImageFile
 
-from extract.data.image_decoding import MOST_FILE_BYTES, MOST_PIXELS, MOST_SIDE
+from extract.data.image_decoding import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 
 HUGE = 30_000
 
@@ -57,7 +57,7 @@ BOMBS = {
     "tags.tif": _tiff,
     "ispe.avif": _avif,
     "strip.png": lambda: png(2**31 - 1, 1),
-    "just_too_large.png": lambda: png(MOST_PIXELS // 1000 + 1, 1000),
+    "just_too_large.png": lambda: png(MAX_PIXELS // 1000 + 1, 1000),
 }
 
 
@@ -68,8 +68,8 @@ def test_bomb_is_refused_by_its_header_before_decoding(tmp_path, monkeypatch, na
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     message = problem_of(tmp_path / name, BOMBS[name]())
-    assert f"exceeds limit of {MOST_PIXELS} pixels" in message, message
-    sizes = {"strip.png": 2**31 - 1, "just_too_large.png": MOST_PIXELS + 1000}
+    assert f"exceeds limit of {MAX_PIXELS} pixels" in message, message
+    sizes = {"strip.png": 2**31 - 1, "just_too_large.png": MAX_PIXELS + 1000}
     # These formats cannot be larger.
     sizes |= dict.fromkeys(("canvas.webp", "ispe.avif"), HUGE**2 // 4)
     assert f"({sizes.get(name, HUGE**2)} pixels)" in message, message
@@ -100,14 +100,14 @@ def test_compressed_text_or_profile_does_not_use_much_memory(tmp_path, name):
 
 def test_too_large_file_is_not_read(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
-        file.truncate(MOST_FILE_BYTES + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     [(_, problem)] = decoded(tmp_path / "a.png")
-    assert f"{MOST_FILE_BYTES + 1} bytes, allowed are {MOST_FILE_BYTES}" in str(problem)
+    assert f"{MAX_FILE_BYTES + 1} bytes, allowed are {MAX_FILE_BYTES}" in str(problem)
 
 
 def test_too_long_side_is_refused_before_resizing(tmp_path):
-    (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (MOST_SIDE + 1, 1), 9), "PNG"))
-    (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (1, MOST_SIDE), 9), "PNG"))
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (MAX_SIDE + 1, 1), 9), "PNG"))
+    (tmp_path / "b.png").write_bytes(encoded(Image.new("L", (1, MAX_SIDE), 9), "PNG"))
     (_, problem), (_, no_problem) = decoded(tmp_path / "a.png", tmp_path / "b.png")
-    assert f"{MOST_SIDE + 1} x 1 pixels, allowed: {MOST_SIDE} a side" in str(problem)
+    assert f"{MAX_SIDE + 1} x 1 pixels, allowed: {MAX_SIDE} a side" in str(problem)
     assert no_problem is None

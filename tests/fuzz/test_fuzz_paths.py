@@ -8,7 +8,7 @@ from case_count import CASES, FUZZ, cases
 from table_files import create_data_folder
 
 from extract.data.read_memes import read_memes, read_unlabelled
-from extract.predict import read_one
+from extract.predict import read_single_meme
 from runtime.errors import UserError
 
 PARTS = (
@@ -98,7 +98,7 @@ def test_table_that_is_not_a_regular_file_is_refused_without_blocking(tmp_path, 
 )
 def test_picture_to_predict_with_an_invalid_path_or_name(data, name):
     try:
-        table, problems, _ = read_one(data / name, "words")
+        table, problems, _ = read_single_meme(data / name, "words")
     except UserError as error:
         assert "not UTF-8" in str(error) and str(error).isprintable()
         return
@@ -106,6 +106,6 @@ def test_picture_to_predict_with_an_invalid_path_or_name(data, name):
 
 
 def test_caption_to_predict_that_is_not_utf8_is_a_problem(data):
-    table, [problem], _ = read_one(data / "b.png", "caf\udce9")
+    table, [problem], _ = read_single_meme(data / "b.png", "caf\udce9")
     assert "--text" in str(problem) and "not UTF-8" in str(problem)
     assert table.rows["caption"].tolist() == [""]

@@ -1,4 +1,4 @@
-"""What becomes of bad rows: all are named, or the test rows are blanked and none is lost."""
+"""Bad rows: the run stops and lists them all, or bad test rows are blanked and none is lost."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def problem(row, field="image"):
     return Problem("a.csv", row + 2, f"fault of row {row}", row, field)
 
 
-def test_without_problems_nothing_is_touched(table):
+def test_table_without_problems_is_unchanged(table):
     for on_bad_rows in ("stop", "blank"):
-        settled, kept = resolve_bad_rows(table, [], on_bad_rows)
-        assert settled.rows.equals(table.rows)
-        assert kept.tolist() == [0, 1, 2, 3, 4]
+        resolved, positions = resolve_bad_rows(table, [], on_bad_rows)
+        assert resolved.rows.equals(table.rows)
+        assert positions.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_stop_lists_every_problem_with_its_place_and_the_way_out(table):
+def test_stop_lists_every_problem_with_file_and_line_and_suggests_blank(table):
     with pytest.raises(UserError) as error:
         resolve_bad_rows(table, [problem(0), problem(3, "caption")], "stop")
     lines = str(error.value).splitlines()
@@ -34,36 +34,38 @@ def test_stop_lists_every_problem_with_its_place_and_the_way_out(table):
 
 
 @pytest.mark.parametrize("on_bad_rows", ["stop", "blank"])
-def test_a_fault_that_no_blank_can_mend_stops_and_offers_no_blanking(table, on_bad_rows):
-    problems = [problem(3), Problem("a.csv", 9, "the id is there twice")]
+def test_error_that_cannot_be_blanked_stops_and_does_not_suggest_blank(table, on_bad_rows):
+    problems = [problem(3), Problem("a.csv", 9, "the id occurs twice")]
     with pytest.raises(UserError) as error:
         resolve_bad_rows(table, problems, on_bad_rows)
     assert "fault of row 3" in str(error.value) and "twice" in str(error.value)
     assert "--on-bad-rows" not in str(error.value)
 
 
-def test_blank_keeps_test_rows_and_leaves_train_and_val_rows_out(table):
-    settled, kept = resolve_bad_rows(table, [problem(0), problem(2), problem(3)], "blank")
-    assert kept.tolist() == [1, 3, 4]
-    assert settled.rows["id"].tolist() == ["1", "3", "4"]
-    assert settled.rows["image"].tolist() == ["1.png", "", "4.png"]
-    assert settled.rows.index.tolist() == [0, 1, 2]
+def test_blank_retains_test_rows_and_leaves_out_train_and_val_rows(table):
+    resolved, positions = resolve_bad_rows(table, [problem(0), problem(2), problem(3)], "blank")
+    assert positions.tolist() == [1, 3, 4]
+    assert resolved.rows["id"].tolist() == ["1", "3", "4"]
+    assert resolved.rows["image"].tolist() == ["1.png", "", "4.png"]
+    assert resolved.rows.index.tolist() == [0, 1, 2]
 
 
-def test_blank_empties_only_the_field_that_is_bad(table):
-    settled, _ = resolve_bad_rows(table, [problem(3, "caption"), problem(4, "image")], "blank")
-    rows = settled.rows.set_index("id")
+def test_blank_empties_only_the_bad_field(table):
+    resolved, _ = resolve_bad_rows(table, [problem(3, "caption"), problem(4, "image")], "blank")
+    rows = resolved.rows.set_index("id")
     assert rows.loc["3", ["image", "caption"]].tolist() == ["3.png", ""]
     assert rows.loc["4", ["image", "caption"]].tolist() == ["", "caption 4"]
 
 
-def test_a_row_with_two_faults_is_kept_once_with_both_blank(table):
-    settled, kept = resolve_bad_rows(table, [problem(4, "caption"), problem(4, "image")], "blank")
-    assert kept.tolist() == [0, 1, 2, 3, 4]
-    assert settled.rows.loc[4, ["image", "caption"]].tolist() == ["", ""]
+def test_row_with_two_errors_stays_once_with_both_fields_blank(table):
+    resolved, positions = resolve_bad_rows(
+        table, [problem(4, "caption"), problem(4, "image")], "blank"
+    )
+    assert positions.tolist() == [0, 1, 2, 3, 4]
+    assert resolved.rows.loc[4, ["image", "caption"]].tolist() == ["", ""]
 
 
-def test_the_table_given_is_not_changed(table):
+def test_input_table_is_not_modified(table):
     before = table.rows.copy()
     resolve_bad_rows(table, [problem(0), problem(3)], "blank")
     assert table.rows.equals(before)

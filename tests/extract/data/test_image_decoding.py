@@ -1,4 +1,4 @@
-"""Whatever a picture file holds, the tower gets the RGB that a browser shows, or a named fault."""
+"""Image decoding: every image file gives the RGB that a browser shows, or a reported problem."""
 
 import io
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from extract.data import image_decoding as decode
+from extract.data import image_decoding
 from extract.data.image_decoding import (
     GREY,
     decode_pictures,
@@ -21,14 +21,14 @@ from extract.towers.encoders import ImageEncoder
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
 
-def opened(picture, form="PNG", **options):
-    """What `open_picture` makes of the picture's file."""
+def reopen(picture, form="PNG", **options):
+    """Save the picture to memory and return what `open_picture` reads from it."""
     file = io.BytesIO()
     picture.save(file, form, **options)
     return open_picture(file)
 
 
-def palette(*colours):
+def palette_picture(*colours):
     picture = Image.new("P", (len(colours), 1))
     picture.putpalette([value for colour in colours for value in colour])
     picture.putdata(range(len(colours)))
@@ -42,7 +42,7 @@ def noise(seed=0, size=64):
 
 @pytest.fixture
 def save(tmp_path):
-    """f(name, picture or bytes) -> path"""
+    """Return a function (name, picture or bytes) that writes a file and returns its path."""
 
     def write(name, content):
         if isinstance(content, bytes):
@@ -60,26 +60,27 @@ def encoded(picture, form="PNG"):
     return file.getvalue()
 
 
-# What the pixels are
+# Pixel values
 
 
-def test_palette_numbers_are_not_taken_for_grey_levels():
-    assert list(opened(palette(RED, GREEN)).get_flattened_data()) == [RED, GREEN]
+def test_palette_indices_are_converted_to_colours():
+    assert list(reopen(palette_picture(RED, GREEN)).get_flattened_data()) == [RED, GREEN]
 
 
-def test_a_transparent_palette_colour_is_white():
-    assert list(opened(palette(RED, GREEN), transparency=1).get_flattened_data()) == [RED, WHITE]
+def test_transparent_palette_colour_becomes_white():
+    shown = reopen(palette_picture(RED, GREEN), transparency=1)
+    assert list(shown.get_flattened_data()) == [RED, WHITE]
 
 
-def test_a_transparent_colour_without_alpha_channel_is_white():
+def test_transparent_colour_without_alpha_channel_becomes_white():
     picture = Image.new("RGB", (2, 1), RED)
     picture.putpixel((1, 0), GREEN)
-    shown = opened(picture, transparency=GREEN)
+    shown = reopen(picture, transparency=GREEN)
     assert list(shown.get_flattened_data()) == [RED, WHITE]
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "seen"),
+    ("mode", "colour", "expected"),
     [
         ("RGBA", (255, 0, 0, 0), WHITE),
         ("RGBA", (255, 0, 0, 128), (255, 127, 127)),
@@ -87,47 +88,47 @@ def test_a_transparent_colour_without_alpha_channel_is_white():
         ("LA", (0, 255), (0, 0, 0)),
     ],
 )
-def test_alpha_is_laid_over_white_and_not_dropped(mode, colour, seen):
-    assert opened(Image.new(mode, (1, 1), colour)).getpixel((0, 0)) == seen
+def test_alpha_is_composited_over_white(mode, colour, expected):
+    assert reopen(Image.new(mode, (1, 1), colour)).getpixel((0, 0)) == expected
 
 
 def test_cmyk_is_not_inverted():
-    shown = opened(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG").getpixel((4, 4))
+    shown = reopen(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG").getpixel((4, 4))
     assert np.abs(np.subtract(shown, RED)).max() < 12
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_16_bit_grey_keeps_its_shades_and_does_not_burn_out(form):
+def test_16_bit_grey_is_scaled_and_not_clipped_to_white(form):
     levels = np.array([[0, 16384, 32768, 65535]], dtype=np.uint16)
-    shown = np.asarray(opened(Image.fromarray(levels), form))[0, :, 0]
+    shown = np.asarray(reopen(Image.fromarray(levels), form))[0, :, 0]
     assert np.abs(shown.astype(int) - [0, 64, 128, 255]).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["1", "L"])
 def test_grey_becomes_three_equal_channels(mode):
-    shown = opened(Image.linear_gradient("L").convert(mode))
+    shown = reopen(Image.linear_gradient("L").convert(mode))
     assert shown.mode == "RGB"
     assert shown.getpixel((0, 255)) == WHITE
     assert shown.getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_an_animation_shows_its_first_frame():
+def test_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, GREEN)]
-    shown = opened(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    shown = reopen(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert shown.getpixel((0, 0)) == RED
 
 
-def test_a_picture_that_lies_on_its_side_is_turned_upright():
+def test_exif_orientation_is_applied():
     picture = Image.new("RGB", (16, 8), WHITE)
     picture.paste(RED, (0, 0, 8, 8))
     exif = Image.Exif()
-    exif[0x0112] = 6  # The camera was turned: show it rotated by 90 degrees clockwise.
-    shown = opened(picture, exif=exif)
+    exif[0x0112] = 6  # Orientation: rotate by 90 degrees clockwise.
+    shown = reopen(picture, exif=exif)
     assert shown.size == (8, 16)
     assert (shown.getpixel((4, 1)), shown.getpixel((4, 14))) == (RED, WHITE)
 
 
-def test_squashing_keeps_the_borders_that_a_crop_cuts_off():
+def test_resizing_does_not_crop_the_borders():
     picture = Image.new("RGB", (200, 50), WHITE)
     picture.paste(RED, (0, 0, 20, 50))
     picture.paste(GREEN, (180, 0, 200, 50))
@@ -138,7 +139,7 @@ def test_squashing_keeps_the_borders_that_a_crop_cuts_off():
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos"])
-def test_the_tower_sees_what_timms_own_transform_gives(make_image_encoder, interpolation):
+def test_preprocessing_equals_the_timm_transform(make_image_encoder, interpolation):
     backbone = make_image_encoder().backbone
     backbone.pretrained_cfg["interpolation"] = interpolation
     encoder = ImageEncoder(backbone)
@@ -147,14 +148,14 @@ def test_the_tower_sees_what_timms_own_transform_gives(make_image_encoder, inter
     data_config = resolve_data_config({"input_size": (3, 32, 32)}, model=backbone)
     transform = create_transform(**data_config | {"crop_pct": 1.0, "crop_mode": "squash"})
     pixels = to_pixels(picture, 32, encoder.interpolation)
-    ours = encoder(torch.from_numpy(pixels.copy())[None])
-    assert torch.allclose(ours[0], transform(picture), atol=1e-5)
+    preprocessed = encoder(torch.from_numpy(pixels.copy())[None])
+    assert torch.allclose(preprocessed[0], transform(picture), atol=1e-5)
 
 
-# The pictures of a table
+# All pictures of a table
 
 
-def test_equal_files_are_one_picture_and_rows_find_theirs(save, make_table):
+def test_files_with_equal_bytes_are_one_picture(save, make_table):
     one, other = encoded(noise(1)), encoded(noise(2))
     names = [save("a.png", one), save("b.png", other), save("c.png", one), save("b.png", other)]
     pictures, problems = decode_pictures(make_table(names), 32, "bicubic")
@@ -165,7 +166,7 @@ def test_equal_files_are_one_picture_and_rows_find_theirs(save, make_table):
     assert (pictures.pixels[1] == to_pixels(noise(2), 32, "bicubic")).all()
 
 
-FAULTY = {
+BROKEN_FILES = {
     "empty.png": b"",
     "words.jpg": b"<html>not found</html>",
     "cut.png": encoded(noise())[:-200],
@@ -177,9 +178,9 @@ FAULTY = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTY)
-def test_a_broken_file_is_a_problem_with_its_row_and_a_grey_stand_in(save, make_table, name):
-    table = make_table([save("good.png", noise()), save(name, FAULTY[name])])
+@pytest.mark.parametrize("name", BROKEN_FILES)
+def test_broken_file_is_a_problem_of_its_row_and_becomes_grey(save, make_table, name):
+    table = make_table([save("good.png", noise()), save(name, BROKEN_FILES[name])])
     pictures, [problem] = decode_pictures(table, 32, "bicubic")
     assert (problem.row, problem.field) == (1, "image")
     assert (problem.file, problem.line) == ("a.csv", 3)
@@ -188,37 +189,33 @@ def test_a_broken_file_is_a_problem_with_its_row_and_a_grey_stand_in(save, make_
     assert (pictures.pixels[pictures.index[0]] != GREY).any()
 
 
-def test_a_decompression_bomb_is_a_problem_and_not_a_crash(save, make_table, monkeypatch):
+def test_decompression_bomb_is_a_problem(save, make_table, monkeypatch):
     path = save("bomb.png", noise())
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     _, [problem] = decode_pictures(make_table([path]), 32, "bicubic")
     assert (problem.row, problem.field) == (0, "image")
 
 
-def test_every_row_of_a_broken_file_is_named(save, make_table):
+def test_every_row_with_a_broken_file_is_reported(save, make_table):
     path = save("empty.png", b"")
     _, problems = decode_pictures(make_table([path, path]), 32, "bicubic")
     assert [problem.row for problem in problems] == [0, 1]
 
 
-def test_a_picture_that_could_not_be_read_has_no_digest_and_the_missing_one_neither(
-    save, make_table
-):
+def test_unreadable_and_missing_pictures_have_an_empty_digest(save, make_table):
     table = make_table(["", save("a.png", b""), save("b.png", b"words")])
     pictures, problems = decode_pictures(table, 32, "bicubic")
     assert [problem.row for problem in problems] == [1, 2]
-    assert [pictures.digests[place] for place in pictures.index] == ["", "", ""]
+    assert [pictures.digests[number] for number in pictures.index] == ["", "", ""]
 
 
-def test_pictures_that_look_alike_differ_in_few_bits_and_others_in_many():
+def test_perceptual_hash_differs_in_few_bits_only_for_similar_pictures():
     one, same, other = (perceptual_hash(p) for p in (noise(1), noise(1, size=97), noise(2)))
     assert (one ^ same).bit_count() <= 4
     assert (one ^ other).bit_count() >= 16
 
 
-def test_pictures_too_many_for_memory_lie_in_a_file_and_are_the_same(
-    make_table, tmp_path, monkeypatch
-):
+def test_pixels_in_a_temporary_file_equal_those_in_memory(make_table, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     paths = [tmp_path / f"{number}.png" for number in range(60)]
     for number, path in enumerate(paths):
@@ -226,15 +223,15 @@ def test_pictures_too_many_for_memory_lie_in_a_file_and_are_the_same(
         # Every third is a copy of the first.
         (Image.new("RGB", (8, 8)) if number % 3 == 0 else Image.fromarray(colours)).save(path)
     table = make_table([*paths, paths[1]])
-    held, _ = decode_pictures(table, 32, "bicubic")
-    monkeypatch.setattr(decode, "MOST_BYTES", 1000)
-    monkeypatch.setattr(decode, "UNDER_WAY", 1)
-    filed, problems = decode_pictures(table, 32, "bicubic")
-    assert isinstance(filed.pixels, np.memmap)
-    assert not isinstance(held.pixels, np.memmap)
+    in_memory, _ = decode_pictures(table, 32, "bicubic")
+    monkeypatch.setattr(image_decoding, "MAX_PIXEL_MEMORY", 1000)
+    monkeypatch.setattr(image_decoding, "MAX_PENDING_TASKS", 1)
+    in_file, problems = decode_pictures(table, 32, "bicubic")
+    assert isinstance(in_file.pixels, np.memmap)
+    assert not isinstance(in_memory.pixels, np.memmap)
     assert problems == []
-    assert len(filed.pixels) == len(filed.digests) == len(filed.hashes) == 41
-    np.testing.assert_array_equal(filed.pixels, held.pixels)
-    np.testing.assert_array_equal(filed.index, held.index)
-    assert filed.digests == held.digests
-    assert filed.index[60] == filed.index[1]
+    assert len(in_file.pixels) == len(in_file.digests) == len(in_file.hashes) == 41
+    np.testing.assert_array_equal(in_file.pixels, in_memory.pixels)
+    np.testing.assert_array_equal(in_file.index, in_memory.index)
+    assert in_file.digests == in_memory.digests
+    assert in_file.index[60] == in_file.index[1]

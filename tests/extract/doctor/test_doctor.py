@@ -237,7 +237,7 @@ def test_duration_of_near_duplicate_search_is_estimated_for_a_large_table(
 ):
     assert "3.7 min" in near_duplicates_skipped(100_000, 100_000).found
     monkeypatch.setattr(checks_needing_libraries, "MAX_COMPARED_ROWS", 239)
-    monkeypatch.setattr(checks_needing_libraries, "group_memes", None)
+    monkeypatch.setattr(checks_needing_libraries, "group_near_duplicates", None)
     found = by_name(doctor.run_checks(tiny_config, tmp_path / "r"))
     assert "not checked" in found["near-duplicates"].found and "folds" not in found
     assert found["time"].state == OK

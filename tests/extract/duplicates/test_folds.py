@@ -1,4 +1,4 @@
-"""No group of near-duplicates is ever on both sides of a fold, nor of what one space may learn."""
+"""Folds and training rows: stratified, and no group of near-duplicates is split."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from extract.duplicates.folds import assign_folds, plan_space
 from runtime.errors import UserError
 
 
-def rows(train=300, val=60, test=40, positive=0.35, largest=6, seed=0):
-    """Splits, labels and groups of a table; groups are small and stay within a split."""
+def make_rows(train=300, val=60, test=40, positive=0.35, largest=6, seed=0):
+    """Return split, label and group of each row. Groups are small and within one split."""
     rng = np.random.default_rng(seed)
     split = np.repeat(np.array(["train", "val", "test"], object), [train, val, test])
     label = (rng.random(len(split)) < positive).astype(np.int8)
@@ -19,9 +19,9 @@ def rows(train=300, val=60, test=40, positive=0.35, largest=6, seed=0):
     return split, label, group
 
 
-def straddling():
-    """The same, but every group has a row of train and one of val."""
-    split, label, group = rows(train=150, val=150)
+def make_rows_with_groups_across_splits():
+    """Return the same, but every group has a train row and a val row."""
+    split, label, group = make_rows(train=150, val=150)
     group[:300] = np.arange(300) % 150
     return split, label, group
 
@@ -33,10 +33,10 @@ def splits_a_group(group, parts):
 # Folds
 
 
-@pytest.mark.parametrize("table", [rows, straddling])
+@pytest.mark.parametrize("make", [make_rows, make_rows_with_groups_across_splits])
 @pytest.mark.parametrize("folds", [1, 2, 3, 5])
-def test_no_fold_splits_a_group_and_test_rows_have_none(folds, table):
-    split, label, group = table()
+def test_no_group_is_split_between_folds_and_test_rows_have_no_fold(folds, make):
+    split, label, group = make()
     fold = assign_folds(split, label, group, folds, seed=0)
     labelled = split != "test"
     assert set(fold[~labelled]) == {-1}
@@ -45,31 +45,31 @@ def test_no_fold_splits_a_group_and_test_rows_have_none(folds, table):
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
-def test_every_fold_has_about_its_share_of_both_classes_and_of_val(folds):
-    split, label, group = rows(train=600, val=150)
+def test_folds_are_stratified_by_class_and_contain_train_and_val_rows(folds):
+    split, label, group = make_rows(train=600, val=150)
     fold = assign_folds(split, label, group, folds, seed=0)
     assert set(fold[split != "test"]) == set(range(folds))
     for number in range(folds):
-        here = fold == number
-        assert here.sum() == pytest.approx(750 / folds, abs=15)
-        assert label[here].mean() == pytest.approx(label[:750].mean(), abs=0.06)
-        # Val rows are learnt from as train rows are, so no fold may be made of them alone.
-        assert 0 < (split[here] == "val").mean() < 0.5
+        in_fold = fold == number
+        assert in_fold.sum() == pytest.approx(750 / folds, abs=15)
+        assert label[in_fold].mean() == pytest.approx(label[:750].mean(), abs=0.06)
+        # Val rows are used for training like train rows, so no fold may consist of them alone.
+        assert 0 < (split[in_fold] == "val").mean() < 0.5
 
 
-def test_the_only_fold_left_out_is_val_and_takes_its_near_duplicates_out_of_train():
-    split, label, group = rows()
+def test_single_fold_holds_out_val_and_its_near_duplicates_in_train():
+    split, label, group = make_rows()
     group[3] = group[310]
     group[7] = group[3]
     fold = assign_folds(split, label, group, 1, seed=0)
-    twins = (split == "train") & np.isin(group, group[split == "val"])
-    assert twins[[3, 7]].all()
-    assert (fold[(split == "val") | twins] == 0).all()
-    assert (fold[(split == "train") & ~twins] == 1).all()
+    near_val = (split == "train") & np.isin(group, group[split == "val"])
+    assert near_val[[3, 7]].all()
+    assert (fold[(split == "val") | near_val] == 0).all()
+    assert (fold[(split == "train") & ~near_val] == 1).all()
 
 
-def test_the_only_fold_left_out_is_a_fifth_of_train_if_there_is_no_val():
-    split, label, group = rows(train=600, val=0)
+def test_single_fold_without_val_holds_out_a_fifth_of_train():
+    split, label, group = make_rows(train=600, val=0)
     fold = assign_folds(split, label, group, 1, seed=0)
     assert set(fold[split == "train"]) == {0, 1}
     assert not splits_a_group(group[:600], fold[:600])
@@ -78,38 +78,41 @@ def test_the_only_fold_left_out_is_a_fifth_of_train_if_there_is_no_val():
 
 
 @pytest.mark.parametrize("folds", [1, 3])
-def test_folds_follow_the_seed(folds):
-    split, label, group = rows(val=0)
+def test_folds_depend_on_the_seed(folds):
+    split, label, group = make_rows(val=0)
     first, again, other = (assign_folds(split, label, group, folds, seed) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
 
 
-def test_labels_of_test_rows_do_not_move_the_folds():
-    split, label, group = rows()
+def test_test_labels_do_not_change_the_folds():
+    split, label, group = make_rows()
     fold = assign_folds(split, label, group, 3, seed=0)
     label[split == "test"] ^= 1
     assert (assign_folds(split, label, group, 3, seed=0) == fold).all()
 
 
-def test_too_few_groups_for_the_folds_name_the_flag():
-    split, label, _ = rows(train=40, val=0, test=0)
+def test_error_for_too_few_groups_names_the_flag():
+    split, label, _ = make_rows(train=40, val=0, test=0)
     with pytest.raises(UserError, match=r"3 groups.*--folds"):
         assign_folds(split, label, np.arange(40) % 3, 5, seed=0)
 
 
-def test_too_few_rows_of_either_class_for_the_folds_are_a_user_error():
+def test_too_few_rows_of_each_class_are_a_user_error():
     split = np.array(["train"] * 6, dtype=object)
     with pytest.raises(UserError, match="Add rows"):
         assign_folds(split, np.array([0, 1] * 3), np.arange(6), 5, seed=0)
 
 
-# Plans
+# Training rows of a space
 
 
-@pytest.mark.parametrize(("folds", "table"), [(1, rows), (2, rows), (3, rows), (3, straddling)])
-def test_fitted_monitored_held_out_and_test_rows_are_disjoint_down_to_groups(folds, table):
-    split, label, group = table()
+@pytest.mark.parametrize(
+    ("folds", "make"),
+    [(1, make_rows), (2, make_rows), (3, make_rows), (3, make_rows_with_groups_across_splits)],
+)
+def test_fitted_monitored_and_held_out_rows_share_no_group(folds, make):
+    split, label, group = make()
     fold = assign_folds(split, label, group, folds, seed=0)
     labelled = split != "test"
     for held_out in range(folds):
@@ -125,19 +128,19 @@ def test_fitted_monitored_held_out_and_test_rows_are_disjoint_down_to_groups(fol
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @pytest.mark.parametrize(
-    ("few", "positive", "role"), [(2, 4, "held-out"), (0, 1, "(fitted|monitored)")]
+    ("rare_fold", "positive", "role"), [(2, 4, "held-out"), (0, 1, "(fitted|monitored)")]
 )
-def test_a_class_in_too_few_groups_names_the_fold_the_role_and_the_flag(few, positive, role):
+def test_error_for_a_class_in_too_few_groups_names_fold_role_and_flag(rare_fold, positive, role):
     fold = np.repeat([0, 2], [160, 40])
     label = np.arange(200) % 2
-    label[fold == few] = 0
-    label[np.flatnonzero(fold == few)[:positive]] = 1
+    label[fold == rare_fold] = 0
+    label[np.flatnonzero(fold == rare_fold)[:positive]] = 1
     with pytest.raises(UserError, match=rf"fold 2: .* {role} rows, .*--folds") as error:
         plan_space(label, np.arange(200), fold, 2, seed=0)
-    assert f"In all there are {label.sum()} positive" in str(error.value)
+    assert f"In total there are {label.sum()} positive" in str(error.value)
 
 
-def test_five_groups_of_each_class_are_enough_to_hold_out_but_five_rows_are_not():
+def test_held_out_fold_needs_five_groups_of_each_class():
     fold, label = np.repeat([0, 1], [10, 100]), np.arange(110) % 2
     group = np.arange(110)
     assert not plan_space(label, group, fold, 0, seed=0).fitted[:10].any()

@@ -1,4 +1,4 @@
-"""Near-duplicates meet in one group, and nothing else does."""
+"""Near-duplicates: similar pictures and captions are group_numbers, different ones are not."""
 
 import io
 
@@ -7,13 +7,17 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.duplicates.near_duplicates import group_memes, near_captions, normalise_caption
+from extract.duplicates.near_duplicates import (
+    group_near_duplicates,
+    near_duplicate_captions,
+    normalise_caption,
+)
 
-# Every two of these are 16 bits or more apart.
+# Any two of these hashes differ in at least 16 bits.
 HASHES = [0x00000000FFFFFFFF, 0xFFFFFFFF00000000, 0x0F0F0F0F0F0F0F0F, 0xAAAAAAAAAAAAAAAA]
 
 
-def pictures_of(index, hashes=None):
+def make_pictures(index, hashes=None):
     count = max(index) + 1
     hashes = np.array(hashes or HASHES[:count], dtype=np.uint64)
     return Pictures(
@@ -22,12 +26,12 @@ def pictures_of(index, hashes=None):
 
 
 @pytest.fixture
-def grouped(make_table):
-    """f(captions, picture of each row) -> group numbers"""
+def group_numbers(make_table):
+    """Return f(captions, picture index of each row) -> group numbers."""
 
     def group(captions, index, hashes=None):
-        table = make_table([str(place) for place in index], captions)
-        return group_memes(table, pictures_of(np.array(index), hashes)).tolist()
+        table = make_table([str(picture) for picture in index], captions)
+        return group_near_duplicates(table, make_pictures(np.array(index), hashes)).tolist()
 
     return group
 
@@ -37,23 +41,23 @@ def photo(seed):
     return Image.fromarray(pixels).resize((120, 120), Image.Resampling.BICUBIC)
 
 
-def test_the_same_caption_links_two_pictures(grouped):
-    assert grouped(["one", "one", "two"], [0, 1, 2]) == [0, 0, 1]
+def test_same_caption_links_two_pictures(group_numbers):
+    assert group_numbers(["one", "one", "two"], [0, 1, 2]) == [0, 0, 1]
 
 
-def test_the_same_picture_links_two_captions(grouped):
-    assert grouped(["one", "two", "three"], [0, 1, 0]) == [0, 1, 0]
+def test_same_picture_links_two_captions(group_numbers):
+    assert group_numbers(["one", "two", "three"], [0, 1, 0]) == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
-    "twin",
+    "variant",
     ["GOOD MORNING!", "good, morning", "  good\n morning... ", "“Good—morning”", "good_morning"],
 )
-def test_case_punctuation_and_spaces_hide_no_repeat(grouped, twin):
-    assert grouped(["Good morning", twin, "good mourning"], [0, 1, 2]) == [0, 0, 1]
+def test_case_punctuation_and_spaces_are_ignored(group_numbers, variant):
+    assert group_numbers(["Good morning", variant, "good mourning"], [0, 1, 2]) == [0, 0, 1]
 
 
-# Five words are four pairs: three in common of five in all are 0.6, and two of four are 0.5.
+# Five words have four pairs. Three shared pairs of five are 0.6, and two of four are 0.5.
 @pytest.mark.parametrize(
     ("one", "other", "linked"),
     [
@@ -69,49 +73,49 @@ def test_case_punctuation_and_spaces_hide_no_repeat(grouped, twin):
         "six tenths", "half", "a word added", "another order", "repeats", "one word", "words apart"
     ],
 )  # fmt: skip
-def test_captions_that_share_six_tenths_of_their_word_pairs_are_linked(grouped, one, other, linked):
-    assert grouped([one, other, "x y z"], [0, 1, 2]) == ([0, 0, 1] if linked else [0, 1, 2])
+def test_captions_are_linked_from_an_overlap_of_six_tenths(group_numbers, one, other, linked):
+    assert group_numbers([one, other, "x y z"], [0, 1, 2]) == ([0, 0, 1] if linked else [0, 1, 2])
 
 
-def test_near_captions_are_found_across_blocks():
+def test_near_duplicate_captions_are_found_across_blocks():
     captions = [f"caption number {n} of many" for n in range(9)]
     captions += ["caption number 2 of many more", "", "word"]
     for block in (1, 4, 100):
-        assert near_captions(captions, block).T.tolist() == [[2, 9]]
+        assert near_duplicate_captions(captions, block).T.tolist() == [[2, 9]]
 
 
-def test_captions_without_two_words_are_no_stumbling_block():
-    assert near_captions(["", "word"]).shape == (2, 0)
+def test_no_caption_with_two_words_gives_no_pairs():
+    assert near_duplicate_captions(["", "word"]).shape == (2, 0)
 
 
-def test_accents_typed_in_two_ways_are_one_caption():
+def test_unicode_is_normalised():
     assert normalise_caption("caf\u00e9 time") == normalise_caption("cafe\u0301 time")
 
 
-def test_captions_in_other_scripts_stay_apart(grouped):
-    assert grouped(["доброе утро", "早上好", "काल", "कील"], [0, 1, 2, 3]) == [0, 1, 2, 3]
+def test_different_captions_in_other_scripts_are_not_linked(group_numbers):
+    assert group_numbers(["доброе утро", "早上好", "काल", "कील"], [0, 1, 2, 3]) == [0, 1, 2, 3]
 
 
-def test_a_chain_of_captions_and_pictures_is_one_group(grouped):
+def test_chain_of_captions_and_pictures_is_one_group(group_numbers):
     captions = ["one", "one", "two", "three", "two"]
-    assert grouped(captions, [0, 1, 1, 2, 3]) == [0, 0, 0, 1, 0]
+    assert group_numbers(captions, [0, 1, 1, 2, 3]) == [0, 0, 0, 1, 0]
 
 
-def test_pictures_eight_bits_apart_are_linked_and_nine_are_not(grouped):
+def test_pictures_are_linked_up_to_eight_different_bits(group_numbers):
     hashes = [0, 0xFF, 0x1FF << 32, 0xFFFF << 40]
-    assert grouped(list("abcd"), [0, 1, 2, 3], hashes) == [0, 0, 1, 2]
+    assert group_numbers(list("abcd"), [0, 1, 2, 3], hashes) == [0, 0, 1, 2]
 
 
-def test_pairs_are_found_across_blocks(grouped):
+def test_near_duplicate_pictures_are_found_across_blocks(group_numbers):
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**64, 1300, dtype=np.uint64)
     hashes[1299] = hashes[3] ^ np.uint64(1)
-    found = grouped([f"caption {n}" for n in range(1300)], list(range(1300)), hashes.tolist())
+    found = group_numbers([f"caption {n}" for n in range(1300)], list(range(1300)), hashes.tolist())
     assert found[1299] == found[3]
     assert len(set(found)) == 1299
 
 
-def test_what_could_not_be_read_links_nothing(make_table):
+def test_unreadable_pictures_and_empty_captions_link_no_rows(make_table):
     table = make_table(["", "", "x"], ["", "?!", ""])
     pictures = Pictures(
         np.zeros((2, 3, 1, 1), np.uint8),
@@ -119,18 +123,18 @@ def test_what_could_not_be_read_links_nothing(make_table):
         ["", "digest of x"],
         np.array([0, 0, 1]),
     )
-    assert group_memes(table, pictures).tolist() == [0, 1, 2]
+    assert group_near_duplicates(table, pictures).tolist() == [0, 1, 2]
 
 
-def test_two_broken_files_are_no_near_duplicates(make_table, tmp_path):
+def test_two_broken_files_are_not_near_duplicates(make_table, tmp_path):
     (tmp_path / "a.png").write_bytes(b"one")
     (tmp_path / "b.png").write_bytes(b"two")
     table = make_table([tmp_path / "a.png", tmp_path / "b.png"], ["one", "two"])
     pictures, _ = decode_pictures(table, 32, "bicubic")
-    assert group_memes(table, pictures).tolist() == [0, 1]
+    assert group_near_duplicates(table, pictures).tolist() == [0, 1]
 
 
-def test_copies_of_a_picture_are_found_and_other_pictures_are_not(make_table, tmp_path):
+def test_edited_copies_of_a_picture_are_one_group(make_table, tmp_path):
     original = photo(0)
     jpeg = io.BytesIO()
     original.save(jpeg, "JPEG", quality=40)
@@ -147,4 +151,4 @@ def test_copies_of_a_picture_are_found_and_other_pictures_are_not(make_table, tm
         picture.save(tmp_path / f"{name}.png")
     table = make_table([tmp_path / f"{name}.png" for name in versions], list(versions))
     pictures, _ = decode_pictures(table, 32, "bicubic")
-    assert group_memes(table, pictures).tolist() == [0, 0, 0, 0, 0, 1, 2]
+    assert group_near_duplicates(table, pictures).tolist() == [0, 0, 0, 0, 0, 1, 2]

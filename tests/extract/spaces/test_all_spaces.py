@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from extract.data.columns import RECOGNISE
-from extract.data.load_data import prepare
+from extract.data.columns import RECOGNISE_ALL
+from extract.data.load_data import load_data
 from extract.data.read_memes import read_memes
 from extract.duplicates.folds import plan_space
 from extract.run import extract
@@ -37,9 +37,9 @@ def backbones(tiny_weights):
 
 
 @pytest.fixture(scope="module")
-def prepared(tiny_sample, backbones):
-    reading = read_memes(tiny_sample, RECOGNISE)
-    return prepare(reading, 32, backbones.image.interpolation, 32, backbones.text, "stop")
+def loaded(tiny_sample, backbones):
+    reading = read_memes(tiny_sample, RECOGNISE_ALL)
+    return load_data(reading, 32, backbones.image.interpolation, 32, backbones.text, "stop")
 
 
 def get_space(features, name):
@@ -94,10 +94,10 @@ def test_no_group_is_split_between_fitted_monitored_and_held_out_rows(features):
 
 
 def test_each_fold_starts_from_the_same_towers_with_another_seed_and_fusion_head(
-    trained, tiny_config, backbones, tmp_path
+    fake_training, tiny_config, backbones, tmp_path
 ):
     extract(replace(tiny_config, seed=3), tmp_path / "run")
-    (first, first_seed), (second, second_seed) = trained
+    (first, first_seed), (second, second_seed) = fake_training
     assert (first_seed, second_seed) == (3000, 3001)
     for tower in ("image", "text"):
         for name, value in getattr(backbones, tower).state_dict().items():
@@ -111,11 +111,11 @@ def test_runs_with_neighbouring_seeds_share_no_training_seed():
     assert len(set(seeds)) == 100
 
 
-def test_single_fold_holds_out_val(trained, tiny_config, tmp_path):
+def test_single_fold_holds_out_val(fake_training, tiny_config, tmp_path):
     features = read_features(extract(replace(tiny_config, folds=1), tmp_path / "run"))
     rows = features.rows
     assert [space.name for space in features.spaces] == ["space_0", "pretrained", "lexical"]
-    assert len(trained) == 1
+    assert len(fake_training) == 1
     left_out = np.isin(rows.group, rows.group[rows.split == "val"]) & rows.labelled
     assert np.array_equal(features.spaces[0].held_out & rows.labelled, left_out)
     assert np.array_equal(features.reported, left_out)
@@ -130,7 +130,7 @@ def test_space_without_labels_has_seen_no_row(features, name):
 
 
 def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(
-    features, backbones, prepared
+    features, backbones, loaded
 ):
     found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 32), "f4")}
 
@@ -140,16 +140,16 @@ def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(
     image = copy.deepcopy(backbones.image)
     image.min_size = pretrained.PRETRAINED_SIZE
     model = JointModel(image, backbones.text, None, choose_machine("cpu", "auto"))
-    embed(model, prepared.inputs, write, lambda name, rows: found[name][rows])
+    embed(model, loaded.inputs, write, lambda name, rows: found[name][rows])
     space = get_space(features, "pretrained")
     assert np.array_equal(space.image, found["image"])
     assert np.array_equal(space.text, found["text"])
 
 
-def test_pretrained_image_tower_embeds_enlarged_pictures(features, backbones, prepared):
+def test_pretrained_image_tower_embeds_enlarged_pictures(features, backbones, loaded):
     rows = np.array([0, 100, 239])
     image = backbones.image.eval()
-    normalised = (prepared.inputs.pixels(rows).float() - image.mean) / image.std
+    normalised = (loaded.inputs.pixels(rows).float() - image.mean) / image.std
     with torch.inference_mode():
         wanted = image.backbone(interpolate(normalised, size=48, mode="bicubic", antialias=True))
         small = image.backbone(normalised)
@@ -170,15 +170,15 @@ def test_lexical_space_has_the_pretrained_image_embeddings(features):
     assert np.array_equal(image, pretrained)
 
 
-def test_lexical_space_is_fitted_on_train_and_val_captions_only(features, prepared):
-    captions = prepared.captions()
+def test_lexical_space_is_fitted_on_train_and_val_captions_only(features, loaded):
+    captions = loaded.captions()
     labelled = [captions[row] for row in np.flatnonzero(features.rows.labelled)]
     text = get_space(features, "lexical").text
     assert np.array_equal(text, fit_lexical(labelled, seed=0).embed(captions))
     assert not np.array_equal(text, fit_lexical(captions, seed=0).embed(captions))
 
 
-@pytest.mark.usefixtures("trained")
+@pytest.mark.usefixtures("fake_training")
 def test_captions_without_common_ngrams_give_no_lexical_space(
     tiny_config, tmp_path, monkeypatch, capsys
 ):

@@ -30,7 +30,7 @@ def inputs():
     index = [np.r_[np.arange(n), rng.integers(0, n, ROWS - n)] for n in (100, 90)]
     digests = [f"digest {number}" for number in range(100)]
     pictures = Pictures(pixels, np.zeros(100, np.uint64), digests, index[0])
-    return Inputs(pictures, Captions(tokens, index[1], pad_id=0, cut=0))
+    return Inputs(pictures, Captions(tokens, index[1], pad_id=0, truncated=0))
 
 
 @pytest.fixture(params=["tiny fp32", "tiny bf16", "bundled auto"], scope="module")

@@ -19,7 +19,7 @@ from runtime.json_files import read_json, write_json
 
 TUNED = {"space_0", "space_1"}
 ALL = TUNED | {"pretrained", "lexical"}
-pytestmark = pytest.mark.usefixtures("trained")
+pytestmark = pytest.mark.usefixtures("fake_training")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_only_missing_backbones_are_created_again(run, tiny_config, created, nam
     # The lexical space contains the pretrained space's image embeddings.
     assert created == ({name, "lexical"} if name == "pretrained" else {name})
     after = spaces_of(run)
-    # The fixture `trained` replaces the training by one that ends with other weights.
+    # The fixture `fake_training` replaces the training by one that ends with other weights.
     for space in TUNED & {name}:
         assert after.pop(space)[0].shape == before.pop(space)[0].shape
     assert_same_spaces(after, before)
@@ -126,7 +126,9 @@ def test_reused_checkpoint_has_the_column_flags_of_the_new_run(run, tiny_config,
 
 
 def test_error_lists_the_spaces_that_force_would_create_again(run, tiny_config):
-    with pytest.raises(UserError, match=r"pass --force, which makes anew space_0, space_1\."):
+    with pytest.raises(
+        UserError, match=r"pass --force, which creates these spaces again: space_0, space_1\."
+    ):
         extract(replace(tiny_config, epochs=1), run)
 
 

@@ -125,7 +125,7 @@ with distributed.process_group(machine.device):
     model = JointModel(image, text, LinearFusion(image.dim, text.dim), machine).train()
     rows = setup.rows.labelled.nonzero()[0][:15]
     of_this_rank = rows[distributed.rank() :: distributed.world()]
-    inputs, target = setup.prepared.inputs, torch.from_numpy(setup.rows.label[of_this_rank]).float()
+    inputs, target = setup.data.inputs, torch.from_numpy(setup.rows.label[of_this_rank]).float()
     wrapped_model = _distribute(model)
     logits = wrapped_model(inputs.pixels(of_this_rank), *inputs.tokens(of_this_rank))
     loss = binary_cross_entropy_with_logits(logits, target, reduction="sum")

@@ -75,7 +75,7 @@ def test_finished_spaces_are_reused_and_the_result_has_the_same_bytes(
     assert not list(run.rglob("*.partial"))
 
 
-@pytest.mark.usefixtures("trained")
+@pytest.mark.usefixtures("fake_training")
 def test_unfinished_spaces_of_other_settings_are_deleted(tiny_config, tmp_path, monkeypatch):
     run, unfinished = tmp_path / "run", []
     for epochs in (1, 2):
@@ -88,7 +88,7 @@ def test_unfinished_spaces_of_other_settings_are_deleted(tiny_config, tmp_path, 
 
 
 def test_finished_space_of_another_extraction_is_not_reused(
-    tiny_config, tiny_run, tmp_path, trained
+    tiny_config, tiny_run, tmp_path, fake_training
 ):
     stamp = json.loads((tiny_run / "data.json").read_text())["stamp"]
     folder = tmp_path / "run/unfinished" / stamp / "space_0"
@@ -96,4 +96,4 @@ def test_finished_space_of_another_extraction_is_not_reused(
     path = folder / "checkpoint.json"
     write_json(path, {**read_json(path, "extract"), "stamp": "another"})
     extract(tiny_config, tmp_path / "run")
-    assert len(trained) == 2
+    assert len(fake_training) == 2
