@@ -129,9 +129,7 @@ def test_space_without_labels_has_seen_no_row(features, name):
     assert get_space(features, name).held_out.all()
 
 
-def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(
-    features, backbones, loaded
-):
+def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, backbones, loaded):
     found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 32), "f4")}
 
     def write(name, rows, values):

@@ -167,7 +167,7 @@ def test_records_of_other_features_are_written_again(run, tiny_config, created, 
     write_json(path, {**read_json(path, "extract"), "stamp": "another"})
     extract(tiny_config, run)
     assert created == set()
-    assert "data.json is of other features" in capsys.readouterr().err
+    assert "data.json belongs to another features.h5" in capsys.readouterr().err
     assert read_json(path, "extract")["stamp"] == stamp
 
 
