@@ -10,11 +10,11 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # The same at length: kills, fuzzing, and a soak test of all commands. It takes hours.
 test-long: .venv/installed
-	FUZZ=5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --kills 50
+	FUZZ=5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --kills 50
 	$(BIN)/python -m benchmarks.soak --memes 20000 --against 2000
 
 .venv/installed: requirements.txt

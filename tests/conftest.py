@@ -35,8 +35,21 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
 
 
+SLOW_FILES = (
+    "test_distributed.py",
+    "test_kill.py",
+    "test_pipeline.py",
+    "test_damaged_run_files.py",
+)
+
+
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="number of times each command is killed")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the slow files, so that no test process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in SLOW_FILES)
 
 
 def seed():

@@ -1,4 +1,4 @@
-"""Near-duplicates: similar pictures and captions are group_numbers, different ones are not."""
+"""Near-duplicates: similar pictures and captions are grouped, different ones are not."""
 
 import io
 
