@@ -12,7 +12,7 @@ import typer
 from extract.config import ExtractConfig
 from heads.config import FitConfig, SubmitConfig
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
-from runtime.flags import Force, RunName, with_settings
+from runtime.flags_from_config import Force, RunName, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
 

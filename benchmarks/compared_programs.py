@@ -28,7 +28,7 @@ from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
-from extract.duplicates.folds import Plan
+from extract.folds.fold_assignment import Plan
 from extract.spaces.embedding import embed
 from extract.spaces.run_setup import columns_named
 from extract.towers.device import Machine, choose_machine

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from extract.data.image_decoding import decode_pictures, open_picture
 from extract.data.read_memes import read_memes
-from extract.duplicates.near_duplicates import HASH_RADIUS, normalise_caption
+from extract.folds.near_duplicates import HASH_RADIUS, normalise_caption
 from runtime.errors import UserError
 from runtime.progress import log, progress
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runtime.settings import setting, validate
+from runtime.config_fields import setting, validate
 
 ON_BAD_ROWS = ("stop", "blank")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from extract.config import ExtractConfig
-from extract.duplicates.data_summary import summarise_data
+from extract.folds.data_summary import summarise_data
 from extract.run import CONFIG, assemble_run
 from extract.spaces.all_spaces import create_spaces, space_names
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
@@ -12,10 +12,10 @@ from extract.spaces.run_setup import Setup, load_setup
 from extract.towers.device import choose_machine
 from features.hdf5_store import verify_space_file
 from runtime.atomic_files import atomic_write_folder, link_folder
+from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.progress import log
-from runtime.settings import flag, from_dict, to_dict
 
 
 def merge(run: Path, parts: list[Path], data: str | None, force: bool) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.config import ExtractConfig
-from extract.duplicates.data_summary import near_duplicate_table, summarise_data
+from extract.folds.data_summary import near_duplicate_table, summarise_data
 from extract.spaces.all_spaces import create_spaces, space_names
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
@@ -16,10 +16,10 @@ from extract.training import distributed
 from features.feature_table import SPLITS
 from features.hdf5_store import join_spaces, read_attributes, read_space_names
 from runtime.atomic_files import atomic_write_folder, link_folder, remove_folder, write_text
+from runtime.config_fields import flag, to_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 from runtime.progress import log
-from runtime.settings import flag, to_dict
 
 CONFIG = "config.json"
 """Settings of a run. Also in the folder of finished spaces that are not joined yet."""

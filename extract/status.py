@@ -19,11 +19,11 @@ from extract.spaces.fine_tuned import STATE_SUFFIX
 from extract.spaces.run_setup import columns_named
 from extract.training.resume_training import epochs_done
 from features.hdf5_store import read_attributes, read_space_names
+from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.lock import lock_holder
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
-from runtime.settings import flag, from_dict, to_dict
 
 ALL_DEFAULTS = "all by default"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from heads.ensemble.combining import BEST, ENSEMBLES
 from heads.evaluation.metrics import METRICS
 from heads.registry import HEADS
+from runtime.config_fields import setting, validate
 from runtime.errors import UserError
-from runtime.settings import setting, validate
 
 GROUP = "Heads"
 

@@ -19,7 +19,7 @@ from heads.ensemble.submission import (
     write_predictions,
     write_solution,
 )
-from heads.evaluation.results_table import print_results_tables
+from heads.evaluation.terminal_results_table import print_results_tables
 from heads.fitting.cross_validation import MAX_ROWS_PER_FIT
 from heads.fitting.fit_head import fit_head
 from heads.fitting.head_inputs import Projected, project_spaces

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import xxhash
 
 from runtime.atomic_files import write_text
+from runtime.config_fields import from_dict
 from runtime.errors import UserError, user_error_if_damaged
 from runtime.file_checksums import CHECKSUM_KEY
-from runtime.settings import from_dict
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:

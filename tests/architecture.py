@@ -16,7 +16,7 @@ LAYERS = (
     "extract.sample",
     "extract.towers",
     "extract.data",
-    "extract.duplicates",
+    "extract.folds",
     "extract.training",
     "extract.spaces",
     "extract.doctor",

@@ -8,8 +8,8 @@ from extract.data.image_decoding import Pictures
 from extract.data.meme_table import MemeTable
 from extract.data.tokenisation import Captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
-from extract.duplicates.data_summary import class_counts, contradictions, count_near_duplicates
-from extract.duplicates.folds import assign_folds, plan_space
+from extract.folds.data_summary import class_counts, contradictions, count_near_duplicates
+from extract.folds.fold_assignment import assign_folds, plan_space
 from extract.towers.encoders import TextEncoder
 from features.feature_table import Rows
 from runtime.errors import UserError

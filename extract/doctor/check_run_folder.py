@@ -9,9 +9,9 @@ import psutil
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.spaces.run_setup import stamp
 from features.hdf5_store import read_attributes
+from runtime.config_fields import flag
 from runtime.errors import UserError
 from runtime.lock import lock_holder
-from runtime.settings import flag
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 

@@ -14,7 +14,7 @@ from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
 from extract.doctor.check_classes_and_folds import duration
 from extract.doctor.finding import FAIL, OK, Finding
-from extract.duplicates.folds import HOLDOUT_PARTS, MONITOR_PARTS, Plan
+from extract.folds.fold_assignment import HOLDOUT_PARTS, MONITOR_PARTS, Plan
 from extract.spaces import pretrained
 from extract.spaces.embedding import BATCH_SIZE, embed
 from extract.towers.joint_model import JointModel

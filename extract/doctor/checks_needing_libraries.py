@@ -28,7 +28,7 @@ from extract.doctor.check_run_folder import check_features, check_folder, check_
 from extract.doctor.check_time import check_time, longest_captions, synthetic_inputs
 from extract.doctor.check_weights import check_weights
 from extract.doctor.finding import FAIL, WARNING, Finding
-from extract.duplicates.near_duplicates import group_near_duplicates
+from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.spaces.fine_tuned import freeze_token_embeddings
 from extract.spaces.run_setup import identify, resolve

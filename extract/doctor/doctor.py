@@ -10,8 +10,8 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.doctor.check_versions import check_versions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
+from runtime.config_fields import flag
 from runtime.lock import require_single_process
-from runtime.settings import flag
 
 COLUMN_SETTINGS = ("id_column", "image_column", "text_column", "label_column", "split_column")
 

@@ -16,7 +16,7 @@ _TOPICS = {
         "thing": ("scent", "smell", "perfume", "fragrance"),
     },
     "speed": {
-        "does": ("run", "move", "finish a setup", "answer your mail", "get to work"),
+        "does": ("run", "move", "finish a job", "answer your mail", "get to work"),
         "thing": ("pace", "speed", "sprint", "tempo"),
     },
     "cooking": {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from extract.duplicates.folds import plan_space
+from extract.folds.fold_assignment import plan_space
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
 from extract.spaces.run_setup import Setup
 from extract.towers.encoders import TextEncoder

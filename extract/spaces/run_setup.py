@@ -11,16 +11,16 @@ from extract.config import ExtractConfig
 from extract.data.columns import Columns
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
-from extract.duplicates.folds import assign_folds, plan_space
-from extract.duplicates.near_duplicates import group_near_duplicates
+from extract.folds.fold_assignment import assign_folds, plan_space
+from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.towers.device import Machine
 from extract.towers.pretrained_weights import Backbones, load_backbones
 from extract.training import distributed
 from features.feature_table import Rows
 from runtime.atomic_files import remove_folder
+from runtime.config_fields import to_dict
 from runtime.progress import log
-from runtime.settings import to_dict
 
 
 @dataclass(frozen=True)

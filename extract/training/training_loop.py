@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
-from extract.duplicates.folds import Plan
+from extract.folds.fold_assignment import Plan
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
 from extract.training.optimizer_step import Trainer, train_epoch

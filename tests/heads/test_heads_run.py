@@ -253,7 +253,7 @@ def test_run_in_another_process_without_torch_gives_the_same_bytes(finished, tmp
         assert found == expected, name
 
 
-@pytest.mark.parametrize("module", ["heads", "heads.config", "pipeline", "runtime.settings"])
+@pytest.mark.parametrize("module", ["heads", "heads.config", "pipeline", "runtime.config_fields"])
 def test_help_does_not_import_slow_libraries(module):
     loaded = run_python(f"import sys, {module}; print(*sys.modules)").split()
     slow = {"torch", "sklearn", "lightgbm", "pandas", "scipy", "h5py", "transformers"}

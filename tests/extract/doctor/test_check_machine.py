@@ -149,13 +149,13 @@ def cgroup(tmp_path, monkeypatch):
 
 def test_without_limits_the_whole_machine_is_usable(cgroup):
     assert (cpu_and_memory.usable_cores(), cpu_and_memory.available_memory()) == (8, 64 * GB)
-    cgroup("0::/setup\n", {"job/cpu.max": "max 100000\n", "job/memory.max": "max\n"})
+    cgroup("0::/job\n", {"job/cpu.max": "max 100000\n", "job/memory.max": "max\n"})
     assert (cpu_and_memory.usable_cores(), cpu_and_memory.available_memory()) == (8, 64 * GB)
 
 
 def test_limits_of_parent_cgroups_apply_and_cached_files_do_not_count(cgroup):
-    cgroup("0::/pod/setup\n", {
-        "pod/setup/cpu.max": "max 100000\n",
+    cgroup("0::/pod/job\n", {
+        "pod/job/cpu.max": "max 100000\n",
         "pod/cpu.max": "150000 100000\n",
         "pod/memory.max": f"{4 * GB}\n",
         "pod/memory.current": f"{3 * GB}\n",
@@ -165,12 +165,12 @@ def test_limits_of_parent_cgroups_apply_and_cached_files_do_not_count(cgroup):
 
 
 def test_limits_of_cgroup_version_1_apply(cgroup):
-    cgroup("3:memory:/setup\n2:cpu,cpuacct:/\n", {
+    cgroup("3:memory:/job\n2:cpu,cpuacct:/\n", {
         "cpu/cpu.cfs_quota_us": "200000",
         "cpu/cpu.cfs_period_us": "100000",
-        "memory/setup/memory.limit_in_bytes": str(2 * GB),
-        "memory/setup/memory.usage_in_bytes": str(GB),
-        "memory/setup/memory.stat": "",
+        "memory/job/memory.limit_in_bytes": str(2 * GB),
+        "memory/job/memory.usage_in_bytes": str(GB),
+        "memory/job/memory.stat": "",
     })  # fmt: skip
     assert (cpu_and_memory.usable_cores(), cpu_and_memory.available_memory()) == (2, GB)
     cgroup("2:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1"})

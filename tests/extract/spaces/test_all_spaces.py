@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from extract.data.columns import RECOGNISE_ALL
 from extract.data.load_data import load_data
 from extract.data.read_memes import read_memes
-from extract.duplicates.folds import plan_space
+from extract.folds.fold_assignment import plan_space
 from extract.run import extract
 from extract.spaces import all_spaces, fine_tuned, pretrained
 from extract.spaces.embedding import embed

@@ -14,7 +14,7 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT, ExtractConfig
 from extract.data.batches import Inputs
 from extract.data.tokenisation import tokenise
-from extract.duplicates.folds import Plan
+from extract.folds.fold_assignment import Plan
 from extract.spaces.embedding import embed
 from extract.towers import hub_download
 from extract.towers.fusion import FUSIONS

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel
 
 from extract.config import ExtractConfig
-from extract.duplicates.folds import Plan
+from extract.folds.fold_assignment import Plan
 from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
 from extract.training import resume_training, training_loop

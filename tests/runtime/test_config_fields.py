@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from runtime.config_fields import flag, from_dict, setting, to_dict, validate
 from runtime.errors import UserError
-from runtime.settings import flag, from_dict, setting, to_dict, validate
 
 
 @dataclass(frozen=True)

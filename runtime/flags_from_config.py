@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runtime.settings import flag
+from runtime.config_fields import flag
 
 RunName = Annotated[
     str, typer.Option(help="Name of the run; its folder is runs/NAME.", rich_help_panel="Run")

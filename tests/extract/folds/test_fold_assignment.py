@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from extract.duplicates.folds import assign_folds, plan_space
+from extract.folds.fold_assignment import assign_folds, plan_space
 from runtime.errors import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.duplicates.near_duplicates import (
+from extract.folds.near_duplicates import (
     group_near_duplicates,
     near_duplicate_captions,
     normalise_caption,
