@@ -26,9 +26,9 @@ def test_features_h5_has_every_row_with_id_label_and_order(tiny_run, tiny_sample
         in_split = rows.split == split
         assert rows.id[in_split].tolist() == expected["id"].tolist()
         assert rows.label[in_split].tolist() == expected["label"].tolist()
-    asked = pd.read_csv(tiny_sample / "sample_submission.csv", dtype={"id": str})["id"]
+    requested = pd.read_csv(tiny_sample / "sample_submission.csv", dtype={"id": str})["id"]
     test = rows.split == "test"
-    assert rows.id[test][np.argsort(rows.order[test])].tolist() == asked.tolist()
+    assert rows.id[test][np.argsort(rows.order[test])].tolist() == requested.tolist()
     assert set(rows.order[~test]) == {-1}
 
 

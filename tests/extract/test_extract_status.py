@@ -42,7 +42,7 @@ def test_finished_run_is_done(run_and_data):
     assert states(run_and_data[0]) == {"data": "done", "backbones": "done", "features.h5": "done"}
 
 
-@pytest.mark.parametrize("edited", ["caption", "picture", "test row gone"])
+@pytest.mark.parametrize("edited", ["caption", "picture", "test row deleted"])
 def test_edited_data_are_stale(run_and_data, edited):
     run, data = run_and_data
     table = data / "test.csv"

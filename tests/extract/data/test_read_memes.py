@@ -186,7 +186,7 @@ def test_empty_tables(tmp_path, name, text, expected):
     assert name.replace("_", ".") in message
 
 
-def test_only_one_class_gives_the_counts(tmp_path):
+def test_error_for_only_one_class_gives_the_counts(tmp_path):
     message = error_message(
         write_files(tmp_path, train_csv=TRAIN.replace("two,1", "two,0"), test_csv=TEST)
     )
@@ -215,7 +215,7 @@ def test_headers_with_missing_or_ambiguous_columns(tmp_path, header, expected):
     assert all(part in message for part in ["train.csv", *expected])
 
 
-def test_column_flag_selects_and_a_misspelt_one_gets_a_suggestion(tmp_path):
+def test_column_flag_selects_a_column_and_a_misspelt_name_gets_a_suggestion(tmp_path):
     write_files(tmp_path, train_csv=TRAIN.replace("label", "Score"), test_csv=TEST)
     assert read(tmp_path, Columns(label="Score"))[0].label_column == "Score"
     message = error_message(tmp_path, Columns(label="scores"))
@@ -287,7 +287,7 @@ def test_leading_zeros_and_json_ints_are_text(tmp_path):
     assert table.rows["label"].tolist() == [0, 1, -1, -1]
 
 
-def test_json_numbers_as_ids_keep_their_spelling(tmp_path):
+def test_json_numbers_as_ids_are_not_reformatted(tmp_path):
     numbers = ["-0", "0", "1e5", "1E5", "1.10", "1.1", "9" * 5000, "1e999", "0.1000000000000000055"]
     rows = "".join(f'{{"id": {n}, "img": "img/a.png", "text": "x"}}\n' for n in [*numbers, "true"])
     table, _ = read(write_files(tmp_path, train_csv=TRAIN, test_jsonl=rows))

@@ -20,7 +20,7 @@ def make_rows(train=300, val=60, test=40, positive=0.35, largest=6, seed=0):
 
 
 def make_rows_with_groups_across_splits():
-    """Return the same, but every group has a train row and a val row."""
+    """Return the same as `make_rows`, but every group has a train row and a val row."""
     split, label, group = make_rows(train=150, val=150)
     group[:300] = np.arange(300) % 150
     return split, label, group

@@ -83,7 +83,7 @@ def test_families_are_within_one_split_and_share_no_caption_or_picture():
         assert all(len(owner) == 1 for owner in owners.values())
 
 
-def test_confounders_share_the_caption_or_the_picture_and_are_nice():
+def test_confounders_share_the_caption_or_the_picture_and_are_not_hateful():
     pairs = Counter()
     for family in families(MEMES):
         positive = family.get("multimodal")
@@ -170,10 +170,10 @@ def test_id_order_reveals_neither_label_nor_family():
 
 def test_files_are_complete_and_the_submission_is_in_another_order(folder):
     test_ids = [row["id"] for row in rows(folder, "test.csv")]
-    asked = rows(folder, "sample_submission.csv")
-    assert sorted(row["id"] for row in asked) == sorted(test_ids)
-    assert [row["id"] for row in asked] != test_ids
-    assert {row["label"] for row in asked} == {"0"}
+    requested = rows(folder, "sample_submission.csv")
+    assert sorted(row["id"] for row in requested) == sorted(test_ids)
+    assert [row["id"] for row in requested] != test_ids
+    assert {row["label"] for row in requested} == {"0"}
     found = [row for name in ("train", "val", "test") for row in rows(folder, f"{name}.csv")]
     assert len(found) == MIN_MEMES == len(list((folder / "img").iterdir()))
     for row in found:
