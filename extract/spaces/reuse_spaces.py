@@ -34,7 +34,7 @@ DEPENDS_ON = {PRETRAINED: EMBEDDING_SETTINGS, LEXICAL: (*EMBEDDING_SETTINGS, "se
 
 
 def is_affected(name: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether the space `name` differs between two extractions, see `setup.identify`."""
+    """Return whether the space `name` differs between two extractions, see `run_setup.identify`."""
     common = ("fingerprint", "weights")
     settings = DEPENDS_ON.get(name, new["config"])
     return any(old[key] != new[key] for key in common) or any(
