@@ -60,6 +60,13 @@ def families(memes):
     return found.values()
 
 
+def test_tables_are_those_of_earlier_versions(tmp_path):
+    folder = write_sample(tmp_path / "sample", memes=120, seed=0)
+    tables = b"".join((folder / f"{split}.csv").read_bytes() for split in ("train", "val", "test"))
+    expected = "e962c865f1ab301b5e7180a55869cfb65a953ad17eac13bf1a38619cb3a5153d"
+    assert hashlib.sha256(tables).hexdigest() == expected
+
+
 def test_bytes_depend_only_on_the_seed(folder, tmp_path):
     again = write_sample(tmp_path / "again", MIN_MEMES, seed=3)
     assert digests(again) == digests(folder)
