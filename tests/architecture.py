@@ -45,7 +45,7 @@ SOURCES.append(ROOT / "pipeline.py")
 
 
 def module_name(path: Path) -> str:
-    """Return the module name of a file, such as heads.fitting.projection."""
+    """Return the module name of a file, such as heads.fitting.pca_projection."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_blocks
 from heads.evaluation.out_of_fold import to_logit
-from heads.fitting.projection import REPROJECT, Projection, fit_projection
+from heads.fitting.pca_projection import REPROJECT, Projection, fit_projection
 from heads.registry import Entry
 from runtime.array_files import read_array
 from runtime.atomic_files import atomic_write

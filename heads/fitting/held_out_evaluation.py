@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from features.feature_table import FeatureTable, Rows
 from heads.decision.threshold import Threshold, tune_threshold
-from heads.evaluation.metric_intervals import score_with_intervals
 from heads.evaluation.out_of_fold import assign_parts, out_of_fold_values
+from heads.evaluation.score_summary import score_with_intervals
 from heads.fitting.saved_heads import read_parts, save_parts
 
 

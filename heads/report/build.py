@@ -17,7 +17,7 @@ from heads.report.confusion import confusion_matrices, correlation_matrix
 from heads.report.finished_run import FinishedRun, read_run
 from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_space_kinds, make_leaderboard
-from heads.report.metric_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
+from heads.report.roc_reliability_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
 from heads.report.run_summary import summarise_run
 from runtime.atomic_files import write_text
 

@@ -5,8 +5,8 @@ import pytest
 import sklearn.metrics
 
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
-from heads.evaluation.metric_intervals import calibration_error, score_with_intervals
 from heads.evaluation.metrics import METRICS, confusion_counts, confusion_counts_above
+from heads.evaluation.score_summary import calibration_error, score_with_intervals
 
 COUNT = 120
 

@@ -21,8 +21,8 @@ from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
 from heads.report.gallery import thumbnail
-from heads.report.metric_curves import draw_reliability, draw_thresholds
 from heads.report.paired_differences import Difference, paired_difference
+from heads.report.roc_reliability_curves import draw_reliability, draw_thresholds
 from heads.report.svg import INK, Canvas, drawing
 from heads.run import submit
 from runtime.errors import UserError

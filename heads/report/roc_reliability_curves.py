@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from heads.evaluation.bootstrap import percentile_interval
-from heads.evaluation.metric_intervals import BINS
 from heads.evaluation.metrics import METRICS, confusion_counts_above
+from heads.evaluation.score_summary import BINS
 from heads.report.finished_run import ENSEMBLE, EvaluatedModel, FinishedRun
 from heads.report.formatting import METRIC_NAMES, decimal, plural, signed, signed_span, span
 from heads.report.svg import INK, Plot, drawing

@@ -17,7 +17,7 @@ from heads.fitting.head_inputs import (
     select_columns,
     select_head_inputs,
 )
-from heads.fitting.projection import COMPONENTS, Projection, fit_projection
+from heads.fitting.pca_projection import COMPONENTS, Projection, fit_projection
 from heads.registry import ENTRIES, Entry
 
 
