@@ -52,10 +52,9 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in SOURCES}
 
 
-def registered_heads() -> set[str]:
-    """Return the modules of all heads in the registry: the names before a colon in its strings."""
-    text = (ROOT / "heads" / "registry.py").read_text()
-    return set(re.findall(r'"(heads\.\w+):\w+"', text))
+REGISTRY = (ROOT / "heads" / "registry.py").read_text()
+HEAD_MODULES = set(re.findall(r'"(heads\.\w+):\w+"', REGISTRY))
+"""Modules of all heads in the registry: the names before a colon in its strings."""
 
 
 def imports(path: Path) -> set[str]:
@@ -73,7 +72,7 @@ def imports(path: Path) -> set[str]:
 
 def layer(module: str) -> int:
     """Return the index of a module's layer, from the bottom."""
-    if module == "heads.base" or module in registered_heads():
+    if module == "heads.base" or module in HEAD_MODULES:
         return LAYERS.index("heads.registry")
     while module not in LAYERS:
         module = module.rpartition(".")[0]
@@ -104,7 +103,7 @@ def duplicate_names() -> list[str]:
 
 def is_head(path: Path) -> bool:
     """Whether a file is the module of a registered head."""
-    return path in SOURCES and module_name(path) in registered_heads()
+    return path in SOURCES and module_name(path) in HEAD_MODULES
 
 
 def folder_sizes() -> dict[str, tuple[int, int]]:
