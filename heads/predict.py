@@ -13,11 +13,13 @@ from heads.ensemble.ensemble import adjust_probabilities
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.cross_validation import average_predictions
 from heads.fitting.head_inputs import (
+    LABEL_FREE,
     LOGITS,
     Projected,
+    fitted_parents,
+    inputs_by_kind,
     logit_inputs,
     read_projections,
-    select_head_inputs,
 )
 from heads.fitting.saved_heads import HeadRecord, load_models, read_probabilities, read_records
 from heads.fitting.space_blending import apply_blend
@@ -35,7 +37,7 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
     records = {record.name: record for record in read_records(heads, stamp)}
     ensemble = read_ensemble(heads)
     members = [name for name, weight in ensemble.weights.items() if weight > 0]
-    needed = {head for name in members for head in (name, *ENTRIES[name].parents)}
+    needed = {head for name in members for head in (name, *fitted_parents(name, table))}
     if ensemble.stamp != stamp or not records.keys() >= needed:
         raise UserError(
             f"{heads / 'ensemble.json'} was built from other heads than the run has now. "
@@ -59,7 +61,7 @@ def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]
 def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -> None:
     """Raise UserError if the table lacks a space that a head was fitted in."""
     fitted = {space for record in records for kind in record.kinds for space in kind["spaces"]}
-    missing = sorted(fitted - {LOGITS} - {space.name for space in table.spaces})
+    missing = sorted(fitted - {LOGITS, LABEL_FREE} - {space.name for space in table.spaces})
     if missing:
         raise UserError(
             f"{run / 'backbones'} lacks {', '.join(missing)}, in which heads were fitted. "
@@ -86,19 +88,15 @@ def _head_predictor(
     def predict(name: str) -> dict[str, np.ndarray]:
         entry = ENTRIES[name]
         if entry.parents:
-            parents = [p for parent in entry.parents for p in predict(parent).values()]
+            parents = [p for n in fitted_parents(name, table) for p in predict(n).values()]
             inputs = {LOGITS: [logit_inputs(parents, no_row, no_row)]}
         else:
-            kinds = table.kinds().items()
-            inputs = {
-                k: select_head_inputs(entry, spaces, projected, no_row) for k, spaces in kinds
-            }
+            inputs = inputs_by_kind(entry, table, projected, no_row)
         return {
             kind: average_predictions(
                 load_models(heads / name, records[name], kind), spaces, ~no_row
             )
             for kind, spaces in inputs.items()
-            if spaces
         }
 
     return predict

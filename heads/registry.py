@@ -18,8 +18,9 @@ class Entry:
     path: str
     """module:class. Imported on first use, so that torch is loaded only for heads that need it."""
     view: str = "both"
-    """`both`, `image`, `text`; `joint`: the logit of the fusion head of stage one; or `logits`: the
-    logits of the heads in `parents` in each kind of space."""
+    """`both`, `image`, `text`; `joint`: the logit of the fusion head of stage one; `label-free`:
+    the joined columns of all spaces that use no labels; or `logits`: the logits of the heads in
+    `parents` in each kind of space. A head whose columns a run lacks is not fitted."""
 
     fitted_on: tuple[str, ...] = ("seen", "unseen", "all")
     """Sets of rows to try fitting on: rows that the backbones were fitted on (`seen`), other rows,
@@ -46,6 +47,7 @@ HEADS = {
     "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen",)),
     "lightgbm": Entry("heads.lightgbm:LightgbmHead", fitted_on=("seen",)),
     "knn": Entry("heads.knn:KnnHead", fitted_on=("seen", "all")),
+    "svm": Entry("heads.svm:SvmHead", "label-free", ("unseen",)),
     "stack": Entry("heads.stack:StackHead", "logits", ("unseen",), parents=("joint", "linear")),
 }
 """The heads that --heads selects from. A head that stacks others comes after them."""

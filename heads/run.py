@@ -11,7 +11,7 @@ from features.hdf5_store import read_features
 from heads.check.submission_checks import check_scores
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble.build_ensemble import build_ensemble
-from heads.ensemble.saved_ensemble import save_ensemble_probabilities
+from heads.ensemble.saved_ensemble import WITHOUT_FINE_TUNING_FILE, save_ensemble_probabilities
 from heads.ensemble.submission import (
     requested_rows,
     train_positive_share,
@@ -22,7 +22,7 @@ from heads.ensemble.submission import (
 from heads.evaluation.terminal_results_table import print_results_tables
 from heads.fitting.cross_validation import MAX_ROWS_PER_FIT
 from heads.fitting.fit_head import fit_head
-from heads.fitting.head_inputs import Projected, project_spaces
+from heads.fitting.head_inputs import Projected, has_inputs, project_spaces
 from heads.fitting.held_out_evaluation import Protocol, load_protocol
 from heads.fitting.saved_heads import (
     read_record,
@@ -92,6 +92,10 @@ def _fit_missing_heads(
         log(f"resuming the interrupted fit-heads; already fitted: {', '.join(fitted)}")
     missing = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
     names = [name for name in ENTRIES if name in {*requested, *missing} - {*fitted}]
+    without = [name for name in names if not has_inputs(ENTRIES[name], table)]
+    if without:
+        log(f"not fitted, because this run has no space for them: {', '.join(without)}")
+        names = [name for name in names if name not in without]
     try:
         with progress("fit heads", len(names), "heads") as advance:
             for name in names:
@@ -121,17 +125,19 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     metrics = read_json(run / "metrics.json", "fit-heads")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
-    ensemble, probabilities = build_ensemble(
-        config.ensemble, config.prior, offered, table, run / "heads"
-    )
-    probability = probabilities.final
+    built = build_ensemble(config.ensemble, config.prior, offered, table, run / "heads")
+    ensemble, probability = built.record, built.probabilities.final
     decision = probability > ensemble.threshold["value"]
     test, requested = np.flatnonzero(rows.split == "test"), requested_rows(rows)
     validate_submission(rows, requested, probability)
     metrics["ensemble"] = asdict(ensemble)
     for path in (run / "check.json", run / SOLUTION_FILE):
         path.unlink(missing_ok=True)
-    save_ensemble_probabilities(run / "heads", probabilities)
+    save_ensemble_probabilities(run / "heads", built.probabilities)
+    if built.without_fine_tuning:
+        save_ensemble_probabilities(
+            run / "heads", built.without_fine_tuning, WITHOUT_FINE_TUNING_FILE
+        )
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
@@ -144,8 +150,8 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     print_results_tables(metrics)
     if ensemble.offset:
         log(
-            "val memes differ significantly from train memes: added "
-            f"{ensemble.offset:+.2f} to the logits of val and test memes (--prior overrides this)"
+            f"added {ensemble.offset:+.2f} to the logits of val and test memes, "
+            "to fit the share of positives in val (--prior overrides this)"
         )
     prior = ensemble.prior or ensemble.trained_prior
     for check in check_scores(ensemble, decision[requested], prior):

@@ -32,14 +32,17 @@ def assign_folds(
 ) -> np.ndarray:
     """Assign a fold to every train and val row, and -1 to test rows: int16 (N,).
 
-    No group is split. With two or more `folds`, train and val rows are cut into stratified folds,
+    No group is split. With no `folds`, nothing is fine-tuned and all train and val rows are fold 0.
+    With two or more `folds`, train and val rows are cut into stratified folds,
     and each pair of backbones is trained without one. With one, the only pair is trained without
     fold 0; all other rows are fold 1. Fold 0 is the val split and the train rows that are
     near-duplicates of it, or a fifth of train if there is no val.
     """
     fold = np.full(len(split), -1, dtype=np.int16)
     labelled, val = split != "test", split == "val"
-    if folds > 1:
+    if folds == 0:
+        fold[labelled] = 0
+    elif folds > 1:
         fold[labelled] = stratified_parts(label[labelled], group[labelled], folds, seed)
     elif val.any():
         fold[labelled] = ~np.isin(group[labelled], group[val])

@@ -36,6 +36,8 @@ def space_names(config: ExtractConfig, only_folds: str | None = None) -> list[st
     """
     if only_folds is None:
         folds = list(range(config.folds))
+    elif not config.folds:
+        raise UserError("--only-folds: with --folds 0 there are none. Leave this flag out.")
     else:
         try:
             folds = sorted({int(fold) for fold in only_folds.split(",")})
@@ -47,7 +49,7 @@ def space_names(config: ExtractConfig, only_folds: str | None = None) -> list[st
                 f"{config.folds - 1}, separated by commas (--folds is {config.folds})"
             )
     tuned = [f"space_{fold}" for fold in folds]
-    return [*tuned, PRETRAINED, LEXICAL] if 0 in folds else tuned
+    return [*tuned, PRETRAINED, LEXICAL] if 0 in folds or not folds else tuned
 
 
 def create_spaces(setup: Setup, names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from heads.decision.calibration import Calibration
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from heads.evaluation.metrics import auroc
 from heads.fitting.cross_validation import cross_validation_splits
-from heads.fitting.head_inputs import HeadInputs, Projected, select_head_inputs
+from heads.fitting.head_inputs import LABEL_FREE, HeadInputs, Projected, inputs_by_kind
 from heads.fitting.held_out_evaluation import Protocol
 from heads.fitting.saved_heads import HeadRecord, load_models, read_probabilities
 from heads.fitting.space_blending import apply_blend
@@ -33,7 +33,7 @@ def shuffled_modalities(
     y, reported = table.rows.label, table.reported
     checks = []
     for record in records:
-        if not record.member or ENTRIES[record.name].view != "both":
+        if not record.member or ENTRIES[record.name].view not in ("both", LABEL_FREE):
             continue
         held_out = read_probabilities(heads / record.name).held_out
         figures = {"both": float(roc_auc_score(y[reported], held_out[reported]))}
@@ -96,12 +96,12 @@ def _predict_shuffled(
     """Held-out probabilities float64 (N,) with one modality's columns permuted among rows."""
     rng = np.random.default_rng(protocol.seed)
     labelled, held_out = table.rows.labelled, {}
+    inputs = inputs_by_kind(ENTRIES[record.name], table, projected, labelled)
     for entry in record.kinds:
         kind = entry["name"]
         models = load_models(heads / record.name, record, kind)
-        spaces = select_head_inputs(ENTRIES[record.name], table.kinds()[kind], projected, labelled)
         held_out[kind] = np.full(len(labelled), np.nan)
-        for space in spaces:
+        for space in inputs[kind]:
             X = _permuted(space, modality, rng)
             splits = cross_validation_splits(space, entry["choice"]["fitted_on"], protocol.part)
             for model, (_, predicted) in zip(models[space.space], splits, strict=True):

@@ -1,8 +1,8 @@
 """Logit offset for contests whose val and test rows are distributed differently from train.
 
 Hateful Memes has 36 % positives in train, but 50 % in dev and test. Calibration on all rows is
-right for train. If it is significantly wrong for val rows, an offset is added to the logits of val
-and test rows.
+right for train. The offset that fits val rows best is added to the logits of val and test rows. It
+is shrunk towards 0 by its standard error, so that few val rows change little.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from scipy.special import expit
 from features.feature_table import Rows
 from heads.evaluation.out_of_fold import out_of_fold_values, to_logit
 
-CRITICAL_VALUE = 1.96
-"""Of a two-sided test at 5 %: the mean residual's minimum distance from 0 in standard errors."""
+PRIOR_DEVIATION = 0.5
+"""Standard deviation of offsets over contests that is assumed, in logits."""
 
 MAX_OFFSET = 30.0
 """More than twice the largest possible logit, so that the offset always lies within this bound."""
@@ -25,22 +25,24 @@ def add_offset(probability: np.ndarray, offset: float) -> np.ndarray:
 
 
 def fit_offset(probability: np.ndarray, y: np.ndarray, group: np.ndarray) -> float:
-    """Return the maximum-likelihood offset on rows (N,), or 0 if it is not significant.
+    """Return the maximum-likelihood offset on rows (N,), shrunk by its standard error.
 
-    A score test with cluster-robust variance: residuals are summed over groups, because
-    near-duplicates usually share their label and are not independent observations.
+    The posterior mean of a normal prior (Efron and Morris 1975, with a fixed prior variance). The
+    standard error is cluster-robust: residuals are summed over groups, because near-duplicates
+    usually share their label and are not independent observations. 0 for rows of one class or of
+    one group.
     """
     share = y.mean() if len(y) else 0.0
-    if not 0 < share < 1:
-        return 0.0
-    _, group_index = np.unique(group, return_inverse=True)
-    residual = np.bincount(group_index, weights=y - probability)
-    if abs(residual.sum()) <= CRITICAL_VALUE * np.sqrt((residual**2).sum()):
+    groups, group_index = np.unique(group, return_inverse=True)
+    if not 0 < share < 1 or len(groups) < 2:
         return 0.0
     logits = to_logit(probability)
-    return float(
-        brentq(lambda offset: expit(logits + offset).mean() - share, -MAX_OFFSET, MAX_OFFSET)
-    )
+    offset = brentq(lambda value: expit(logits + value).mean() - share, -MAX_OFFSET, MAX_OFFSET)
+    fitted = expit(logits + offset)
+    residual = np.bincount(group_index, weights=y - fitted)
+    variance = (residual**2).sum() * len(groups) / (len(groups) - 1)
+    squared_error = variance / (fitted * (1 - fitted)).sum() ** 2
+    return float(offset * PRIOR_DEVIATION**2 / (PRIOR_DEVIATION**2 + squared_error))
 
 
 def fit_val_offset(held_out: np.ndarray, rows: Rows, part: np.ndarray) -> tuple[float, np.ndarray]:

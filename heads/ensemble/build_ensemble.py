@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -20,53 +20,89 @@ from heads.ensemble.ensemble import (
 )
 from heads.ensemble.member_contributions import correlation, member_contributions
 from heads.ensemble.saved_ensemble import EnsembleProbabilities
+from heads.ensemble.without_fine_tuning import label_free_members
 from heads.evaluation.metrics import mean_log_loss
-from heads.fitting.held_out_evaluation import evaluate, load_protocol
-from heads.fitting.saved_heads import HeadRecord, read_probabilities
+from heads.fitting.held_out_evaluation import Evaluation, Protocol, evaluate, load_protocol
+from heads.fitting.saved_heads import HeadRecord, Probabilities, read_probabilities
+
+
+class BuiltEnsemble(NamedTuple):
+    """An ensemble, its probabilities, and those of the same ensemble without fine-tuned spaces."""
+
+    record: EnsembleRecord
+    probabilities: EnsembleProbabilities
+    without_fine_tuning: EnsembleProbabilities | None
 
 
 def build_ensemble(
     kind: str, prior: float | None, offered: list[HeadRecord], table: FeatureTable, heads: Path
-) -> tuple[EnsembleRecord, EnsembleProbabilities]:
+) -> BuiltEnsemble:
     """Build the ensemble of this `kind` (a name in ENSEMBLES, or BEST) and its probabilities.
 
     `prior` is the test set's share of positives, if known.
     """
     protocol = load_protocol(table, offered[0].metric, heads)
     y = table.rows.label.astype(np.int64)
-    members = _members(offered, heads)
+    saved = [read_probabilities(heads / record.name) for record in offered]
+    members = _members(offered, saved)
     kinds = list(ENSEMBLES) if kind == BEST else [kind]
     fitted, tried = fit_ensembles(kinds, members, y, protocol.part)
-    known = ~np.isnan(fitted.held_out)
-    trained = float(y[known].mean())
-    weight = None if prior is None else class_weights(table.rows.label, trained, prior)
-    offset, held_out = 0.0, fitted.held_out
-    if prior is None:
-        offset, held_out = fit_val_offset(held_out, table.rows, protocol.part)
-    # The out-of-fold offsets are already added to the held-out probabilities.
-    held_out = adjust_probabilities(held_out, 0.0, trained, prior)
-    final = adjust_probabilities(fitted.final, offset, trained, prior)
-    evaluation = evaluate(protocol, held_out, final, weight)
+    adjusted = _adjust(fitted, prior, protocol)
+    pairs = list(zip(offered, saved, strict=True))
+    label_free = label_free_members(pairs, protocol, table.reported)
+    without = (
+        _adjust(fit_ensembles(kinds, label_free, y, protocol.part)[0], prior, protocol)
+        if label_free
+        else None
+    )
     names = [record.name for record in offered]
-    ensemble = EnsembleRecord(
+    record = EnsembleRecord(
         stamp=table.attributes["stamp"],
         kind=fitted.kind,
         weights={n: float(w) for n, w in zip(names, fitted.weights, strict=True)},
         calibration=asdict(fitted.calibration),
-        offset=offset,
-        trained_prior=trained,
+        offset=adjusted.offset,
+        trained_prior=adjusted.trained_prior,
         prior=prior,
-        threshold=asdict(evaluation.threshold),
-        scores=evaluation.scores,
+        threshold=asdict(adjusted.evaluation.threshold),
+        scores=adjusted.evaluation.scores,
         tried=[_tried_scores(one, y) for one in tried],
         members=member_contributions(names, members, fitted, y),
         correlation=correlation(members),
+        without_fine_tuning=without and without.scores(),
     )
-    return ensemble, EnsembleProbabilities(held_out, final, evaluation.row_threshold)
+    return BuiltEnsemble(record, adjusted.probabilities, without and without.probabilities)
 
 
-def _members(offered: list[HeadRecord], heads: Path) -> MemberPredictions:
-    saved = [read_probabilities(heads / record.name) for record in offered]
+class _Adjusted(NamedTuple):
+    """An ensemble adjusted to the class shares of val or of the test set, and its evaluation."""
+
+    offset: float
+    trained_prior: float
+    probabilities: EnsembleProbabilities
+    evaluation: Evaluation
+
+    def scores(self) -> dict[str, Any]:
+        return {"threshold": asdict(self.evaluation.threshold), "scores": self.evaluation.scores}
+
+
+def _adjust(fitted: FittedEnsemble, prior: float | None, protocol: Protocol) -> _Adjusted:
+    """Adjust to `prior`, or else to the val rows; tune the threshold and score."""
+    label = protocol.rows.label
+    trained = float(label[~np.isnan(fitted.held_out)].mean())
+    weight = None if prior is None else class_weights(label, trained, prior)
+    offset, held_out = 0.0, fitted.held_out
+    if prior is None:
+        offset, held_out = fit_val_offset(held_out, protocol.rows, protocol.part)
+    # The out-of-fold offsets are already added to the held-out probabilities.
+    held_out = adjust_probabilities(held_out, 0.0, trained, prior)
+    final = adjust_probabilities(fitted.final, offset, trained, prior)
+    evaluation = evaluate(protocol, held_out, final, weight)
+    probabilities = EnsembleProbabilities(held_out, final, evaluation.row_threshold)
+    return _Adjusted(offset, trained, probabilities, evaluation)
+
+
+def _members(offered: list[HeadRecord], saved: list[Probabilities]) -> MemberPredictions:
     return MemberPredictions(
         np.stack([one.held_out for one in saved]),
         np.stack([one.final for one in saved]),

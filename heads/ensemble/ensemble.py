@@ -38,7 +38,7 @@ class EnsembleRecord:
     """Weight of each head offered; 0 means that it is not a member."""
     calibration: dict[str, Any]
     offset: float
-    """Added to the logits of val and test rows; not 0 if val differs significantly from train."""
+    """Added to the logits of val and test rows, to fit val's share of positives."""
     trained_prior: float
     """Share of positives among the rows that the ensemble was calibrated on."""
     prior: float | None
@@ -51,6 +51,9 @@ class EnsembleRecord:
     """For each head: name, weight, and its gains in the ensemble's AUROC and log loss."""
     correlation: list[list[float]]
     """Correlation matrix of the heads' held-out logits, in the order of `members`."""
+    without_fine_tuning: dict[str, Any] | None
+    """Threshold and scores of the same ensemble of the label-free spaces alone; None if the run
+    has no fine-tuned space or no other."""
 
 
 @dataclass(frozen=True)

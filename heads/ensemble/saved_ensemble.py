@@ -1,4 +1,4 @@
-"""Save and load the ensemble: heads/ensemble.json and heads/ensemble.npz."""
+"""Save and load the ensemble: in a run's heads folder, ensemble.json and npz files."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,11 @@ from runtime.json_files import read_dataclass
 
 RESUBMIT = "Run first: python pipeline.py submit"
 """Remedy in the error message for a missing or damaged ensemble."""
+
+ENSEMBLE_FILE = "ensemble.npz"
+
+WITHOUT_FINE_TUNING_FILE = "without_fine_tuning.npz"
+"""Probabilities of the ensemble of the label-free spaces alone."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,15 @@ def read_ensemble(heads: Path) -> EnsembleRecord:
     return read_dataclass(EnsembleRecord, heads / "ensemble.json", RESUBMIT)
 
 
-def save_ensemble_probabilities(heads: Path, probabilities: EnsembleProbabilities) -> None:
-    """Write ensemble.npz into the heads folder of a run."""
-    with atomic_write(heads / "ensemble.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **asdict(probabilities))
+def save_ensemble_probabilities(
+    heads: Path, probabilities: EnsembleProbabilities, file: str = ENSEMBLE_FILE
+) -> None:
+    """Write ensemble.npz, or another `file`, into the heads folder of a run."""
+    with atomic_write(heads / file) as partial, partial.open("wb") as opened:
+        np.savez(opened, **asdict(probabilities))
 
 
-def read_ensemble_probabilities(heads: Path) -> EnsembleProbabilities:
+def read_ensemble_probabilities(heads: Path, file: str = ENSEMBLE_FILE) -> EnsembleProbabilities:
     """Read what `save_ensemble_probabilities` wrote. Raises UserError if there is none."""
     names = tuple(EnsembleProbabilities.__annotations__)
-    return EnsembleProbabilities(**read_arrays(heads / "ensemble.npz", names, RESUBMIT))
+    return EnsembleProbabilities(**read_arrays(heads / file, names, RESUBMIT))

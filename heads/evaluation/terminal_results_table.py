@@ -7,6 +7,9 @@ from rich.table import Table
 
 from runtime.console import results_console
 
+WITHOUT_FINE_TUNING = "no fine-tuning"
+"""Name of the ensemble of the label-free spaces alone, as narrow as the names of heads."""
+
 
 def print_results_tables(metrics: dict[str, Any]) -> None:
     """Print metrics on held-out rows, and on test rows if their labels are known, to stdout."""
@@ -36,7 +39,9 @@ def _table_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         for head in metrics["heads"]
     ]
     if metrics["ensemble"]:
-        kind = metrics["ensemble"]["kind"]
+        kind, without = (metrics["ensemble"][key] for key in ("kind", "without_fine_tuning"))
+        if without:
+            heads.append({**without, "name": WITHOUT_FINE_TUNING, "fit": 0, "seconds": 0.0})
         heads.append(
             {**metrics["ensemble"], "name": f"ensemble ({kind})", "fit": 0, "seconds": 0.0}
         )

@@ -12,8 +12,9 @@ from heads.fitting.head_inputs import (
     LOGITS,
     HeadInputs,
     Projected,
+    fitted_parents,
+    inputs_by_kind,
     logit_inputs,
-    select_head_inputs,
 )
 from heads.fitting.held_out_evaluation import Protocol, evaluate
 from heads.fitting.saved_heads import (
@@ -82,18 +83,13 @@ def _inputs_by_kind(
     entry = ENTRIES[name]
     if entry.parents:
         return {LOGITS: [_parent_logits(name, table, heads)]}
-    labelled = table.rows.labelled
-    inputs = {
-        kind: select_head_inputs(entry, spaces, projected, labelled)
-        for kind, spaces in table.kinds().items()
-    }
-    return {kind: spaces for kind, spaces in inputs.items() if spaces}
+    return inputs_by_kind(entry, table, projected, table.rows.labelled)
 
 
 def _parent_logits(name: str, table: FeatureTable, heads: Path) -> HeadInputs:
     """Return the parents' held-out logits of reported rows, final ones of test rows, else NaN."""
     probabilities = []
-    for parent in ENTRIES[name].parents:
+    for parent in fitted_parents(name, table):
         path = heads / parent / "head.json"
         if not path.is_file() or read_record(path.parent).stamp != table.attributes["stamp"]:
             raise UserError(f"--heads: {name} stacks {parent}, which is not fitted: add {parent}")

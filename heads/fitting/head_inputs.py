@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.feature_table import FeatureTable, Space
+from features.feature_table import FINE_TUNED, FeatureTable, Space
 from features.hdf5_store import read_blocks
 from heads.evaluation.out_of_fold import to_logit
 from heads.fitting.pca_projection import REPROJECT, Projection, fit_projection
-from heads.registry import Entry
+from heads.registry import ENTRIES, Entry
 from runtime.array_files import read_array
 from runtime.atomic_files import atomic_write
 from runtime.file_checksums import folder_checksums, verify_checksums
@@ -19,6 +19,9 @@ from runtime.progress import progress
 
 LOGITS = "logits"
 """Name of the kind of space whose columns are the logits of other heads."""
+
+LABEL_FREE = "label-free"
+"""Name of the kind of space that joins the columns of all spaces that use no labels."""
 
 
 class Projected(NamedTuple):
@@ -101,6 +104,52 @@ def select_columns(entry: Entry, space: Space, projected: Projected) -> Projecte
         "image": Projected(X[:, :width], width),
         "text": Projected(X[:, width:], 0),
     }[entry.view]
+
+
+def has_inputs(entry: Entry, table: FeatureTable) -> bool:
+    """Return whether any space of the run has the columns of a head's `view`."""
+    if entry.view == "joint":
+        return any(space.joint_logit is not None for space in table.spaces)
+    return entry.view != LABEL_FREE or any(space.kind != FINE_TUNED for space in table.spaces)
+
+
+def fitted_parents(name: str, table: FeatureTable) -> list[str]:
+    """Return the parents of head `name` that have inputs in this run."""
+    return [parent for parent in ENTRIES[name].parents if has_inputs(ENTRIES[parent], table)]
+
+
+def inputs_by_kind(
+    entry: Entry, table: FeatureTable, projected: dict[str, Projected], labelled: np.ndarray
+) -> dict[str, list[HeadInputs]]:
+    """Return the inputs of a head without parents in each kind of space that has its columns.
+
+    Empty if the run has no such space.
+    """
+    if entry.view == LABEL_FREE:
+        return _joined_inputs(table, projected, labelled)
+    inputs = {
+        kind: select_head_inputs(entry, spaces, projected, labelled)
+        for kind, spaces in table.kinds().items()
+    }
+    return {kind: spaces for kind, spaces in inputs.items() if spaces}
+
+
+def _joined_inputs(
+    table: FeatureTable, projected: dict[str, Projected], labelled: np.ndarray
+) -> dict[str, list[HeadInputs]]:
+    """Join the text columns of all label-free spaces with the image columns of the first.
+
+    Unlike fine-tuned spaces, they hold the same towers' columns for every row, so one model can use
+    them together. Their image columns are the same tower's.
+    """
+    spaces = [projected[space.name] for space in table.spaces if space.kind != FINE_TUNED]
+    if not spaces:
+        return {}
+    width = spaces[0].image_width
+    texts = [space.X[:, space.image_width :] for space in spaces]
+    X = np.concatenate([spaces[0].X[:, :width], *texts], axis=1)
+    seen = np.zeros(len(table), dtype=bool)
+    return {LABEL_FREE: [HeadInputs(LABEL_FREE, X, width, seen, labelled)]}
 
 
 def select_head_inputs(

@@ -12,8 +12,13 @@ from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
 from heads.ensemble.ensemble import EnsembleRecord
-from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
+from heads.ensemble.saved_ensemble import (
+    WITHOUT_FINE_TUNING_FILE,
+    read_ensemble,
+    read_ensemble_probabilities,
+)
 from heads.evaluation.bootstrap import bootstrap_weights
+from heads.evaluation.terminal_results_table import WITHOUT_FINE_TUNING
 from heads.fitting.head_inputs import Projected, project_spaces
 from heads.fitting.saved_heads import HeadRecord, read_probabilities, read_records
 from heads.registry import REFERENCES
@@ -68,6 +73,8 @@ class FinishedRun:
     ensemble: EnsembleRecord
     models: dict[str, EvaluatedModel]
     """By name: the ensemble first, then the heads in the order of the registry."""
+    without_fine_tuning: EvaluatedModel | None
+    """The same ensemble of the label-free spaces alone; None if the run has no such ensemble."""
     memes: list[Meme]
     """In the order of the table's rows."""
     data: dict[str, Any]
@@ -152,6 +159,7 @@ def read_run(folder: Path) -> FinishedRun:
         table=table,
         ensemble=ensemble,
         models={model.name: model for model in models},
+        without_fine_tuning=_read_without_fine_tuning(ensemble, heads),
         memes=_read_memes(folder / "memes.jsonl", table),
         data=data,
         check=_read_check(folder / "check.json"),
@@ -161,6 +169,13 @@ def read_run(folder: Path) -> FinishedRun:
 def _read_ensemble(ensemble: EnsembleRecord, heads: Path) -> EvaluatedModel:
     arrays = asdict(read_ensemble_probabilities(heads))
     return EvaluatedModel(ENSEMBLE, **arrays, threshold=ensemble.threshold, scores=ensemble.scores)
+
+
+def _read_without_fine_tuning(ensemble: EnsembleRecord, heads: Path) -> EvaluatedModel | None:
+    if ensemble.without_fine_tuning is None:
+        return None
+    arrays = asdict(read_ensemble_probabilities(heads, WITHOUT_FINE_TUNING_FILE))
+    return EvaluatedModel(WITHOUT_FINE_TUNING, **arrays, **ensemble.without_fine_tuning)
 
 
 def _read_head(record: HeadRecord, heads: Path) -> EvaluatedModel:

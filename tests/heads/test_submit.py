@@ -11,6 +11,7 @@ import pytest
 from heads.config import FitConfig, SubmitConfig
 from heads.decision.prior_shift import class_weights, shift_prior
 from heads.decision.threshold import tune_threshold
+from heads.decision.val_offset import add_offset
 from heads.ensemble.combining import ENSEMBLES
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.ensemble.submission import requested_rows
@@ -61,16 +62,18 @@ def test_proba_writes_the_probabilities_of_predictions_csv(run):
 
 
 def test_prior_adjusts_probabilities_and_threshold(finished, run):
-    plain = read_ensemble_probabilities(run / "heads")
+    plain, offset = read_ensemble_probabilities(run / "heads"), ensemble_of(run)["offset"]
     submit_run(run, prior=0.9)
     ensemble, moved = ensemble_of(run), read_ensemble_probabilities(run / "heads")
     rows, reported = finished.features.rows, finished.features.reported
     y = rows.label[reported]
     assert (ensemble["prior"], ensemble["trained_prior"]) == (0.9, pytest.approx(y.mean()))
     assert ensemble["offset"] == 0
-    for name in ("held_out", "final"):
-        expected = shift_prior(getattr(plain, name), y.mean(), 0.9)
-        np.testing.assert_allclose(getattr(moved, name), expected, atol=1e-12)
+    # The offset of val is not added to train rows; with a prior, it is not added at all.
+    for name, split, added in (("held_out", "train", 0.0), ("final", "test", offset)):
+        of_split = rows.split == split
+        expected = shift_prior(add_offset(getattr(plain, name)[of_split], -added), y.mean(), 0.9)
+        np.testing.assert_allclose(getattr(moved, name)[of_split], expected, atol=1e-9)
     weight = class_weights(y, y.mean(), 0.9)
     here = y, moved.held_out[reported], rows.group[reported], "accuracy", 0
     assert ensemble["threshold"]["best"] == tune_threshold(*here, weight).best

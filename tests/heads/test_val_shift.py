@@ -37,7 +37,7 @@ def fit_and_submit(features, run, **settings):
 def test_offset_of_val_is_added_to_test_unless_a_prior_is_given(features, tmp_path, capsys):
     ensemble, probabilities = fit_and_submit(features, tmp_path)
     assert ensemble["offset"] < -0.3
-    assert "val memes differ significantly from train memes" in capsys.readouterr().err
+    assert "to fit the share of positives in val" in capsys.readouterr().err
     with_prior, without_offset = fit_and_submit(features, tmp_path, prior=ensemble["trained_prior"])
     assert with_prior["offset"] == 0
     train, test = (features.rows.split == split for split in ("train", "test"))
@@ -55,7 +55,6 @@ def test_predict_adds_the_offset(features, tmp_path):
     assert np.allclose(probability[test], probabilities.final[test], atol=1e-12)
 
 
-def test_no_offset_if_val_is_like_train(tmp_path, capsys):
+def test_offset_is_small_if_val_is_like_train(tmp_path):
     features = planted.table("linear", count=500, spaces=planted.TWO_SPACES, strength=2.0)
-    assert fit_and_submit(features, tmp_path)[0]["offset"] == 0
-    assert "val memes" not in capsys.readouterr().err
+    assert abs(fit_and_submit(features, tmp_path)[0]["offset"]) < 0.3
