@@ -14,7 +14,6 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
-from torch.optim.swa_utils import AveragedModel
 
 from extract.config import ExtractConfig
 from extract.spaces.fine_tuned import freeze_token_embeddings
@@ -24,7 +23,7 @@ from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import load_backbones
 from extract.training.augmentation import augment
 from extract.training.optimizer_step import MAX_GRADIENT_NORM
-from extract.training.training_loop import moving_average, parameter_groups
+from extract.training.training_loop import parameter_groups
 
 WARM_UP = 4
 """Steps that are not counted."""
@@ -69,10 +68,9 @@ def main(
     ids = torch.randint(1000, 20000, (batch_size, tokens), generator=generator)
     target = torch.randint(0, 2, (batch_size,), generator=generator).float().to(machine.device)
     optimizer = AdamW(parameter_groups(model, ExtractConfig()), fused=True)
-    average = AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True)
     model.train()
     for _ in range(WARM_UP + steps):
-        training_step(model, optimizer, average, (pixels, ids, target, generator), clock)
+        training_step(model, optimizer, (pixels, ids, target, generator), clock)
     table = Table(title=f"{machine.describe()}, {torch.get_num_threads()} threads")
     table.add_column("part of a step")
     table.add_column("ms", justify="right")
@@ -89,7 +87,6 @@ def main(
 def training_step(
     model: JointModel,
     optimizer: AdamW,
-    average: AveragedModel,
     batch: tuple[Tensor, Tensor, Tensor, torch.Generator],
     clock: Clock,
 ) -> None:
@@ -114,8 +111,6 @@ def training_step(
     clock("gradient clipping")
     optimizer.step()
     clock("AdamW")
-    average.update_parameters(model)
-    clock("moving average")
 
 
 if __name__ == "__main__":

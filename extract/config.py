@@ -6,6 +6,8 @@ from runtime.config_fields import setting, validate
 
 ON_BAD_ROWS = ("stop", "blank")
 
+COSINE, PLATEAU = SCHEDULES = ("cosine", "plateau")
+
 IMAGE_COMMIT = "1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a"
 """Commit of timm/efficientnet_b0.ra_in1k. Two public projects pin the same one."""
 
@@ -46,12 +48,12 @@ class ExtractConfig:
         choices=ON_BAD_ROWS,
     )
     folds: int = setting(
-        3,
+        5,
         "Number of cross-validation folds of train and val. One pair of backbones is fine-tuned "
         "without each fold. 1: one pair, without val, or without a fifth of train if there is no "
-        "val.",
+        "val. 0: no fine-tuning.",
         DATA,
-        minimum=1,
+        minimum=0,
     )
 
     weights: str | None = setting(
@@ -98,18 +100,32 @@ class ExtractConfig:
     )
 
     epochs: int = setting(
-        6, "Maximum number of epochs; early stopping may end training sooner.", TRAINING, minimum=1
+        2, "Number of epochs; with plateau, early stopping may end sooner.", TRAINING, minimum=1
+    )
+    schedule: str = setting(
+        COSINE,
+        "Learning rates. cosine: warm up, then fall to zero; the last epoch is used. plateau: a "
+        "tenth of the training rows is monitored; rates fall, training stops and the epoch is "
+        "chosen by their loss (ReduceLROnPlateau).",
+        TRAINING,
+        choices=SCHEDULES,
     )
     patience: int = setting(
         2,
-        "Early stopping: epochs without a lower monitored loss before training stops.",
+        "With plateau: epochs without a lower monitored loss before training stops.",
         TRAINING,
         minimum=1,
     )
     batch_size: int = setting(32, "Number of memes per optimizer step.", TRAINING, minimum=2)
-    lr_image: float = setting(3e-4, "Learning rate of the image tower.", TRAINING, minimum=0.0)
-    lr_text: float = setting(5e-5, "Learning rate of the text tower.", TRAINING, minimum=0.0)
-    lr_fusion: float = setting(1e-3, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
+    lr_image: float = setting(1e-4, "Learning rate of the image tower.", TRAINING, minimum=0.0)
+    lr_text: float | None = setting(
+        None,
+        "Learning rate of the text tower. Default: 0.0768 / width of its embedding, which is 1e-4 "
+        "for DistilBERT and 2e-4 for MiniLM.",
+        TRAINING,
+        minimum=0.0,
+    )
+    lr_fusion: float = setting(2e-4, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
     weight_decay: float = setting(0.01, "AdamW weight decay.", TRAINING, minimum=0.0)
     seed: int = setting(
         0, "Random seed of the sample, the folds and the training.", TRAINING, minimum=0

@@ -34,7 +34,7 @@ from features.hdf5_checksums import (
 from runtime.atomic_files import atomic_write
 from runtime.errors import UserError
 
-SCHEMA = 3
+SCHEMA = 4
 
 ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
 

@@ -36,7 +36,7 @@ class Inputs:
             return torch.from_numpy(self.pictures.pixels[indices])
         return self.gpu_pixels[torch.from_numpy(indices).to(self.gpu_pixels.device)]
 
-    def subset(self, rows: slice) -> Self:
+    def subset(self, rows: slice | np.ndarray) -> Self:
         """Return the inputs of some rows, without the pictures and captions of other rows."""
         pictures, captions = self.pictures, self.captions
         used_pictures, picture_index = np.unique(pictures.index[rows], return_inverse=True)
@@ -75,12 +75,12 @@ def training_batches(
     lengths: np.ndarray,
     batch_size: int,
     rng: np.random.Generator,
-    min_rows: int = 2,
+    min_rows: int = 1,
 ) -> list[np.ndarray]:
     """Shuffle `rows` and cut them into batches of similar caption length, in random order.
 
     `lengths` (N,) is indexed by row. If the last batch has fewer than `min_rows` rows, it is added
-    to the one before: batch normalisation needs two rows, and each rank at least one.
+    to the one before: each rank needs at least one.
     """
     shuffled = rng.permutation(rows)
     bucket_rows = batch_size * BUCKET_BATCHES

@@ -97,6 +97,8 @@ def near_duplicates_skipped(pictures: int, captions: int) -> Finding:
 
 def check_folds(rows: Rows, config: ExtractConfig) -> Finding:
     """Check that every fold has enough groups of both classes to fit, monitor and hold out."""
+    if not config.folds:
+        return Finding(OK, "folds", "none: nothing is fine-tuned")
     errors = []
     try:
         fold = assign_folds(rows.split, rows.label, rows.group, config.folds, config.seed)

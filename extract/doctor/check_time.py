@@ -14,7 +14,7 @@ from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
 from extract.doctor.check_classes_and_folds import duration
 from extract.doctor.finding import FAIL, OK, Finding
-from extract.folds.fold_assignment import HOLDOUT_PARTS, MONITOR_PARTS, Plan
+from extract.folds.fold_assignment import HOLDOUT_PARTS, Plan
 from extract.spaces import pretrained
 from extract.spaces.embedding import BATCH_SIZE, embed
 from extract.towers.joint_model import JointModel
@@ -68,8 +68,8 @@ def check_time(
     batches = max(pictures, len(captions.tokens)) / BATCH_SIZE
     embedding = batches * (config.folds * tuned + enlarged)
     found = (
-        f"about {duration(training + embedding)} at the current speed: at most "
-        f"{duration(training)} of training ({1 / per_row:.0f} memes/s, {config.folds} x up to "
+        f"about {duration(training + embedding)} at the current speed: "
+        f"{duration(training)} of training ({1 / per_row:.0f} memes/s, {config.folds} x "
         f"{config.epochs} epochs), {duration(embedding)} of embedding"
     )
     return Finding(OK, "time", found)
@@ -78,13 +78,13 @@ def check_time(
 def fitted_rows(rows: Rows, folds: int) -> float:
     """Return the number of rows on which all pairs of backbones together are fitted per epoch."""
     labelled = np.sum(rows.labelled)
-    if folds > 1:
-        left = labelled * (folds - 1)
+    if folds != 1:
+        left = labelled * max(folds - 1, 0)
     elif "val" in rows.split:
         left = np.sum(rows.split == "train")
     else:
         left = labelled * (1 - 1 / HOLDOUT_PARTS)
-    return left * (1 - 1 / MONITOR_PARTS)
+    return float(left)
 
 
 def _seconds_per_row(model: JointModel, captions: Captions, config: ExtractConfig) -> float:
@@ -103,13 +103,13 @@ def _seconds_per_row(model: JointModel, captions: Captions, config: ExtractConfi
 def _seconds_per_epoch(
     model: JointModel, captions: Captions, indices: np.ndarray, config: ExtractConfig
 ) -> float:
-    """Time an epoch on the captions at `indices`, with two monitored rows."""
-    monitored = np.arange(len(indices) + 2) >= len(indices)
+    """Time an epoch on the captions at `indices`, with two evaluated rows."""
+    evaluated = np.arange(len(indices) + 2) >= len(indices)
     inputs = synthetic_inputs(captions, np.append(indices, indices[:2]), config.image_size)
     label = np.arange(len(inputs)) % 2
     one_epoch = replace(config, epochs=1)
     start = time.perf_counter()
-    finetune(model, inputs, label, Plan(~monitored, monitored), one_epoch, seed=0)
+    finetune(model, inputs, label, Plan(~evaluated, evaluated, evaluated), one_epoch, seed=0)
     _synchronise(model)
     return time.perf_counter() - start
 

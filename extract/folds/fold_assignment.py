@@ -24,7 +24,14 @@ class Plan:
     fitted: np.ndarray
     """The backbones are trained on these rows."""
     monitored: np.ndarray
-    """The best epoch is chosen on these rows."""
+    """The best epoch is chosen on these rows; none if it is fixed."""
+    held_out: np.ndarray
+    """The backbones must not depend on these rows."""
+
+    @property
+    def evaluated(self) -> np.ndarray:
+        """The rows whose loss is shown after each epoch: the monitored ones, else the held-out."""
+        return self.monitored if self.monitored.any() else self.held_out
 
 
 def assign_folds(
@@ -32,11 +39,11 @@ def assign_folds(
 ) -> np.ndarray:
     """Assign a fold to every train and val row, and -1 to test rows: int16 (N,).
 
-    No group is split. With no `folds`, nothing is fine-tuned and all train and val rows are fold 0.
-    With two or more `folds`, train and val rows are cut into stratified folds,
+    No group is split. With two or more `folds`, train and val rows are cut into stratified folds,
     and each pair of backbones is trained without one. With one, the only pair is trained without
     fold 0; all other rows are fold 1. Fold 0 is the val split and the train rows that are
-    near-duplicates of it, or a fifth of train if there is no val.
+    near-duplicates of it, or a fifth of train if there is no val. With none, nothing is fine-tuned,
+    and all train and val rows are fold 0.
     """
     fold = np.full(len(split), -1, dtype=np.int16)
     labelled, val = split != "test", split == "val"
@@ -52,21 +59,29 @@ def assign_folds(
 
 
 def plan_space(
-    label: np.ndarray, group: np.ndarray, fold: np.ndarray, held_out: int, seed: int
+    label: np.ndarray,
+    group: np.ndarray,
+    fold: np.ndarray,
+    held_out: int,
+    seed: int,
+    monitor: bool = False,
 ) -> Plan:
-    """Hold out one fold, monitor a tenth of the other rows, train on the rest.
+    """Hold out one fold and train on the rest, except a tenth of it if `monitor`.
 
-    No group is split. Raises UserError if one of these three sets of rows is too small or has only
-    one class.
+    No group is split. Raises UserError if one of these sets of rows is too small or has only one
+    class.
     """
     in_fold = fold == held_out
     usable = (fold >= 0) & ~in_fold
     monitored = np.zeros(len(fold), dtype=bool)
-    part = stratified_parts(label[usable], group[usable], MONITOR_PARTS, seed)
-    monitored[np.flatnonzero(usable)[part == 0]] = True
-    roles = {"fitted": usable & ~monitored, "monitored": monitored, "held-out": in_fold}
-    for name, rows in roles.items():
-        minimum = MIN_GROUPS if name == "held-out" else 1
+    if monitor:
+        part = stratified_parts(label[usable], group[usable], MONITOR_PARTS, seed)
+        monitored[np.flatnonzero(usable)[part == 0]] = True
+    plan = Plan(usable & ~monitored, monitored, in_fold)
+    roles = {"fitted": (plan.fitted, 1), "held-out": (in_fold, MIN_GROUPS)}
+    if monitor:
+        roles["monitored"] = monitored, 1
+    for name, (rows, minimum) in roles.items():
         groups = [len(np.unique(group[rows & (label == c)])) for c in (0, 1)]
         if min(groups) < minimum:
             raise UserError(
@@ -76,7 +91,7 @@ def plan_space(
                 f"{np.sum(label[fold >= 0] == 0)} negative rows in {len(np.unique(group))} groups. "
                 "Add rows, or pass fewer --folds."
             )
-    return Plan(usable & ~monitored, monitored)
+    return plan
 
 
 def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int) -> np.ndarray:

@@ -3,11 +3,12 @@
 import copy
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from extract.config import PLATEAU
 from extract.folds.fold_assignment import plan_space
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
+from extract.spaces.linear_probe import start_from_probe
 from extract.spaces.run_setup import Setup
 from extract.towers.encoders import TextEncoder
 from extract.towers.fusion import FUSIONS
@@ -22,17 +23,17 @@ STATE_SUFFIX = ".training.safetensors"
 def create_fine_tuned_space(setup: Setup, fold: int, folder: Path | None) -> None:
     """Fine-tune both towers and a fusion head without `fold`; write the space into `folder`."""
     config, rows, backbones = setup.config, setup.rows, setup.backbones
-    plan = plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
-    log(
-        f"space_{fold}: {plan.fitted.sum()} rows fitted, {plan.monitored.sum()} monitored, "
-        f"{np.sum(rows.fold == fold)} held out"
-    )
+    monitor = config.schedule == PLATEAU
+    plan = plan_space(rows.label, rows.group, rows.fold, fold, config.seed, monitor)
+    monitored = f"{plan.monitored.sum()} monitored, " if monitor else ""
+    log(f"space_{fold}: {plan.fitted.sum()} rows fitted, {monitored}{plan.held_out.sum()} held out")
     seed = training_seed(config.seed, fold)
     torch.manual_seed(seed)
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
     image, text = copy.deepcopy(backbones.image), copy.deepcopy(backbones.text)
     freeze_token_embeddings(text)
     model = JointModel(image, text, fusion, setup.machine)
+    start_from_probe(fusion, setup.probe_embeddings, rows.label, plan.fitted)
     state = setup.folder / f"space_{fold}{STATE_SUFFIX}"
     history = finetune(model, setup.data.inputs, rows.label, plan, config, seed, state)
     attributes = {**describe_towers(setup), "fusion": config.fusion, "history": history}

@@ -1,5 +1,6 @@
 """Load everything that the spaces of a run are created from: settings, device, weights and data."""
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -7,14 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from extract.config import ExtractConfig
+from extract.config import PLATEAU, ExtractConfig
 from extract.data.columns import Columns
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
 from extract.folds.fold_assignment import assign_folds, plan_space
 from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
+from extract.spaces.linear_probe import ProbeEmbeddings, embed_for_probe
 from extract.towers.device import Machine
+from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, load_backbones
 from extract.training import distributed
 from features.feature_table import Rows
@@ -44,6 +47,13 @@ class Setup:
         run that is up to date does not need it.
         """
         return _rows(self.data, self.config)
+
+    @cached_property
+    def probe_embeddings(self) -> ProbeEmbeddings:
+        """Embeddings by the towers as downloaded, from which every fine-tuning starts."""
+        image, text = copy.deepcopy(self.backbones.image), copy.deepcopy(self.backbones.text)
+        model = JointModel(image, text, None, self.machine)
+        return embed_for_probe(model, self.data.inputs, self.rows.labelled)
 
     @property
     def stamp(self) -> str:
@@ -100,7 +110,8 @@ def check_folds(setup: Setup) -> None:
     """Raise UserError if a fold cannot be left out. Call it before hours of training."""
     rows, config = setup.rows, setup.config
     for fold in range(config.folds):
-        plan_space(rows.label, rows.group, rows.fold, fold, config.seed)
+        monitor = config.schedule == PLATEAU
+        plan_space(rows.label, rows.group, rows.fold, fold, config.seed, monitor)
 
 
 def columns_named(config: ExtractConfig) -> Columns:

@@ -8,6 +8,7 @@ import copy
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import timm
 import torch
@@ -15,6 +16,7 @@ from timm.data import resolve_data_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -42,6 +44,14 @@ class ImageEncoder(nn.Module):
         for name in ("mean", "std"):
             value = torch.tensor(data_config[name]).view(1, 3, 1, 1) * 255
             self.register_buffer(name, value, persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Keep batch statistics as downloaded: those of 32 small pictures are poor estimates."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
 
     def forward(self, pixels: Tensor) -> Tensor:
         normalised = (pixels.float() - self.mean) / self.std

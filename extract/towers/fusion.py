@@ -1,7 +1,8 @@
 """Fusion heads of stage one: two embeddings -> one logit. To add one, add it to FUSIONS.
 
-A linear head on [image, text] is f(image) + g(text), so it cannot recognise a caption that is mean
-only with a certain picture. The interaction head can, through the product of both projections.
+Each is a linear layer on the standardised embeddings, plus what it can learn beyond that. The
+linear layer alone is f(image) + g(text), so it cannot recognise a caption that is mean only with a
+certain picture. The interaction head can, through the product of both projections.
 """
 
 from collections.abc import Callable
@@ -14,35 +15,62 @@ DROPOUT = 0.1
 HIDDEN_DIM = 256
 
 
-class LinearFusion(nn.Module):
-    """One linear layer on the concatenated embeddings: the reference recipe."""
+class Fusion(nn.Module):
+    """The logit: a linear layer on both standardised embeddings, plus `nonlinear` of them.
 
-    def __init__(self, image_dim: int, text_dim: int) -> None:
+    The linear layer can start as a linear probe, because `nonlinear` starts at zero.
+    """
+
+    def __init__(self, image_dim: int, text_dim: int, nonlinear: nn.Module | None = None) -> None:
         super().__init__()
-        self.head = nn.Linear(image_dim + text_dim, 1)
+        self.image = Standardise(image_dim)
+        self.text = Standardise(text_dim)
+        self.linear = nn.Linear(image_dim + text_dim, 1)
+        self.nonlinear = nonlinear
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        return self.head(torch.cat([image, text], dim=1)).squeeze(1)
+        image, text = self.image(image), self.text(text)
+        logit = self.linear(torch.cat([image, text], dim=1)).squeeze(1)
+        return logit if self.nonlinear is None else logit + self.nonlinear(image, text)
 
 
-class MlpFusion(nn.Module):
+class Standardise(nn.Module):
+    """Subtract a mean (dim,) and multiply by one factor. At first, change nothing."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("factor", torch.ones(()))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return (embedding - self.mean) * self.factor
+
+    def fit(self, embedding: Tensor, norm: float) -> Tensor:
+        """Standardise rows `embedding` (N, dim) to a root mean square `norm`; return them."""
+        self.mean.copy_(embedding.mean(0))
+        mean_square = ((embedding - self.mean) ** 2).sum(1).mean()
+        self.factor.copy_(norm / mean_square.sqrt().clamp(min=1e-6))
+        return self(embedding)
+
+
+class Mlp(nn.Module):
     """An MLP with one hidden layer on the concatenated embeddings."""
 
     def __init__(self, image_dim: int, text_dim: int) -> None:
         super().__init__()
-        self.head = nn.Sequential(
+        self.hidden = nn.Sequential(
             nn.LayerNorm(image_dim + text_dim),
             nn.Linear(image_dim + text_dim, HIDDEN_DIM),
             nn.GELU(),
             nn.Dropout(DROPOUT),
-            nn.Linear(HIDDEN_DIM, 1),
         )
+        self.out = _zero_layer(HIDDEN_DIM)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        return self.head(torch.cat([image, text], dim=1)).squeeze(1)
+        return self.out(self.hidden(torch.cat([image, text], dim=1))).squeeze(1)
 
 
-class InteractionFusion(nn.Module):
+class Interaction(nn.Module):
     """Linear layer on [a, b, a * b], where a and b are the projected embeddings of both towers."""
 
     def __init__(self, image_dim: int, text_dim: int) -> None:
@@ -50,21 +78,30 @@ class InteractionFusion(nn.Module):
         self.image = _projection(image_dim)
         self.text = _projection(text_dim)
         self.dropout = nn.Dropout(DROPOUT)
-        self.head = nn.Linear(3 * HIDDEN_DIM, 1)
+        self.out = _zero_layer(3 * HIDDEN_DIM)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         a, b = self.image(image), self.text(text)
-        return self.head(self.dropout(torch.cat([a, b, a * b], dim=1))).squeeze(1)
+        return self.out(self.dropout(torch.cat([a, b, a * b], dim=1))).squeeze(1)
 
 
 def _projection(dim: int) -> nn.Module:
     return nn.Sequential(nn.Linear(dim, HIDDEN_DIM), nn.LayerNorm(HIDDEN_DIM))
 
 
-FUSIONS: dict[str, Callable[[int, int], nn.Module]] = {
-    "linear": LinearFusion,
-    "mlp": MlpFusion,
-    "interaction": InteractionFusion,
+def _zero_layer(dim: int) -> nn.Linear:
+    layer = nn.Linear(dim, 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+FUSIONS: dict[str, Callable[[int, int], Fusion]] = {
+    "linear": Fusion,
+    "mlp": lambda image_dim, text_dim: Fusion(image_dim, text_dim, Mlp(image_dim, text_dim)),
+    "interaction": lambda image_dim, text_dim: Fusion(
+        image_dim, text_dim, Interaction(image_dim, text_dim)
+    ),
 }
 """Name -> f(image_dim, text_dim), which returns a module: (B, image_dim), (B, text_dim) -> logits
 (B,)."""

@@ -1,4 +1,7 @@
-"""Data augmentation of a training batch: random flips, and one random crop and resize."""
+"""Data augmentation of a training batch: one random crop and resize.
+
+Pictures are not mirrored: that would turn around words and the order of panels.
+"""
 
 import torch
 from torch import Tensor
@@ -9,12 +12,10 @@ MIN_CROP = 0.75
 
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip each picture with probability 1/2, then crop and resize the batch; uint8 (B, 3, S, S).
+    """Crop and resize the batch, uint8 (B, 3, S, S).
 
     Random numbers come from `generator`, which is on the CPU even if the pixels are on a GPU.
     """
-    flipped = torch.rand(len(pixels), generator=generator) < 0.5
-    pixels = torch.where(flipped.to(pixels.device).view(-1, 1, 1, 1), pixels.flip(3), pixels)
     size = pixels.shape[-1]
     sides = MIN_CROP + (1 - MIN_CROP) * torch.rand(2, generator=generator)
     height, width = (size * sides).round().int().tolist()

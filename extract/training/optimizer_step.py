@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from extract.data.batches import Inputs
 from extract.training import distributed
@@ -69,7 +70,8 @@ def _train_batch(trainer: Trainer, inputs: Inputs, targets: Tensor, rows: np.nda
     nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    state.average_model.update_parameters(state.model)
+    if not isinstance(state.scheduler, ReduceLROnPlateau):
+        state.scheduler.step()
     return loss
 
 
@@ -83,7 +85,7 @@ def _backward(
 ) -> Tensor:
     """Accumulate the gradients of `loss_scale` times the summed loss; return the summed loss."""
     total = torch.zeros((), device=targets.device)
-    count = max(1, min(trainer.state.micro_batches, len(rows) // 2))
+    count = min(trainer.state.micro_batches, len(rows))
     for positions in np.array_split(np.arange(len(rows)), count):
         part = rows[positions]
         logits = trainer.wrapped_model(
@@ -98,8 +100,8 @@ def _backward(
 
 
 def _double_micro_batches(state: TrainingState, count: int, cause: str) -> None:
-    """Split batches further. A micro-batch needs two memes to have batch statistics."""
-    if distributed.world() > 1 or count < 4 * state.micro_batches:
+    """Split batches further, down to single memes."""
+    if distributed.world() > 1 or count < 2 * state.micro_batches:
         raise UserError(
             f"the device has not enough memory for a batch in {state.micro_batches} micro-batches "
             f"({cause}). Lower --batch-size, or choose another --device."

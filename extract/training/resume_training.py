@@ -10,8 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.lr_scheduler import LRScheduler
 
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
@@ -33,14 +32,12 @@ class TrainingState:
     them."""
 
     model: JointModel
-    average_model: AveragedModel
-    """Moving average of the weights."""
     optimizer: AdamW
     scaler: torch.amp.GradScaler
-    scheduler: ReduceLROnPlateau
+    scheduler: LRScheduler
     history: list[dict[str, float]] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    """Averaged weights after the best epoch."""
+    """With plateau, the weights after the best epoch; else empty."""
     micro_batches: int = 1
     """Number of micro-batches that a batch is split into, if it does not fit into memory whole."""
 
@@ -72,7 +69,6 @@ def save_training_state(state: TrainingState, path: Path) -> None:
     optimizer = state.optimizer.state_dict()
     tensors = {
         **_add_prefix("model", state.model.state_dict()),
-        **_add_prefix("average", state.average_model.state_dict()),
         **_add_prefix("best", state.best_weights),
     }
     for number, moments in optimizer["state"].items():
@@ -80,7 +76,7 @@ def save_training_state(state: TrainingState, path: Path) -> None:
     metadata = {
         "groups": optimizer["param_groups"],
         "scaler": state.scaler.state_dict(),
-        "plateau": state.scheduler.state_dict(),
+        "scheduler": state.scheduler.state_dict(),
         "history": state.history,
         "parts": state.micro_batches,
     }
@@ -101,7 +97,6 @@ def load_training_state(state: TrainingState, path: Path | None) -> None:
     tensors = distributed.broadcast_tensors(tensors, state.model.machine.device)
     metadata = distributed.broadcast_object(metadata)
     state.model.load_state_dict(_select_prefix("model", tensors))
-    state.average_model.load_state_dict(_select_prefix("average", tensors))
     state.best_weights = _select_prefix("best", tensors)
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     moments = {
@@ -113,7 +108,7 @@ def load_training_state(state: TrainingState, path: Path | None) -> None:
     # Empty if the scaler was disabled: only fp16 needs it.
     if metadata["scaler"]:
         state.scaler.load_state_dict(metadata["scaler"])
-    state.scheduler.load_state_dict(metadata["plateau"])
+    state.scheduler.load_state_dict(metadata["scheduler"])
     state.history = metadata["history"]
     # Ranks with different numbers of rows could split them into different numbers of micro-batches.
     state.micro_batches = metadata["parts"] if distributed.world() == 1 else 1

@@ -1,10 +1,10 @@
-"""The training loop (AMP): fine-tunes both towers and the fusion head jointly, with early stopping.
+"""The training loop (AMP): fine-tunes both towers and the fusion head jointly.
 
-Monitored rows are the validation rows of a training: their loss lowers the learning rates, stops
-the training and chooses the epoch.
+With the cosine schedule, all epochs are run and nothing is chosen. With plateau, the loss on
+monitored rows, the validation rows of the training, lowers the learning rates, stops the training
+and chooses the epoch.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from extract.config import ExtractConfig
+from extract.config import PLATEAU, ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.folds.fold_assignment import Plan
 from extract.towers.joint_model import JointModel
@@ -24,16 +23,15 @@ from extract.training import distributed
 from extract.training.optimizer_step import Trainer, train_epoch
 from extract.training.out_of_memory import split_if_out_of_memory
 from extract.training.resume_training import StateSaver, TrainingState, load_training_state
-from extract.training.sync_batch_norm import synchronise_batch_norm
+from extract.training.schedules import create_scheduler
 from runtime.errors import UserError
 from runtime.progress import log
 
-PLATEAU_FACTOR = 0.3
-
-EMA_DECAY = 0.98
-"""Decay of the exponential moving average of the weights: a window of about 50 steps."""
-
 EVALUATION_BATCH_SIZE = 128
+
+TEXT_RATE_TIMES_WIDTH = 0.0768
+"""Default learning rate of the text tower, times its width: Adam's best rate falls with the width
+(Yang et al. 2022, Tensor Programs V). docs/accuracy.md has the measurements at width 384."""
 
 
 def finetune(
@@ -45,80 +43,74 @@ def finetune(
     seed: int,
     state_path: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place on the plan's fitted rows; leave it with the best epoch's weights.
+    """Train `model` in place on the plan's fitted rows.
 
-    The best epoch has the lowest loss on the monitored rows. That loss also lowers the learning
-    rates (ReduceLROnPlateau) and stops the training. The weights evaluated and returned are a
-    moving average. `label` is int (N,), 0 or 1 on the plan's rows; `seed` determines the order of
-    the rows, the augmentation and dropout. Between epochs, the state is saved to `state_path`, from
-    which an interrupted training resumes. A batch that does not fit into memory is split into
-    micro-batches, with the same gradient except that batch statistics are per micro-batch.
+    With the cosine schedule, the model ends with the weights of the last epoch; with plateau, with
+    those of the best one, which has the lowest loss on the monitored rows. `label` is int (N,), 0
+    or 1 on the plan's rows; `seed` determines the order of the rows, the augmentation and dropout.
+    Between epochs, the state is saved to `state_path`, from which an interrupted training resumes.
+    A batch that does not fit into memory is split into micro-batches, with the same gradient.
 
-    Returns one dict per epoch: epoch, train_loss, monitored_loss, monitored_accuracy, best (0 or
-    1). Raises UserError if the training diverges, memory is too small, or the state is damaged.
+    Returns one dict per epoch: epoch, train_loss, eval_loss and eval_accuracy on the plan's
+    evaluated rows, best (0 or 1). Raises UserError if the training diverges, memory is too small,
+    or the state is damaged.
     """
     targets = torch.from_numpy(label.astype(np.float32)).to(model.machine.device)
-    state = _initial_state(model, config)
+    epochs = _epoch_batches(inputs, plan, config, seed)
+    state = _initial_state(model, config, sum(len(batches) for batches in epochs))
     load_training_state(state, state_path)
     wrapped_model, saver = _distribute(model), StateSaver(state_path)
-    for epoch, batches in _epoch_batches(inputs, plan, config, seed):
+    for epoch, batches in enumerate(epochs, start=1):
         if epoch <= len(state.history):
             continue
-        if _should_stop(state.history, config.patience):
+        if config.schedule == PLATEAU and _should_stop(state.history, config.patience):
             break
         trainer = Trainer(wrapped_model, state, _seed_epoch(seed, epoch))
         loss = train_epoch(trainer, inputs, targets, batches, epoch)
-        rows = np.flatnonzero(plan.monitored)
-        metrics = _evaluate(state.average_model.module, inputs, targets, rows)
+        metrics = _evaluate(model, inputs, targets, np.flatnonzero(plan.evaluated))
         # Broadcast, so that all ranks decide the same: their results may differ in the last bit.
         _end_epoch(state, epoch, loss, distributed.broadcast_object(metrics))
         saver.save_if_due(state)
-    model.load_state_dict(state.best_weights)
-    state.history[_best_epoch(state.history) - 1]["best"] = 1
+    if config.schedule == PLATEAU:
+        model.load_state_dict(state.best_weights)
+        state.history[_best_epoch(state.history) - 1]["best"] = 1
+    else:
+        state.history[-1]["best"] = 1
     return state.history
 
 
-def _initial_state(model: JointModel, config: ExtractConfig) -> TrainingState:
+def _initial_state(model: JointModel, config: ExtractConfig, steps: int) -> TrainingState:
     optimizer = AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
     device = model.machine.device.type
     return TrainingState(
         model,
-        AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True),
         optimizer,
         torch.amp.GradScaler(device, enabled=model.machine.scales_gradients()),
-        ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=0),
+        create_scheduler(config.schedule, optimizer, steps),
     )
 
 
-def moving_average(average: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-    """Update an exponential moving average in place. Its decay rises with the steps to EMA_DECAY.
-
-    A `multi_avg_fn` for torch's AveragedModel.
-    """
-    decay = min(EMA_DECAY, (1 + steps.item()) / (10 + steps.item()))
-    get_ema_multi_avg_fn(decay)(average, current, steps)
-
-
 def _end_epoch(state: TrainingState, epoch: int, loss: float, metrics: dict[str, float]) -> None:
-    """Update learning rates and history; copy the weights if this is the best epoch so far."""
-    if not np.isfinite(metrics["monitored_loss"]):
+    """Update the history; with plateau, also the learning rates and the best epoch's weights."""
+    if not np.isfinite([loss, metrics["eval_loss"]]).all():
         raise UserError(
-            f"epoch {epoch}: the monitored loss is {metrics['monitored_loss']}: training "
-            "diverged. Lower --lr-image, --lr-text or --lr-fusion."
+            f"epoch {epoch}: the training loss is {loss} and the evaluated loss "
+            f"{metrics['eval_loss']}: training diverged. Lower --lr-image, --lr-text or "
+            "--lr-fusion."
         )
-    state.scheduler.step(metrics["monitored_loss"])
     state.history.append({"epoch": epoch, "train_loss": loss, **metrics, "best": 0})
-    if _best_epoch(state.history) == epoch:
-        weights = state.average_model.module.state_dict()
-        state.best_weights = {name: value.clone() for name, value in weights.items()}
+    if isinstance(state.scheduler, ReduceLROnPlateau):
+        state.scheduler.step(metrics["eval_loss"])
+        if _best_epoch(state.history) == epoch:
+            weights = state.model.state_dict()
+            state.best_weights = {name: value.clone() for name, value in weights.items()}
     _log_epoch(state.history[-1])
 
 
 def _distribute(model: JointModel) -> nn.Module:
-    """Wrap the model so that gradients and batch statistics cover all ranks' rows, if several."""
+    """Wrap the model so that gradients cover all ranks' rows, if there are several ranks."""
     if distributed.world() == 1:
         return model
-    synchronise_batch_norm(model)
     device = model.machine.device
     devices = [device] if device.type == "cuda" else None
     # The graph is static: the same parameters (those of an unused pooler) never get a gradient.
@@ -137,14 +129,16 @@ def _seed_epoch(seed: int, epoch: int) -> torch.Generator:
 
 def _epoch_batches(
     inputs: Inputs, plan: Plan, config: ExtractConfig, seed: int
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Yield each epoch's number, from 1, and its batches of row indices."""
+) -> list[list[np.ndarray]]:
+    """Return each epoch's batches of row indices."""
     lengths = inputs.captions.lengths()[inputs.captions.index]
-    rows = np.flatnonzero(plan.fitted)
-    for epoch in range(config.epochs):
-        rng = np.random.default_rng([seed, epoch])
-        min_rows = max(2, distributed.world())
-        yield epoch + 1, training_batches(rows, lengths, config.batch_size, rng, min_rows)
+    rows, min_rows = np.flatnonzero(plan.fitted), distributed.world()
+    return [
+        training_batches(
+            rows, lengths, config.batch_size, np.random.default_rng([seed, epoch]), min_rows
+        )
+        for epoch in range(config.epochs)
+    ]
 
 
 def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
@@ -152,10 +146,13 @@ def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
 
     Biases and normalisation weights have no weight decay. Frozen parameters are left out.
     """
+    text_rate = config.lr_text
+    if text_rate is None:
+        text_rate = TEXT_RATE_TIMES_WIDTH / model.text.dim
     groups = []
     for part, rate in (
         (model.image, config.lr_image),
-        (model.text, config.lr_text),
+        (model.text, text_rate),
         (model.fusion, config.lr_fusion),
     ):
         trainable = [value for value in part.parameters() if value.requires_grad]
@@ -183,8 +180,8 @@ def _evaluate(
     logits = torch.cat([split_if_out_of_memory(compute, batch) for batch in batches])
     labels = targets[rows]
     return {
-        "monitored_loss": binary_cross_entropy_with_logits(logits, labels).item(),
-        "monitored_accuracy": ((logits > 0) == labels.bool()).float().mean().item(),
+        "eval_loss": binary_cross_entropy_with_logits(logits, labels).item(),
+        "eval_accuracy": ((logits > 0) == labels.bool()).float().mean().item(),
     }
 
 
@@ -193,12 +190,11 @@ def _should_stop(history: list[dict[str, float]], patience: int) -> bool:
 
 
 def _best_epoch(history: list[dict[str, float]]) -> int:
-    return min(history, key=lambda past: past["monitored_loss"])["epoch"]
+    return min(history, key=lambda past: past["eval_loss"])["epoch"]
 
 
 def _log_epoch(epoch: dict[str, float]) -> None:
     log(
         f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.4f}, "
-        f"monitored loss {epoch['monitored_loss']:.4f}, "
-        f"accuracy {epoch['monitored_accuracy']:.3f}"
+        f"evaluated loss {epoch['eval_loss']:.4f}, accuracy {epoch['eval_accuracy']:.3f}"
     )

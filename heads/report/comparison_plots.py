@@ -114,23 +114,30 @@ def _member_gains(run: FinishedRun) -> dict[str, tuple[float, list[float]]]:
 def draw_learning_curves(run: FinishedRun) -> list[Plot]:
     """Draw loss and accuracy by epoch of each fine-tuned space; empty if there is none."""
     spaces = [s for s in run.table.spaces if s.kind == FINE_TUNED and s.attributes.get("history")]
+    labelled = run.table.rows.labelled
     if not spaces:
         return []
-    counts = sorted({int(space.monitored.sum()) for space in spaces})
+    chosen = any(space.monitored.any() for space in spaces)
+    counts = sorted(
+        {int((space.monitored if chosen else space.held_out & labelled).sum()) for space in spaces}
+    )
     rows = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+    evaluated, use = (
+        (f"the {rows} monitored rows", "the epoch with the lowest, marked by a large dot, is used")
+        if chosen
+        else (f"the {rows} held-out rows", "nothing is chosen by it, and the last epoch is used")
+    )
     return [
         Plot(
             "Training of the backbones: loss",
             _learning_curve("loss", "log loss", spaces),
-            f"One pair of backbones per fold. Lines: loss on the {rows} monitored rows, by which "
-            "the epoch is selected; a large dot marks it. Dotted: loss on the training rows.",
+            f"One pair of backbones per fold. Lines: loss on {evaluated}; {use}. "
+            "Dotted: loss on the training rows.",
         ),
         Plot(
             "Training of the backbones: accuracy",
             _learning_curve("accuracy", "accuracy", spaces),
-            f"On the same {rows} monitored rows. The epoch is selected by loss because, unlike "
-            "accuracy, it penalises confident mistakes more. There are no intervals, because no "
-            "metric in this report is computed on these rows.",
+            f"On {evaluated}, at threshold 0.5 and not calibrated.",
         ),
     ]
 
@@ -152,11 +159,11 @@ def _learning_curve(figure: str, name: str, spaces: list[Space]) -> str:
 def _draw_history(canvas: Canvas, figure: str, space: Space, colour: str) -> None:
     history: list[dict[str, Any]] = space.attributes["history"]
     epochs = [epoch["epoch"] for epoch in history]
-    monitored = [epoch[f"monitored_{figure}"] for epoch in history]
-    canvas.axes.plot(epochs, monitored, "o-", color=colour, ms=3, label=space.name)
+    evaluated = [epoch[f"eval_{figure}"] for epoch in history]
+    canvas.axes.plot(epochs, evaluated, "o-", color=colour, ms=3, label=space.name)
     best = max((n for n, epoch in enumerate(history) if epoch["best"]), default=None)
     if best is not None:
-        canvas.axes.plot(epochs[best], monitored[best], "o", color=colour, ms=8)
+        canvas.axes.plot(epochs[best], evaluated[best], "o", color=colour, ms=8)
     if figure == "loss":
         train_loss = [epoch["train_loss"] for epoch in history]
         canvas.axes.plot(epochs, train_loss, ":", color=colour, lw=1.2)

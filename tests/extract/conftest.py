@@ -14,14 +14,14 @@ from extract.data.meme_table import MemeTable
 from extract.data.tokenisation import Captions
 from extract.spaces import fine_tuned
 from extract.towers.device import Machine
-from extract.towers.fusion import LinearFusion
+from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel
 
 FP32 = Machine(torch.device("cpu"), *[torch.float32] * 3)
 
 
 class ToyImage(nn.Module):
-    """Batch normalisation of the three channel means, then a linear layer."""
+    """Frozen batch normalisation of the three channel means, then a linear layer."""
 
     dim = 3
 
@@ -29,6 +29,11 @@ class ToyImage(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(3)
         self.mix = nn.Linear(3, 3)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
 
     def forward(self, pixels):
         return self.mix(self.norm(pixels.float().mean((2, 3)) / 255))
@@ -55,7 +60,7 @@ def fp32():
 
 @pytest.fixture
 def toy_model():
-    return JointModel(ToyImage(), ToyText(), LinearFusion(3, 4), FP32)
+    return JointModel(ToyImage(), ToyText(), Fusion(3, 4), FP32)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_duration_of_a_run_is_estimated(model, captions):
     rows = Rows(None, np.array(["train"] * 50, object), np.arange(50) % 2, None, None, None)
     config = ExtractConfig(image_size=32, folds=2, batch_size=8)
     found = check_time.check_time(model, captions, rows, 50, config)
-    assert found.state == OK and "2 x up to 6 epochs" in found.found
+    assert found.state == OK and "2 x 3 epochs" in found.found
 
 
 def test_training_that_diverges_or_raises_fails(model, captions, monkeypatch):
@@ -106,7 +106,7 @@ def test_training_that_diverges_or_raises_fails(model, captions, monkeypatch):
 
 @pytest.mark.parametrize(
     ("splits", "folds", "wanted"),
-    [("train val", 3, 360), ("train val", 1, 90), ("train", 1, 72)],
+    [("train val", 3, 400), ("train val", 1, 100), ("train", 1, 80), ("train val", 0, 0)],
 )
 def test_fitted_rows_are_those_of_all_pairs_of_backbones(splits, folds, wanted):
     split = np.repeat(np.array([*splits.split(), "test"], object), 100)

@@ -104,6 +104,12 @@ def test_too_few_rows_of_each_class_are_a_user_error():
         assign_folds(split, np.array([0, 1] * 3), np.arange(6), 5, seed=0)
 
 
+def test_without_folds_all_train_and_val_rows_are_fold_0():
+    split, label, group = make_rows()
+    fold = assign_folds(split, label, group, 0, seed=0)
+    assert np.array_equal(fold, np.where(split == "test", -1, 0))
+
+
 # Training rows of a space
 
 
@@ -111,19 +117,26 @@ def test_too_few_rows_of_each_class_are_a_user_error():
     ("folds", "make"),
     [(1, make_rows), (2, make_rows), (3, make_rows), (3, make_rows_with_groups_across_splits)],
 )
-def test_fitted_monitored_and_held_out_rows_share_no_group(folds, make):
+@pytest.mark.parametrize("monitor", [False, True])
+def test_fitted_monitored_and_held_out_rows_share_no_group(folds, make, monitor):
     split, label, group = make()
     fold = assign_folds(split, label, group, folds, seed=0)
     labelled = split != "test"
     for held_out in range(folds):
-        plan = plan_space(label, group, fold, held_out, seed=0)
+        plan = plan_space(label, group, fold, held_out, 0, monitor)
         part = plan.fitted + 2 * plan.monitored
         others = labelled & (fold != held_out)
         assert not (plan.fitted & plan.monitored).any()
         assert ((part > 0) == others).all()
         assert not splits_a_group(group[labelled], part[labelled])
-        assert plan.monitored.sum() == pytest.approx(others.sum() / 10, abs=8)
-        assert set(label[plan.monitored]) == {0, 1}
+        assert np.array_equal(plan.held_out, labelled & (fold == held_out))
+        if monitor:
+            assert plan.monitored.sum() == pytest.approx(others.sum() / 10, abs=8)
+            assert set(label[plan.monitored]) == {0, 1}
+            assert np.array_equal(plan.evaluated, plan.monitored)
+        else:
+            assert not plan.monitored.any()
+            assert np.array_equal(plan.evaluated, plan.held_out)
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
@@ -136,7 +149,7 @@ def test_error_for_a_class_in_too_few_groups_names_fold_role_and_flag(rare_fold,
     label[fold == rare_fold] = 0
     label[np.flatnonzero(fold == rare_fold)[:positive]] = 1
     with pytest.raises(UserError, match=rf"fold 2: .* {role} rows, .*--folds") as error:
-        plan_space(label, np.arange(200), fold, 2, seed=0)
+        plan_space(label, np.arange(200), fold, 2, seed=0, monitor=True)
     assert f"In total there are {label.sum()} positive" in str(error.value)
 
 
@@ -154,4 +167,4 @@ def test_too_few_rows_to_monitor_are_a_user_error(count):
     fold = np.repeat([0, 1], [20, count])
     label = np.arange(20 + count) % 2
     with pytest.raises(UserError, match="Add rows"):
-        plan_space(label, np.arange(20 + count), fold, 0, seed=0)
+        plan_space(label, np.arange(20 + count), fold, 0, seed=0, monitor=True)

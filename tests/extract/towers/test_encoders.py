@@ -227,3 +227,16 @@ def test_weights_saved_in_half_precision_are_trained_in_float32(tmp_path, make_t
     save_text_encoder(encoder, tmp_path)
     loaded = load_text_encoder(tmp_path, "mean")
     assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+
+
+# Training
+
+
+def test_batch_statistics_stay_as_loaded(make_image_encoder):
+    encoder = make_image_encoder().train()
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    assert any("running_mean" in name for name in before)
+    encoder(pixels()).sum().backward()
+    for name, value in encoder.named_buffers():
+        assert torch.equal(value, before[name]), name
+    assert encoder.training and encoder.backbone.conv_head.weight.grad is not None

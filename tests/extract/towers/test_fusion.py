@@ -40,6 +40,9 @@ def test_batch_gives_one_logit_per_meme_even_a_batch_of_one(name):
 @pytest.mark.parametrize("name", FUSIONS)
 def test_gradients_reach_both_towers_and_every_weight(name):
     model = FUSIONS[name](5, 3)
+    for parameter in model.parameters():
+        # What is nonlinear starts at zero, and lets gradients through after the first step.
+        torch.nn.init.normal_(parameter)
     image, text = (torch.randn(4, width, requires_grad=True) for width in (5, 3))
     model(image, text).sum().backward()
     for tensor in (image, text, *model.parameters()):

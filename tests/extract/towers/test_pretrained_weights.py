@@ -71,7 +71,8 @@ def train_and_embed(make_inputs, fp32, tmp_path):
         fusion = FUSIONS["interaction"](backbones.image.dim, backbones.text.dim)
         model = JointModel(backbones.image, backbones.text, fusion, fp32)
         before = {name: value.clone() for name, value in model.named_parameters()}
-        plan = Plan(np.arange(8) < 6, np.arange(8) >= 6)
+        fitted, none = np.arange(8) < 6, np.zeros(8, dtype=bool)
+        plan = Plan(fitted, none, ~fitted)
         finetune(model, inputs, label, plan, ExtractConfig(epochs=1, batch_size=6), seed=0)
         changed = {
             name.split(".")[0]

@@ -1,4 +1,4 @@
-"""Augmentation: random flips and crops that leave the inputs, shared by all epochs, unchanged."""
+"""Augmentation: random crops that leave the inputs, shared by all epochs, unchanged."""
 
 import pytest
 import torch
@@ -37,12 +37,11 @@ def test_inputs_are_not_changed_in_place(augment):
     assert torch.equal(pixels, before)
 
 
-def test_some_pictures_of_a_batch_are_flipped(augment):
+def test_no_picture_is_mirrored(augment):
     pixels = torch.zeros(64, 3, 32, 32, dtype=torch.uint8)
     pixels[..., :16] = 255
-    leftmost = augment(pixels)[:, 0, 16, 0]
-    assert 16 < (leftmost == 255).sum() < 48
-    assert set(leftmost.tolist()) == {0, 255}
+    for _ in range(10):
+        assert (augment(pixels)[:, 0, 16, 0] == 255).all()
 
 
 def test_crop_has_at_least_half_of_the_picture(augment):

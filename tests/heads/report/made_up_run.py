@@ -13,7 +13,7 @@ from heads.run import fit_heads, submit
 from runtime.json_files import write_json
 
 HISTORY = [
-    {"epoch": n, "train_loss": 1 / n, "monitored_loss": 0.7, "monitored_accuracy": 0.6, "best": b}
+    {"epoch": n, "train_loss": 1 / n, "eval_loss": 0.7, "eval_accuracy": 0.6, "best": b}
     for n, b in ((1, 0), (2, 1), (3, 0))
 ]
 HOSTILE_CAPTION = (

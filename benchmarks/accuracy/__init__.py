@@ -1,0 +1,1 @@
+"""What decides about accuracy: paired differences on held-out rows; no test label is read."""

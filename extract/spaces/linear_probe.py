@@ -1,0 +1,76 @@
+"""Start a training from a linear probe: logistic regression on the towers as downloaded.
+
+Linear probing, then fine-tuning: a fusion head that starts at random first distorts what the towers
+know (Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from extract.data.batches import Inputs
+from extract.spaces.embedding import embed
+from extract.towers.fusion import Fusion
+from extract.towers.joint_model import JointModel
+
+MAX_ROWS = 10_000
+"""More rows do not change a probe noticeably, and all embeddings are in memory."""
+
+IMAGE_NORM = 0.5
+"""Root mean square of the standardised image embeddings; that of captions is 1. A smaller norm
+means a stronger penalty, as pictures of 64 pixels say less than captions."""
+
+C = 1.0
+"""Inverse regularisation strength of the logistic regression."""
+
+
+class ProbeEmbeddings(NamedTuple):
+    """Embeddings of the towers as downloaded, of the rows that a probe may be fitted on."""
+
+    rows: np.ndarray
+    """int (R,): row numbers, ascending."""
+    image: np.ndarray
+    """float32 (R, image width)."""
+    text: np.ndarray
+    """float32 (R, text width)."""
+
+
+def embed_for_probe(model: JointModel, inputs: Inputs, usable: np.ndarray) -> ProbeEmbeddings:
+    """Embed at most MAX_ROWS rows of `usable`, bool (N,), evenly spaced. All ranks must call it."""
+    rows = np.flatnonzero(usable)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int)]
+    arrays = {
+        "image": np.empty((len(rows), model.image.dim), np.float32),
+        "text": np.empty((len(rows), model.text.dim), np.float32),
+    }
+
+    def write(name: str, positions: np.ndarray, values: np.ndarray) -> None:
+        arrays[name][positions] = values
+
+    embed(model, inputs.subset(rows), write, lambda name, part: arrays[name][part])
+    return ProbeEmbeddings(rows, **arrays)
+
+
+def start_from_probe(
+    fusion: Fusion, embeddings: ProbeEmbeddings, label: np.ndarray, fitted: np.ndarray
+) -> None:
+    """Fit the probe on the `fitted` rows, bool (N,); copy its weights to the fusion's linear layer.
+
+    `label` is int (N,). Also standardises both embeddings for the whole fusion head.
+    """
+    chosen = fitted[embeddings.rows]
+    device = fusion.linear.weight.device
+    image, text = (
+        torch.from_numpy(values[chosen]).to(device)
+        for values in (embeddings.image, embeddings.text)
+    )
+    with torch.no_grad():
+        columns = torch.cat(
+            [fusion.image.fit(image, IMAGE_NORM), fusion.text.fit(text, 1.0)], dim=1
+        )
+        probe = LogisticRegression(C=C, max_iter=1000)
+        probe.fit(columns.cpu().numpy().astype(np.float64), label[embeddings.rows][chosen])
+        fusion.linear.weight.copy_(torch.from_numpy(probe.coef_))
+        fusion.linear.bias.copy_(torch.from_numpy(probe.intercept_))
