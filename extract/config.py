@@ -48,7 +48,7 @@ class ExtractConfig:
         choices=ON_BAD_ROWS,
     )
     folds: int = setting(
-        5,
+        3,
         "Number of cross-validation folds of train and val. One pair of backbones is fine-tuned "
         "without each fold. 1: one pair, without val, or without a fifth of train if there is no "
         "val. 0: no fine-tuning.",
@@ -100,7 +100,7 @@ class ExtractConfig:
     )
 
     epochs: int = setting(
-        2, "Number of epochs; with plateau, early stopping may end sooner.", TRAINING, minimum=1
+        3, "Number of epochs; with plateau, early stopping may end sooner.", TRAINING, minimum=1
     )
     schedule: str = setting(
         COSINE,
@@ -117,15 +117,9 @@ class ExtractConfig:
         minimum=1,
     )
     batch_size: int = setting(32, "Number of memes per optimizer step.", TRAINING, minimum=2)
-    lr_image: float = setting(1e-4, "Learning rate of the image tower.", TRAINING, minimum=0.0)
-    lr_text: float | None = setting(
-        None,
-        "Learning rate of the text tower. Default: 0.0768 / width of its embedding, which is 1e-4 "
-        "for DistilBERT and 2e-4 for MiniLM.",
-        TRAINING,
-        minimum=0.0,
-    )
-    lr_fusion: float = setting(2e-4, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
+    lr_image: float = setting(5e-5, "Learning rate of the image tower.", TRAINING, minimum=0.0)
+    lr_text: float = setting(5e-5, "Learning rate of the text tower.", TRAINING, minimum=0.0)
+    lr_fusion: float = setting(5e-4, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
     weight_decay: float = setting(0.01, "AdamW weight decay.", TRAINING, minimum=0.0)
     seed: int = setting(
         0, "Random seed of the sample, the folds and the training.", TRAINING, minimum=0

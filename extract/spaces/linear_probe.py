@@ -18,10 +18,6 @@ from extract.towers.joint_model import JointModel
 MAX_ROWS = 10_000
 """More rows do not change a probe noticeably, and all embeddings are in memory."""
 
-IMAGE_NORM = 0.5
-"""Root mean square of the standardised image embeddings; that of captions is 1. A smaller norm
-means a stronger penalty, as pictures of 64 pixels say less than captions."""
-
 C = 1.0
 """Inverse regularisation strength of the logistic regression."""
 
@@ -67,9 +63,7 @@ def start_from_probe(
         for values in (embeddings.image, embeddings.text)
     )
     with torch.no_grad():
-        columns = torch.cat(
-            [fusion.image.fit(image, IMAGE_NORM), fusion.text.fit(text, 1.0)], dim=1
-        )
+        columns = fusion.linear_columns(fusion.image.fit(image), fusion.text.fit(text))
         probe = LogisticRegression(C=C, max_iter=1000)
         probe.fit(columns.cpu().numpy().astype(np.float64), label[embeddings.rows][chosen])
         fusion.linear.weight.copy_(torch.from_numpy(probe.coef_))

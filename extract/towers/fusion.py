@@ -15,6 +15,11 @@ DROPOUT = 0.1
 HIDDEN_DIM = 256
 
 
+IMAGE_SCALE = 0.5
+"""Factor of the image columns of the linear layer. Below 1, because pictures of 64 pixels say less
+than captions: their weights are penalised more, and change less per step."""
+
+
 class Fusion(nn.Module):
     """The logit: a linear layer on both standardised embeddings, plus `nonlinear` of them.
 
@@ -30,8 +35,14 @@ class Fusion(nn.Module):
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         image, text = self.image(image), self.text(text)
-        logit = self.linear(torch.cat([image, text], dim=1)).squeeze(1)
+        logit = self.linear(self.linear_columns(image, text)).squeeze(1)
         return logit if self.nonlinear is None else logit + self.nonlinear(image, text)
+
+    def linear_columns(self, image: Tensor, text: Tensor) -> Tensor:
+        """Scale standardised embeddings (B, dim) to norms of about IMAGE_SCALE and 1; join them."""
+        return torch.cat(
+            [image * IMAGE_SCALE / image.shape[1] ** 0.5, text / text.shape[1] ** 0.5], 1
+        )
 
 
 class Standardise(nn.Module):
@@ -45,11 +56,11 @@ class Standardise(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         return (embedding - self.mean) * self.factor
 
-    def fit(self, embedding: Tensor, norm: float) -> Tensor:
-        """Standardise rows `embedding` (N, dim) to a root mean square `norm`; return them."""
+    def fit(self, embedding: Tensor) -> Tensor:
+        """Standardise rows `embedding` (N, dim) to a mean variance of 1; return them."""
         self.mean.copy_(embedding.mean(0))
-        mean_square = ((embedding - self.mean) ** 2).sum(1).mean()
-        self.factor.copy_(norm / mean_square.sqrt().clamp(min=1e-6))
+        variance = ((embedding - self.mean) ** 2).mean()
+        self.factor.copy_(1 / variance.sqrt().clamp(min=1e-6))
         return self(embedding)
 
 

@@ -29,10 +29,6 @@ from runtime.progress import log
 
 EVALUATION_BATCH_SIZE = 128
 
-TEXT_RATE_TIMES_WIDTH = 0.0768
-"""Default learning rate of the text tower, times its width: Adam's best rate falls with the width
-(Yang et al. 2022, Tensor Programs V). docs/accuracy.md has the measurements at width 384."""
-
 
 def finetune(
     model: JointModel,
@@ -146,13 +142,10 @@ def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
 
     Biases and normalisation weights have no weight decay. Frozen parameters are left out.
     """
-    text_rate = config.lr_text
-    if text_rate is None:
-        text_rate = TEXT_RATE_TIMES_WIDTH / model.text.dim
     groups = []
     for part, rate in (
         (model.image, config.lr_image),
-        (model.text, text_rate),
+        (model.text, config.lr_text),
         (model.fusion, config.lr_fusion),
     ):
         trainable = [value for value in part.parameters() if value.requires_grad]

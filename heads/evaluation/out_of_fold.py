@@ -33,7 +33,9 @@ def assign_parts(rows: Rows, seed: int) -> np.ndarray:
             "groups of each class. Add rows."
         )
     part = np.full(len(rows), -1)
-    splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed)
+    # Not the seed of the folds: if the parts were the folds, no unseen row would be left to fit on.
+    random_state = int(np.random.SeedSequence([seed, PARTS]).generate_state(1)[0])
+    splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=random_state)
     for number, (_, in_part) in enumerate(splitter.split(labelled, label, group)):
         part[labelled[in_part]] = number
     return part
