@@ -38,6 +38,7 @@ READ_BY = {
     "heads/*/probabilities.npz": ("report",),
     "heads/*/head.json": ("submit",),
     "heads/ensemble.npz": ("report",),
+    "heads/without_fine_tuning.npz": ("report",),
     "heads/ensemble.json": ONE_MEME,
     "metrics.json": ("submit",),
     "data.json": ("report",),

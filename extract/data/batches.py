@@ -75,12 +75,12 @@ def training_batches(
     lengths: np.ndarray,
     batch_size: int,
     rng: np.random.Generator,
-    min_rows: int = 1,
+    min_rows: int = 2,
 ) -> list[np.ndarray]:
     """Shuffle `rows` and cut them into batches of similar caption length, in random order.
 
     `lengths` (N,) is indexed by row. If the last batch has fewer than `min_rows` rows, it is added
-    to the one before: each rank needs at least one.
+    to the one before: one meme alone makes a poor gradient, and each rank needs at least one.
     """
     shuffled = rng.permutation(rows)
     bucket_rows = batch_size * BUCKET_BATCHES

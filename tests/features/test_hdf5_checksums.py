@@ -96,4 +96,4 @@ def test_hdf5_format_has_metadata_checksums(intact):
     assert original[8] >= 2
     assert b"OHDR" in original
     assert b"GCOL" not in original, "variable-length texts are stored without checksums"
-    assert SCHEMA == 3
+    assert SCHEMA == 4

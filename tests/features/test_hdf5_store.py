@@ -232,7 +232,7 @@ def test_other_schema_is_refused(path, schema):
     with h5py.File(fill(path), "a") as file:
         file.attrs["schema"] = schema
     message = read_error(path)
-    assert f"has schema {schema}, this version reads 3" in message
+    assert f"has schema {schema}, this version reads 4" in message
     assert message.endswith(REMEDY)
 
 
