@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 
 from extract.data.bad_rows import Problem
-from extract.data.batches import Inputs
 from extract.data.columns import Columns
 from extract.data.layouts import is_file
 from extract.data.load_data import LoadedData, load_data
@@ -22,7 +21,7 @@ from extract.spaces.checkpoint import (
     space_remedy,
     verify_files,
 )
-from extract.spaces.embedding import embed
+from extract.spaces.embedding import embed_in_memory
 from extract.spaces.lexical import LEXICAL
 from extract.spaces.ngrams import LexicalEncoder, load_lexical
 from extract.spaces.pretrained import PRETRAINED
@@ -96,7 +95,7 @@ def embed_memes(
                 image = spaces[PRETRAINED].image
                 arrays = {"image": image, "text": model.embed(captions[chunk])}
             else:
-                arrays = _embed(model, inputs)
+                arrays = embed_in_memory(model, inputs)
             spaces[folder.name] = _space(folder.name, arrays)
         chunk_rows = Rows(**{name: values[chunk] for name, values in vars(rows).items()})
         yield FeatureTable(chunk_rows, list(spaces.values()), {"stamp": checkpoint.stamp})
@@ -131,22 +130,6 @@ def _load_data(
     text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     size, limit = checkpoint.image_size, checkpoint.max_tokens
     return load_data(reading, size, image.interpolation, limit, text, on_bad_rows)
-
-
-def _embed(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
-    count = len(inputs)
-    arrays = {
-        "image": np.empty((count, model.image.dim), np.float32),
-        "text": np.empty((count, model.text.dim), np.float32),
-    }
-    if model.fusion is not None:
-        arrays["joint_logit"] = np.empty(count, np.float32)
-
-    def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        arrays[name][rows] = values
-
-    embed(model, inputs, write, lambda name, rows: arrays[name][rows])
-    return arrays
 
 
 def _space(name: str, arrays: dict[str, np.ndarray]) -> Space:

@@ -19,6 +19,11 @@ class Head(ClassifierMixin, BaseEstimator):
         return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
 
 
+def evenly_spaced(count: int, maximum: int) -> np.ndarray:
+    """Return at most `maximum` of the row numbers 0 to count - 1, evenly spaced: int (R,)."""
+    return np.linspace(0, count - 1, min(count, maximum)).astype(int)
+
+
 def save_arrays(head: Head, path: Path, names: tuple[str, ...]) -> None:
     """Write the learned attributes `names` of a head, all of them arrays, to one npz file."""
     np.savez(path, **{name: getattr(head, name) for name in names})

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from heads.base import Head, load_arrays, save_arrays
+from heads.base import Head, evenly_spaced, load_arrays, save_arrays
 
 SHARPNESS = 10.0
 """A neighbour whose cosine similarity is 0.1 higher counts e times as much."""
@@ -43,7 +43,7 @@ class KnnHead(Head):
         """Store X float (N, columns) and y int (N,), 0 or 1; at most MAX_MEMES rows."""
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
-        stored = np.linspace(0, len(X) - 1, min(len(X), MAX_MEMES)).astype(int)
+        stored = evenly_spaced(len(X), MAX_MEMES)
         self.memes_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
         self._build_index()
         return self

@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 
-from heads.base import Head, load_arrays, save_arrays
+from heads.base import Head, evenly_spaced, load_arrays, save_arrays
 
 MAX_ROWS = 10_000
 """More training rows are subsampled: the time of a fit grows with their square."""
@@ -31,7 +31,7 @@ class SvmHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        rows = np.linspace(0, len(X) - 1, min(len(X), MAX_ROWS)).astype(int)
+        rows = evenly_spaced(len(X), MAX_ROWS)
         columns = X[rows].astype(np.float64)
         # What scikit-learn calls gamma="scale".
         self.gamma_ = 1 / max(columns.shape[1] * columns.var(), 1e-12)

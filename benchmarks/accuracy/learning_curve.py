@@ -17,6 +17,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
+from sklearn.metrics import roc_auc_score
 
 from extract.config import ExtractConfig
 from extract.data.read_memes import read_memes
@@ -25,9 +26,9 @@ from extract.spaces.run_setup import columns_named
 from features.hdf5_store import read_features
 from heads.config import FitConfig
 from heads.ensemble.build_ensemble import build_ensemble
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
-from heads.evaluation.metrics import auroc
+from heads.evaluation.bootstrap import bootstrap_weights
 from heads.fitting.saved_heads import read_probabilities, read_records
+from heads.report.paired_differences import paired_difference
 from heads.run import fit_heads
 from runtime.progress import log
 
@@ -104,20 +105,19 @@ def compare(run: Path, true_label: np.ndarray, seed: int) -> list[str]:
     pretrained = linear.kind_held_out[kinds.index("pretrained")]
     labelled = table.rows.labelled
     y, group = true_label, table.rows.group[labelled]
-    weights = np.vstack([np.ones(len(y)), bootstrap_weights(group, seed)])
+    resamples = bootstrap_weights(group, seed)
 
-    def area(probability: np.ndarray) -> np.ndarray:
-        return auroc(y, probability[labelled])(weights)
+    def area(probability: np.ndarray) -> str:
+        return f"{roc_auc_score(y, probability[labelled]):.3f}"
 
-    cells = []
-    for one, other in (
-        (joint, pretrained),
-        (built.probabilities.held_out, built.without_fine_tuning.held_out),
-    ):
-        difference = area(one) - area(other)
-        low, high = percentile_interval(difference[1:])
-        cells += [f"{area(one)[0]:.3f}", f"{difference[0]:+.3f} [{low:+.3f}, {high:+.3f}]"]
-    return [cells[0], f"{area(pretrained)[0]:.3f}", cells[1], cells[2], cells[3]]
+    def difference(one: np.ndarray, other: np.ndarray) -> str:
+        found = paired_difference(y, one[labelled], other[labelled], resamples)
+        low, high = found.interval
+        return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    ensemble, without = built.probabilities.held_out, built.without_fine_tuning.held_out
+    of_models = [area(joint), area(pretrained), difference(joint, pretrained)]
+    return [*of_models, area(ensemble), difference(ensemble, without)]
 
 
 if __name__ == "__main__":

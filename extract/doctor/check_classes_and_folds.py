@@ -1,5 +1,7 @@
 """Check labels, near-duplicates, folds and captions for what would harm the training."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.stats import chi2_contingency
 
@@ -9,7 +11,7 @@ from extract.data.meme_table import MemeTable
 from extract.data.tokenisation import Captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.data_summary import class_counts, contradictions, count_near_duplicates
-from extract.folds.fold_assignment import assign_folds, plan_space
+from extract.folds.fold_assignment import assign_folds, plan_fold
 from extract.towers.encoders import TextEncoder
 from features.feature_table import Rows
 from runtime.errors import UserError
@@ -106,7 +108,7 @@ def check_folds(rows: Rows, config: ExtractConfig) -> Finding:
         return Finding(FAIL, "folds", str(error))
     for number in range(config.folds):
         try:
-            plan = plan_space(rows.label, rows.group, fold, number, config.seed)
+            plan = plan_fold(replace(rows, fold=fold), number, config)
         except UserError as error:
             errors.append(str(error))
     if errors:

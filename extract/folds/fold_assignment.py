@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from extract.config import PLATEAU, ExtractConfig
+from features.feature_table import Rows
 from runtime.errors import UserError
 
 MONITOR_PARTS = 10
@@ -56,6 +58,12 @@ def assign_folds(
     else:
         fold[labelled] = stratified_parts(label[labelled], group[labelled], HOLDOUT_PARTS, seed) > 0
     return fold
+
+
+def plan_fold(rows: Rows, held_out: int, config: ExtractConfig) -> Plan:
+    """Return `plan_space` of a run's rows: rows are monitored if its schedule needs them."""
+    monitor = config.schedule == PLATEAU
+    return plan_space(rows.label, rows.group, rows.fold, held_out, config.seed, monitor)
 
 
 def plan_space(

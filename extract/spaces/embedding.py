@@ -46,6 +46,23 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
         _write_joint_logits(model, len(inputs), write, read)
 
 
+def embed_in_memory(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Return what `embed` writes, by name: float32 (N, dim); `joint_logit` is (N,)."""
+    count = len(inputs)
+    arrays = {
+        "image": np.empty((count, model.image.dim), np.float32),
+        "text": np.empty((count, model.text.dim), np.float32),
+    }
+    if model.fusion is not None:
+        arrays["joint_logit"] = np.empty(count, np.float32)
+
+    def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        arrays[name][rows] = values
+
+    embed(model, inputs, write, lambda name, rows: arrays[name][rows])
+    return arrays
+
+
 def _write_joint_logits(model: JointModel, count: int, write: Write, read: Read) -> None:
     for start in range(0, count, BATCH_SIZE):
         part = slice(start, min(start + BATCH_SIZE, count))

@@ -1,12 +1,10 @@
 """Fine-tuned spaces: both towers and a fusion head, trained without one fold."""
 
-import copy
 from pathlib import Path
 
 import torch
 
-from extract.config import PLATEAU
-from extract.folds.fold_assignment import plan_space
+from extract.folds.fold_assignment import plan_fold
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
 from extract.spaces.linear_probe import start_from_probe
 from extract.spaces.run_setup import Setup
@@ -23,14 +21,13 @@ STATE_SUFFIX = ".training.safetensors"
 def create_fine_tuned_space(setup: Setup, fold: int, folder: Path | None) -> None:
     """Fine-tune both towers and a fusion head without `fold`; write the space into `folder`."""
     config, rows, backbones = setup.config, setup.rows, setup.backbones
-    monitor = config.schedule == PLATEAU
-    plan = plan_space(rows.label, rows.group, rows.fold, fold, config.seed, monitor)
-    monitored = f"{plan.monitored.sum()} monitored, " if monitor else ""
+    plan = plan_fold(rows, fold, config)
+    monitored = f"{plan.monitored.sum()} monitored, " if plan.monitored.any() else ""
     log(f"space_{fold}: {plan.fitted.sum()} rows fitted, {monitored}{plan.held_out.sum()} held out")
     seed = training_seed(config.seed, fold)
     torch.manual_seed(seed)
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
-    image, text = copy.deepcopy(backbones.image), copy.deepcopy(backbones.text)
+    image, text = backbones.copy_encoders()
     freeze_token_embeddings(text)
     model = JointModel(image, text, fusion, setup.machine)
     start_from_probe(fusion, setup.probe_embeddings, rows.label, plan.fitted)

@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from extract.data.batches import Inputs
-from extract.spaces.embedding import embed
+from extract.spaces.embedding import embed_in_memory
 from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel
 
@@ -37,16 +37,7 @@ def embed_for_probe(model: JointModel, inputs: Inputs, usable: np.ndarray) -> Pr
     """Embed at most MAX_ROWS rows of `usable`, bool (N,), evenly spaced. All ranks must call it."""
     rows = np.flatnonzero(usable)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int)]
-    arrays = {
-        "image": np.empty((len(rows), model.image.dim), np.float32),
-        "text": np.empty((len(rows), model.text.dim), np.float32),
-    }
-
-    def write(name: str, positions: np.ndarray, values: np.ndarray) -> None:
-        arrays[name][positions] = values
-
-    embed(model, inputs.subset(rows), write, lambda name, part: arrays[name][part])
-    return ProbeEmbeddings(rows, **arrays)
+    return ProbeEmbeddings(rows, **embed_in_memory(model, inputs.subset(rows)))
 
 
 def start_from_probe(

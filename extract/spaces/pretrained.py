@@ -1,6 +1,5 @@
 """The pretrained space: embeddings of both towers as downloaded, without fine-tuning."""
 
-import copy
 from pathlib import Path
 
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
@@ -16,7 +15,7 @@ trained on pictures of 224 pixels."""
 
 def create_pretrained_space(setup: Setup, folder: Path | None) -> None:
     """Embed all rows with the towers as downloaded; write the space into `folder`."""
-    image, text = copy.deepcopy(setup.backbones.image), copy.deepcopy(setup.backbones.text)
+    image, text = setup.backbones.copy_encoders()
     image.min_size = PRETRAINED_SIZE
     model = JointModel(image, text, None, setup.machine)
     attributes = {**describe_towers(setup), "least_image_size": PRETRAINED_SIZE}

@@ -1,6 +1,5 @@
 """Load everything that the spaces of a run are created from: settings, device, weights and data."""
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -8,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from extract.config import PLATEAU, ExtractConfig
+from extract.config import ExtractConfig
 from extract.data.columns import Columns
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_memes import read_memes
-from extract.folds.fold_assignment import assign_folds, plan_space
+from extract.folds.fold_assignment import assign_folds, plan_fold
 from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.spaces.linear_probe import ProbeEmbeddings, embed_for_probe
@@ -51,8 +50,7 @@ class Setup:
     @cached_property
     def probe_embeddings(self) -> ProbeEmbeddings:
         """Embeddings by the towers as downloaded, from which every fine-tuning starts."""
-        image, text = copy.deepcopy(self.backbones.image), copy.deepcopy(self.backbones.text)
-        model = JointModel(image, text, None, self.machine)
+        model = JointModel(*self.backbones.copy_encoders(), None, self.machine)
         return embed_for_probe(model, self.data.inputs, self.rows.labelled)
 
     @property
@@ -108,10 +106,8 @@ def stamp(made_from: dict[str, Any]) -> str:
 
 def check_folds(setup: Setup) -> None:
     """Raise UserError if a fold cannot be left out. Call it before hours of training."""
-    rows, config = setup.rows, setup.config
-    for fold in range(config.folds):
-        monitor = config.schedule == PLATEAU
-        plan_space(rows.label, rows.group, rows.fold, fold, config.seed, monitor)
+    for fold in range(setup.config.folds):
+        plan_fold(setup.rows, fold, setup.config)
 
 
 def columns_named(config: ExtractConfig) -> Columns:

@@ -1,5 +1,6 @@
 """Load the pretrained image and text encoders: from the hub, PyPI packages or a local folder."""
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ class Backbones:
     text: TextEncoder
     image_origin: dict[str, str]
     text_origin: dict[str, str]
+
+    def copy_encoders(self) -> tuple[ImageEncoder, TextEncoder]:
+        """Return copies of both encoders, which may be changed and trained."""
+        return copy.deepcopy(self.image), copy.deepcopy(self.text)
 
 
 def load_backbones(

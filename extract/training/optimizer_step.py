@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from extract.data.batches import Inputs
 from extract.training import distributed
@@ -70,7 +69,7 @@ def _train_batch(trainer: Trainer, inputs: Inputs, targets: Tensor, rows: np.nda
     nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    if not isinstance(state.scheduler, ReduceLROnPlateau):
+    if not state.plateau:
         state.scheduler.step()
     return loss
 

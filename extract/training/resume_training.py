@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
@@ -40,6 +40,11 @@ class TrainingState:
     """With plateau, the weights after the best epoch; else empty."""
     micro_batches: int = 1
     """Number of micro-batches that a batch is split into, if it does not fit into memory whole."""
+
+    @property
+    def plateau(self) -> bool:
+        """Whether the loss after each epoch decides: on rates, on stopping, on the weights used."""
+        return isinstance(self.scheduler, ReduceLROnPlateau)
 
 
 class StateSaver:

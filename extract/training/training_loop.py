@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from extract.config import PLATEAU, ExtractConfig
+from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.folds.fold_assignment import Plan
 from extract.towers.joint_model import JointModel
@@ -59,7 +58,7 @@ def finetune(
     for epoch, batches in enumerate(epochs, start=1):
         if epoch <= len(state.history):
             continue
-        if config.schedule == PLATEAU and _should_stop(state.history, config.patience):
+        if state.plateau and _should_stop(state.history, config.patience):
             break
         trainer = Trainer(wrapped_model, state, _seed_epoch(seed, epoch))
         loss = train_epoch(trainer, inputs, targets, batches, epoch)
@@ -67,7 +66,7 @@ def finetune(
         # Broadcast, so that all ranks decide the same: their results may differ in the last bit.
         _end_epoch(state, epoch, loss, distributed.broadcast_object(metrics))
         saver.save_if_due(state)
-    if config.schedule == PLATEAU:
+    if state.plateau:
         model.load_state_dict(state.best_weights)
         state.history[_best_epoch(state.history) - 1]["best"] = 1
     else:
@@ -95,7 +94,7 @@ def _end_epoch(state: TrainingState, epoch: int, loss: float, metrics: dict[str,
             "--lr-fusion."
         )
     state.history.append({"epoch": epoch, "train_loss": loss, **metrics, "best": 0})
-    if isinstance(state.scheduler, ReduceLROnPlateau):
+    if state.plateau:
         state.scheduler.step(metrics["eval_loss"])
         if _best_epoch(state.history) == epoch:
             weights = state.model.state_dict()
@@ -128,7 +127,7 @@ def _epoch_batches(
 ) -> list[list[np.ndarray]]:
     """Return each epoch's batches of row indices."""
     lengths = inputs.captions.lengths()[inputs.captions.index]
-    rows, min_rows = np.flatnonzero(plan.fitted), distributed.world()
+    rows, min_rows = np.flatnonzero(plan.fitted), max(2, distributed.world())
     return [
         training_batches(
             rows, lengths, config.batch_size, np.random.default_rng([seed, epoch]), min_rows

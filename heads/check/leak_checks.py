@@ -8,7 +8,7 @@ from features.feature_table import FINE_TUNED, FeatureTable, Space
 from heads.check.check_result import Check
 from heads.evaluation.out_of_fold import out_of_fold_values
 from heads.fitting.cross_validation import cross_validate
-from heads.fitting.head_inputs import Projected, select_head_inputs
+from heads.fitting.head_inputs import Projected, inputs_by_kind
 from heads.fitting.held_out_evaluation import Protocol
 from heads.fitting.space_blending import fit_blend
 from heads.registry import HEADS
@@ -27,12 +27,10 @@ def shuffled_labels(
     label = rows.label.copy()
     labelled = np.flatnonzero(rows.labelled)
     label[labelled] = np.random.default_rng(protocol.seed).permutation(label[labelled])
-    held_out = {}
-    for kind, spaces in table.kinds().items():
-        columns = select_head_inputs(PROBE, spaces, projected, rows.labelled)
-        held_out[kind] = cross_validate(
-            PROBE, columns, label, protocol.part, protocol.seed
-        ).held_out
+    held_out = {
+        kind: cross_validate(PROBE, spaces, label, protocol.part, protocol.seed).held_out
+        for kind, spaces in inputs_by_kind(PROBE, table, projected, rows.labelled).items()
+    }
     blended = fit_blend(held_out, label, protocol.part, reported).held_out[reported]
     auroc = float(roc_auc_score(label[reported], blended))
     error = null_error(label[reported])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from heads.base import evenly_spaced
 from heads.evaluation.out_of_fold import PARTS, mean_logit, select_by_log_loss
 from heads.fitting.head_inputs import HeadInputs
 from heads.fitting.parallel_fits import map_in_threads
@@ -158,5 +159,5 @@ def _subsample(rows: np.ndarray) -> np.ndarray:
     if len(indices) <= MAX_ROWS_PER_FIT:
         return rows
     sample = np.zeros_like(rows)
-    sample[indices[np.linspace(0, len(indices) - 1, MAX_ROWS_PER_FIT).astype(int)]] = True
+    sample[indices[evenly_spaced(len(indices), MAX_ROWS_PER_FIT)]] = True
     return sample

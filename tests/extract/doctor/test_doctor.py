@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from run_folders import contents, edit, table
 
-from extract.config import ExtractConfig
+from extract.config import PLATEAU, ExtractConfig
 from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
 from extract.doctor import checks_needing_libraries, doctor
@@ -143,7 +143,7 @@ def test_training_is_not_timed_if_memory_is_short(tiny_config, tmp_path, monkeyp
 
 
 def test_flags_without_effect_are_listed():
-    assert doctor.check_settings(ExtractConfig(epochs=3)) == Finding(OK, "settings", "--epochs 3")
+    assert doctor.check_settings(ExtractConfig(epochs=4)) == Finding(OK, "settings", "--epochs 4")
     useless = ExtractConfig(data="x", sample_memes=200)
     assert "--sample-memes" in doctor.check_settings(useless).found
     assert doctor.check_settings(ExtractConfig(text_column="t")).state == WARNING
@@ -250,6 +250,15 @@ def test_every_fold_that_cannot_be_assigned_fails_with_its_reason():
     assert few.state == FAIL and "--folds" in few.found
     poor = check_folds(make_rows([0] * 60 + [1] * 6, [], []), config)
     assert poor.state == FAIL and "fold 0" in poor.found and "fold 1" in poor.found
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_rows_too_few_to_monitor_fail_only_with_the_schedule_that_monitors():
+    rows = make_rows([0] * 60 + [1] * 10, [], [])
+    cosine = ExtractConfig(folds=2, batch_size=8, seed=1)
+    assert check_folds(rows, cosine).state == OK
+    poor = check_folds(rows, replace(cosine, schedule=PLATEAU))
+    assert poor.state == FAIL and "monitored" in poor.found
 
 
 def test_batch_larger_than_the_fitted_rows_is_a_warning():
