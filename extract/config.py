@@ -87,10 +87,11 @@ class ExtractConfig:
         128, "Maximum length of a caption in tokens; longer ones are truncated.", MODEL, minimum=4
     )
     text_pooling: str = setting(
-        "mean",
-        "Pooling of the text embedding: mean of the tokens, or the first token.",
+        "layers",
+        "Pooling of the text embedding. mean: mean of the tokens of the last layer; first: its "
+        "first token; layers: means of the first, middle and last layer, side by side.",
         MODEL,
-        choices=("mean", "first"),
+        choices=("mean", "first", "layers"),
     )
     fusion: str = setting(
         "interaction",

@@ -18,7 +18,7 @@ from extract.towers.joint_model import JointModel
 MAX_ROWS = 10_000
 """More rows do not change a probe noticeably, and all embeddings are in memory."""
 
-C = 1.0
+C = 0.3
 """Inverse regularisation strength of the logistic regression."""
 
 

@@ -65,6 +65,8 @@ class TextEncoder(nn.Module):
 
     DistilBERT has no pooler. Pooling `mean` averages the hidden states of all tokens except
     padding, as sentence-transformers does; `first` takes the hidden state of the [CLS] token.
+    `layers` joins the means of the first, middle and last layer: the first is a bag of words, in
+    which words survive that the layers above do not understand.
     """
 
     def __init__(self, backbone: PreTrainedModel, tokenizer: Tokenizer, pooling: str) -> None:
@@ -72,16 +74,23 @@ class TextEncoder(nn.Module):
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pooling = pooling
-        self.dim: int = backbone.config.hidden_size
+        self.layers = pooled_layers(backbone.config.num_hidden_layers, pooling)
+        self.dim: int = backbone.config.hidden_size * len(self.layers)
         self.max_tokens: int = backbone.config.max_position_embeddings
         self.pad_id: int = backbone.config.pad_token_id or 0
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        hidden = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        output = self.backbone(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        hidden = torch.stack([output.hidden_states[layer].float() for layer in self.layers], dim=2)
         if self.pooling == "first":
-            return hidden[:, 0]
-        weight = mask.unsqueeze(-1).float()
-        return (hidden * weight).sum(1) / weight.sum(1)
+            return hidden[:, 0].flatten(1)
+        weight = mask.view(*mask.shape, 1, 1).float()
+        return ((hidden * weight).sum(1) / weight.sum(1)).flatten(1)
+
+
+def pooled_layers(count: int, pooling: str) -> list[int]:
+    """Return the hidden states that a pooling uses: 0 is the word embeddings, `count` the last."""
+    return sorted({0, count // 2, count}) if pooling == "layers" else [count]
 
 
 def load_image_encoder(folder: Path) -> ImageEncoder:

@@ -13,6 +13,7 @@ from extract.towers.encoders import (
     ImageEncoder,
     load_image_encoder,
     load_text_encoder,
+    pooled_layers,
     save_image_encoder,
     save_text_encoder,
 )
@@ -166,6 +167,25 @@ def test_first_pooling_returns_token_0(make_text_encoder):
     assert torch.equal(encoder(ids, mask), hidden[:, 0])
 
 
+def test_layers_pooling_joins_means_of_first_middle_and_last_layer(make_text_encoder):
+    encoder = make_text_encoder("layers")
+    ids = torch.randint(5, 60, (2, 8))
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    states = encoder.backbone(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    means = [state[1, :5].mean(0) for state in states.hidden_states]
+    embedded = encoder(ids, mask)
+    assert embedded.shape == (2, encoder.dim)
+    assert torch.allclose(embedded[1], torch.cat(means), atol=1e-6)
+    assert torch.equal(states.hidden_states[-1], states.last_hidden_state)
+
+
+def test_layers_pooling_uses_no_layer_twice():
+    assert pooled_layers(6, "layers") == [0, 3, 6]
+    assert pooled_layers(1, "layers") == [0, 1]
+    assert pooled_layers(6, "mean") == pooled_layers(6, "first") == [6]
+
+
 # Saving and loading
 
 
@@ -184,8 +204,8 @@ def test_saved_image_encoder_is_loaded_bit_for_bit(tmp_path, make_image_encoder)
     assert loaded.interpolation == encoder.interpolation
 
 
-@pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_saved_text_encoder_is_loaded_bit_for_bit(tmp_path, make_text_encoder, pooling):
+@pytest.mark.parametrize(("pooling", "dim"), [("mean", 32), ("first", 32), ("layers", 96)])
+def test_saved_text_encoder_is_loaded_bit_for_bit(tmp_path, make_text_encoder, pooling, dim):
     encoder = make_text_encoder(pooling)
     save_text_encoder(encoder, tmp_path)
     loaded = load_text_encoder(tmp_path, pooling).eval()
@@ -193,7 +213,7 @@ def test_saved_text_encoder_is_loaded_bit_for_bit(tmp_path, make_text_encoder, p
     ids = torch.randint(5, 60, (2, 8))
     assert torch.equal(encoder(ids, torch.ones_like(ids)), loaded(ids, torch.ones_like(ids)))
     assert loaded.tokenizer.to_str() == encoder.tokenizer.to_str()
-    assert (loaded.dim, loaded.max_tokens, loaded.pad_id) == (32, 64, 0)
+    assert (loaded.dim, loaded.max_tokens, loaded.pad_id) == (dim, 64, 0)
 
 
 def test_classifier_of_a_hub_repository_is_dropped(tmp_path):
