@@ -6,14 +6,16 @@ Each program returns its seconds, without loading the backbones, and the number 
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import timm
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import DistilBertConfig, DistilBertModel
 
 from benchmarks.seed_model import (
     DEVICE,
@@ -32,6 +34,7 @@ from extract.folds.fold_assignment import Plan
 from extract.spaces.embedding import embed
 from extract.spaces.run_setup import columns_named
 from extract.towers.device import Machine, choose_machine
+from extract.towers.encoders import ImageEncoder, TextEncoder
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, load_backbones
@@ -59,14 +62,25 @@ class Workload:
         return ExtractConfig(data=str(self.data), epochs=1, batch_size=BATCH)
 
 
-def make_workload(data: Path, matched: bool, folder: Path) -> Workload:
+def make_workload(data: Path, matched: bool, folder: Path, weights: str = "bundled") -> Workload:
     """Workload on the table in `data`. `matched` gives all programs the same settings."""
     machine = choose_machine(
         "auto", "fp32" if matched and not torch.cuda.is_available() else "auto"
     )
-    backbones = load_backbones("bundled", None, None, "mean")
+    backbones = load_backbones("bundled", None, None, ExtractConfig().text_pooling)
+    if weights == "random":
+        backbones = _random_backbones(backbones)
     name = "matched" if matched else "as run"
     return Workload(name, data, matched, backbones, machine, folder)
+
+
+def _random_backbones(bundled: Backbones) -> Backbones:
+    """EfficientNet-B0 and DistilBERT with random weights; speed does not depend on the weights."""
+    image = timm.create_model("efficientnet_b0", num_classes=0)
+    config = DistilBertConfig(vocab_size=bundled.text.tokenizer.get_vocab_size())
+    text = DistilBertModel._from_config(config, attn_implementation="sdpa")
+    text = TextEncoder(text, bundled.text.tokenizer, bundled.text.pooling)
+    return replace(bundled, image=ImageEncoder(image), text=text)
 
 
 def baseline_training(workload: Workload) -> tuple[float, int]:

@@ -1,10 +1,11 @@
 """Speed of stage one in memes per second, compared with the baseline and the bare backbones.
 
-    python -m benchmarks.stage_one [--memes 400] [--rounds 3]
+    python -m benchmarks.stage_one [--memes 400] [--rounds 3] [--weights random]
 
 All programs process the same sample memes in turn, in this process; results are medians over the
 rounds. `as run`: each program with its default settings. `matched`: all with our picture size,
-captions padded to the longest in the batch, and float32. `seed` is the baseline (`seed_recipe`).
+captions padded to the longest in the batch, and float32 (on a GPU, half precision). `seed` is the
+baseline (`seed_recipe`).
 `bare` is only the backbones, on our batches, which are already in memory.
 """
 
@@ -13,7 +14,7 @@ import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -35,6 +36,10 @@ from runtime.progress import log
 def main(
     memes: Annotated[int, typer.Option(help="Number of sample memes.", min=120)] = 400,
     rounds: Annotated[int, typer.Option(help="Rounds to take the median of.", min=1)] = 3,
+    weights: Annotated[
+        Literal["bundled", "random"],
+        typer.Option(help="random: EfficientNet-B0 and DistilBERT in their true sizes."),
+    ] = "bundled",
 ) -> None:
     """Print memes per second and ratios, and JSON on the last line of stdout."""
     with tempfile.TemporaryDirectory() as folder:
@@ -42,13 +47,16 @@ def main(
         speeds = {}
         for task in PROGRAMS:
             for matched in (False, True):
-                workload = make_workload(data, matched, Path(folder))
+                workload = make_workload(data, matched, Path(folder), weights)
                 name = f"{task}, {'matched' if matched else 'as run'}"
                 speeds[name] = compare(workload, PROGRAMS[task], rounds)
         flops = {t: flops_per_meme(workload, training=t == "training") for t in PROGRAMS}
         utilisation = {t: flop_rates(speeds[f"{t}, matched"], flops[t]) for t in PROGRAMS}
     print_tables(speeds, utilisation, describe_machine())
     print(json.dumps({"machine": describe_machine(), "memes": memes, "rounds": rounds, **speeds}))
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated() / 2**30
+        log(f"peak GPU memory of all programs: {peak:.2f} GiB")
 
 
 def compare(
