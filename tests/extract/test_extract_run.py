@@ -54,7 +54,7 @@ def test_run_records_settings_and_weights(tiny_run, tiny_config, tiny_weights):
         assert space.image.shape == (240, 256)
         assert space.attributes["image"]["name"] == str(tiny_weights / "image")
         assert read_checkpoint(tiny_run / "backbones" / space.name).stamp == attributes["stamp"]
-    assert [space.text.shape[1] for space in spaces] == [32, 32, 32, 128]
+    assert [space.text.shape[1] for space in spaces] == [96, 96, 96, 128]
     for space in spaces[:2]:
         assert len(space.attributes["history"]) <= 2
         assert sum(epoch["best"] for epoch in space.attributes["history"]) == 1

@@ -33,7 +33,7 @@ def features(tiny_run):
 @pytest.fixture(scope="module")
 def backbones(tiny_weights):
     """Both towers before any training."""
-    return load_backbones("hub", str(tiny_weights / "image"), str(tiny_weights / "text"), "mean")
+    return load_backbones("hub", str(tiny_weights / "image"), str(tiny_weights / "text"), "layers")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_space_without_labels_has_seen_no_row(features, name):
 
 
 def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, backbones, loaded):
-    found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 32), "f4")}
+    found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 96), "f4")}
 
     def write(name, rows, values):
         found[name][rows] = values
