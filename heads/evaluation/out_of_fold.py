@@ -1,6 +1,6 @@
 """Out-of-fold values and model selection: no row influences the choices it is scored with.
 
-The labelled rows are split once into PARTS grouped, stratified parts, the cross-validation folds of
+The labelled rows are split once into grouped, stratified parts, the cross-validation folds of
 stage two. (`fold` is the fold of the backbones.) Everything selected for a part, such as
 hyperparameters, calibration, ensemble weights and threshold, is selected on the other parts' rows.
 """
@@ -17,11 +17,18 @@ from runtime.errors import UserError
 
 PARTS = 5
 
+MANY_PARTS = 10
+
+MANY_PARTS_ROWS = (500, 5000)
+"""Numbers of labelled rows with MANY_PARTS: with fewer, a part is too small to score on; with more,
+the larger share of rows in a fit matters less than its time."""
+
 
 def assign_parts(rows: Rows, seed: int) -> np.ndarray:
     """Assign each labelled row to a part: int64 (N,), -1 for other rows. Groups are never split.
 
-    Uses scikit-learn's StratifiedGroupKFold. Raises UserError if a class occurs in too few groups.
+    There are MANY_PARTS parts, or PARTS if rows or groups are too few, or rows are many. Uses
+    scikit-learn's StratifiedGroupKFold. Raises UserError if a class occurs in too few groups.
     """
     labelled = np.flatnonzero(rows.labelled)
     label, group = rows.label[labelled], rows.group[labelled]
@@ -35,10 +42,18 @@ def assign_parts(rows: Rows, seed: int) -> np.ndarray:
     part = np.full(len(rows), -1)
     # Not the seed of the folds: if the parts were the folds, no unseen row would be left to fit on.
     random_state = int(np.random.SeedSequence([seed, PARTS]).generate_state(1)[0])
-    splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=random_state)
+    least, most = MANY_PARTS_ROWS
+    many = least <= len(labelled) <= most and min(groups) >= MANY_PARTS
+    parts = MANY_PARTS if many else PARTS
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=random_state)
     for number, (_, in_part) in enumerate(splitter.split(labelled, label, group)):
         part[labelled[in_part]] = number
     return part
+
+
+def count_parts(part: np.ndarray) -> int:
+    """Return the number of parts that `assign_parts` made."""
+    return int(part.max()) + 1
 
 
 def out_of_fold_values(
@@ -50,7 +65,7 @@ def out_of_fold_values(
     rows, and returns the values of the latter. Only rows in `known`, bool (N,), are used.
     """
     values = np.full(len(part), np.nan)
-    for number in range(PARTS):
+    for number in range(count_parts(part)):
         in_part = np.flatnonzero(known & (part == number))
         others = np.flatnonzero(known & (part >= 0) & (part != number))
         if len(in_part):

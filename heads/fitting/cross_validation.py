@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from heads.base import evenly_spaced
-from heads.evaluation.out_of_fold import PARTS, mean_logit, select_by_log_loss
+from heads.evaluation.out_of_fold import count_parts, mean_logit, select_by_log_loss
 from heads.fitting.head_inputs import HeadInputs
 from heads.fitting.parallel_fits import map_in_threads
 from heads.registry import Entry
@@ -150,7 +150,10 @@ def cross_validation_splits(
         return [(_subsample(space.seen), space.held_out)]
     labelled = part >= 0
     rows = labelled if fitted_on == "all" else labelled & ~space.seen
-    return [(_subsample(rows & (part != n)), space.held_out & (part == n)) for n in range(PARTS)]
+    return [
+        (_subsample(rows & (part != n)), space.held_out & (part == n))
+        for n in range(count_parts(part))
+    ]
 
 
 def _subsample(rows: np.ndarray) -> np.ndarray:

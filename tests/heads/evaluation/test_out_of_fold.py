@@ -8,10 +8,12 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+from features.feature_table import Rows
 from heads.evaluation.metrics import mean_log_loss
 from heads.evaluation.out_of_fold import (
     PARTS,
     assign_parts,
+    count_parts,
     mean_logit,
     out_of_fold_values,
     select_by_log_loss,
@@ -34,6 +36,19 @@ def test_parts_cover_the_labelled_rows_without_splitting_groups(seed):
     assert set(part) == {-1, *range(PARTS)}
     for group in np.unique(rows.group):
         assert len(set(part[(rows.group == group) & rows.labelled])) <= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "groups", "parts"),
+    [(499, 499, 5), (500, 500, 10), (5000, 5000, 10), (5001, 5001, 5), (500, 18, 5)],
+)
+def test_there_are_ten_parts_unless_rows_or_groups_are_too_few_or_rows_are_many(
+    count, groups, parts
+):
+    label = np.arange(count) % groups % 2
+    split = np.array(["train"] * count, object)
+    rows = Rows(split, split, label.astype(np.int8), np.arange(count) % groups, None, None)
+    assert count_parts(assign_parts(rows, 0)) == parts
 
 
 def test_parts_have_similar_shares_of_positives():
