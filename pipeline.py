@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from extract.config import ExtractConfig
+from extract.tables.table_options import require_tables
 from heads.config import FitConfig, SubmitConfig
+from runtime.console import print_data, tolerate_encodings
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
 from runtime.flags_from_config import Force, RunName, with_settings
 from runtime.lock import locked
@@ -43,6 +45,7 @@ def extract(
 ) -> None:
     """Stage one: fine-tune both backbones, write pooled embeddings to runs/NAME/features.h5."""
     path = _folder(run)
+    require_tables(config)
     from extract.run import extract as run_stage
 
     with locked(path, distributed=True) as folder:
@@ -104,6 +107,7 @@ def run(
     force: Force = False,
 ) -> None:
     """Run extract, fit-heads and submit. Takes the flags of all three."""
+    require_tables(extraction)
     from extract.run import extract as run_extract
     from heads.report.build import write_report
     from heads.run import fit_heads as run_fit
@@ -159,12 +163,8 @@ def predict(
         str | None,
         typer.Option(help="Table of memes, or folder with one.", rich_help_panel="Memes"),
     ] = None,
-    image: Annotated[
-        Path | None, typer.Option(help="One picture; needs --text.", rich_help_panel="Memes")
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Caption of the picture.", rich_help_panel="Memes")
-    ] = None,
+    image: Annotated[Path | None, typer.Option(help="A picture.", rich_help_panel="Memes")] = None,
+    text: Annotated[str | None, typer.Option(help="Its caption.", rich_help_panel="Memes")] = None,
     on_bad_rows: Annotated[
         str,
         typer.Option(help="stop, or blank: grey image, empty caption.", rich_help_panel="Memes"),
@@ -185,9 +185,9 @@ def predict(
     from heads.ensemble.submission import predictions_csv, write_predictions
     from heads.predict import score_memes
 
-    single = image is not None and text is not None
-    if single == (data is not None) or (not single and (image or text)):
-        raise UserError("predict: pass either --data, or both --image and --text")
+    single = image is not None or text is not None
+    if single == (data is not None):
+        raise UserError("predict: pass either --data, or --image, --text or both")
     folder = _folder(run)
     backbones = folder / "backbones"
     reading = read_single_meme(image, text) if single else read_new_memes(Path(data), backbones)
@@ -197,7 +197,7 @@ def predict(
     if out:
         print(write_predictions(out, *scored))
     else:
-        print(predictions_csv(*scored), end="")
+        print_data(predictions_csv(*scored))
 
 
 @app.command()
@@ -232,6 +232,7 @@ def _folder(name: str) -> Path:
 def main() -> int:
     """Run a command. An error that the user can fix prints one message and exits with code 2."""
     limit_spinning()
+    tolerate_encodings()
     try:
         # In standalone mode, typer would print errors and exit itself.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0

@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from runtime.atomic_files import atomic_write
-from runtime.errors import UserError
+from runtime.errors import UserError, raise_if_system_error, system_errno
 from runtime.file_checksums import CHECKSUM_KEY
 
 FORMAT = ("v110", "v110")
@@ -121,7 +121,22 @@ def user_error_if_hdf5_damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise_if_system_error(path, error)
         raise UserError(f"{path} is damaged ({error}). {remedy(path)}") from error
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a finished file for reading. The caller closes it.
+
+    Without HDF5's lock: a file is written elsewhere and then renamed, so a reader never sees it
+    change, and a notebook that has it open, or a file system without locks, is no reason to stop.
+    """
+    return h5py.File(path, "r", locking=False)
+
+
+def new_hdf5(path: Path) -> h5py.File:
+    """Create a file, without HDF5's lock: no other program knows it yet. The caller closes it."""
+    return h5py.File(path, "w", libver=FORMAT, locking=False)
 
 
 @contextmanager
@@ -129,10 +144,10 @@ def create_hdf5(path: Path) -> Iterator[h5py.File]:
     """Write an HDF5 file atomically. The block must contain only HDF5 operations."""
     with atomic_write(path) as partial:
         try:
-            with h5py.File(partial, "w", libver=FORMAT) as file:
+            with new_hdf5(partial) as file:
                 yield file
         except RuntimeError as error:  # HDF5 reports a full disk with several exceptions
-            raise OSError(str(error)) from error
+            raise OSError(system_errno(error), str(error)) from error
 
 
 def _read_blocks(stored: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:

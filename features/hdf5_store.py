@@ -18,12 +18,13 @@ import numpy as np
 
 from features.feature_table import FeatureTable, Rows, Space
 from features.hdf5_checksums import (
-    FORMAT,
     create_hdf5,
     encode_json,
     fixed_length_text,
     get_dataset,
     get_member,
+    new_hdf5,
+    open_hdf5,
     read_verified,
     read_verified_blocks,
     remedy,
@@ -32,7 +33,7 @@ from features.hdf5_checksums import (
     write_checksum,
 )
 from runtime.atomic_files import atomic_write
-from runtime.errors import UserError
+from runtime.errors import UserError, raise_if_system_error
 
 SCHEMA = 4
 
@@ -72,7 +73,7 @@ def writing_space(
 
     `joint` says whether there is a fusion head, and so a dataset for its logits.
     """
-    with atomic_write(path) as partial, h5py.File(partial, "w", libver=FORMAT) as file:
+    with atomic_write(path) as partial, new_hdf5(partial) as file:
         # Contiguous rather than chunked: reads as fast as a plain file.
         for name, width in (("image", image_dim), ("text", text_dim)):
             file.create_dataset(name, (count, width), "f4", fillvalue=np.nan)
@@ -87,7 +88,7 @@ def writing_space(
 
 def copy_image_embeddings(path: Path, space: SpaceWriter) -> None:
     """Copy the image embeddings of a file that `writing_space` wrote to `space`, in blocks."""
-    with user_error_if_hdf5_damaged(path), h5py.File(path, "r") as file:
+    with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
         for rows, block in read_verified_blocks(file["image"], path):
             space.write("image", np.arange(rows.start, rows.stop), block)
 
@@ -109,14 +110,14 @@ def copy_space(path: Path, name: str, target: Path) -> None:
 
 def verify_space_file(path: Path) -> None:
     """Raise UserError if a file that `writing_space` wrote is damaged."""
-    with user_error_if_hdf5_damaged(path), h5py.File(path, "r") as space:
+    with user_error_if_hdf5_damaged(path), open_hdf5(path) as space:
         for stored in space.values():
             verify_checksum(stored, path)
 
 
 def read_image_width(path: Path) -> int:
     """Return the number of columns of the image embeddings in a file of `writing_space`."""
-    with user_error_if_hdf5_damaged(path), h5py.File(path, "r") as file:
+    with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
         return file["image"].shape[1]
 
 
@@ -140,7 +141,7 @@ def join_spaces(
 
 def _join(source: Path, group: h5py.Group) -> None:
     with user_error_if_hdf5_damaged(source):
-        space = h5py.File(source, "r")
+        space = open_hdf5(source)
     with space:
         _copy(list(space.values()), space, group, source)
 
@@ -204,8 +205,9 @@ def _open(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise UserError(f"{path} is missing. Run first: python pipeline.py extract")
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except (OSError, RuntimeError) as error:
+        raise_if_system_error(path, error)
         raise UserError(f"{path} is not a complete HDF5 file ({error}). {remedy(path)}") from error
     with file:
         with user_error_if_hdf5_damaged(path):

@@ -1,12 +1,11 @@
 """UserError, and the messages of errors that the user can fix."""
 
 import errno
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""No permission, read-only, or no space left."""
 
 CTRL_C = 130
 """Exit code of a command that was interrupted."""
@@ -17,6 +16,35 @@ INTERRUPTED = (
 )
 
 
+PERMISSIONS = "Check the permissions of the file and of its folders"
+FULL = "Free some space, or raise the quota"
+NETWORK = "Check the disk or the network mount"
+BUSY = "Close the other programs that use it"
+TOO_MANY_FILES = "Raise the limit of open files (ulimit -n), or close other programs"
+
+ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), PERMISSIONS),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ENODEV, errno.ENXIO), NETWORK),
+    **dict.fromkeys((errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENOLCK), NETWORK),
+    **dict.fromkeys((errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.EDEADLK, errno.EINTR), BUSY),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), TOO_MANY_FILES),
+    errno.ENOMEM: "Close other programs, or use a machine with more memory",
+}
+"""Errors of the system -> what to do. Others, such as EINVAL, can come from damaged content."""
+
+
+def system_errno(error: BaseException) -> int | None:
+    """Return the number of an error that the system caused, or None for another error.
+
+    HDF5 and safetensors may give it only in their message: "errno = 5", "(os error 5)".
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := re.search(r"(?:errno =|os error) (\d+)", str(error))):
+        number = int(found[1])
+    return number if number in ADVICE else None
+
+
 class UserError(Exception):
     """A mistake in data, flags or files. The message says what, where, what is allowed, what next.
 
@@ -25,17 +53,26 @@ class UserError(Exception):
 
 
 def error_message(error: Exception) -> str:
-    """Return what the command line prints for a UserError, a typer error or a disk error.
+    """Return what the command line prints for a UserError, a typer error or an error of the system.
 
     Re-raises any other OSError, which is a bug.
     """
     if isinstance(error, OSError):
-        if error.errno not in DISK_ERRORS:
+        if (advice := ADVICE.get(error.errno)) is None:
             raise error
-        return f"{error.filename or 'the disk'}: {error.strerror}"
+        return f"{error.filename or 'the disk'}: {error.strerror}. {advice}."
     if close_matches := getattr(error, "possibilities", None):
         return f"{error.message}. Did you mean {' or '.join(close_matches)}?"
     return error.format_message() if hasattr(error, "format_message") else str(error)
+
+
+def raise_if_system_error(path: Path, error: BaseException) -> None:
+    """Raise UserError if the system refused to read `path`, which may be sound then."""
+    if number := system_errno(error):
+        raise UserError(
+            f"{path} cannot be read: {os.strerror(number)}. Nothing shows that it is damaged, so "
+            f"keep it. {ADVICE[number]}; then run the same command again."
+        ) from error
 
 
 @contextmanager
@@ -48,6 +85,7 @@ def user_error_if_damaged(path: Path, remedy: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # given a damaged file, a parser may raise any exception
+        raise_if_system_error(path, error)
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}). {remedy}") from error
 
 

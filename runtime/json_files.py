@@ -8,7 +8,7 @@ import xxhash
 
 from runtime.atomic_files import write_text
 from runtime.config_fields import from_dict
-from runtime.errors import UserError, user_error_if_damaged
+from runtime.errors import UserError, raise_if_system_error, user_error_if_damaged
 from runtime.file_checksums import CHECKSUM_KEY
 
 
@@ -28,6 +28,7 @@ def read_json(path: Path, command: str) -> dict[str, Any]:
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        raise_if_system_error(path, error)
         raise UserError(
             f"{path} is damaged ({error}). Run: python pipeline.py {command}"
         ) from error

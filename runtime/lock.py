@@ -1,5 +1,6 @@
 """The lock of a run: one command at a time works on it."""
 
+import errno
 import json
 import os
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from runtime.atomic_files import remove_leftovers
 from runtime.errors import UserError
@@ -34,14 +35,13 @@ def locked(run: Path, distributed: bool = False) -> Iterator[Path]:
         yield run
         return
     holder = _holder_path(run)
-    lock = FileLock(_lock_path(run), timeout=0)
     try:
         run.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock = _acquire(_lock_path(run))
     except OSError as error:
         # A Timeout is an OSError without an errno.
         if error.errno:
-            raise UserError(f"--run: {run} cannot be created: {error.strerror}") from error
+            raise UserError(f"--run: {run} cannot be locked: {error.strerror}") from error
         raise UserError(
             f"{run} is in use by {_read_holder(holder)}. Wait until it ends, or use another --run."
         ) from error
@@ -52,6 +52,8 @@ def locked(run: Path, distributed: bool = False) -> Iterator[Path]:
         yield run
     finally:
         holder.unlink(missing_ok=True)
+        if not run.exists():  # The command was refused. filelock notices if its file is gone.
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
@@ -60,10 +62,28 @@ def lock_holder(run: Path) -> str | None:
     if not _lock_path(run).exists():
         return None
     try:
-        with FileLock(_lock_path(run), timeout=0):
-            return None
+        _acquire(_lock_path(run)).release()
+        return None
     except Timeout:
         return _read_holder(_holder_path(run))
+
+
+def _acquire(path: Path) -> BaseFileLock:
+    """Lock `path`; where the file system has no locks, by a file that names the process.
+
+    Raises Timeout if another process holds the lock.
+    """
+    try:
+        return _acquired(FileLock(path, timeout=0))
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+    return _acquired(SoftFileLock(path.with_suffix(".softlock"), timeout=0))
+
+
+def _acquired(lock: BaseFileLock) -> BaseFileLock:
+    lock.acquire()
+    return lock
 
 
 def require_single_process() -> None:

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from runtime.errors import UserError
+from runtime.errors import UserError, raise_if_system_error
 
 transformers_logging.disable_progress_bar()
 
@@ -156,6 +156,7 @@ def _user_error_on_failure(folder: Path, failure: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
+        raise_if_system_error(folder, error)
         raise UserError(
             f"{folder}: {failure}: {error}. Download or save that folder again. If it is in a run, "
             "delete its parent folder and run, with the same flags: python pipeline.py extract"

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
 from runtime.atomic_files import atomic_write
-from runtime.errors import UserError
+from runtime.errors import UserError, raise_if_system_error
 from runtime.progress import log
 from runtime.safetensors_files import load_metadata, load_tensors, save_tensors
 
@@ -131,6 +131,7 @@ def _user_error_if_state_damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise_if_system_error(path, error)
         raise UserError(
             f"{path}, the saved state of an interrupted training, is damaged ({error}). "
             "Delete it; the training then starts again from its first epoch."
