@@ -29,10 +29,10 @@ from benchmarks.seed_model import train_epoch as train_baseline_epoch
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.data.load_data import LoadedData, load_data
-from extract.data.read_memes import read_memes
 from extract.folds.fold_assignment import Plan
 from extract.spaces.embedding import embed
-from extract.spaces.run_setup import columns_named
+from extract.tables.read_memes import read_memes
+from extract.tables.table_options import table_options
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import ImageEncoder, TextEncoder
 from extract.towers.fusion import FUSIONS
@@ -223,7 +223,7 @@ def _rows(workload: Workload) -> pd.DataFrame:
 
 def _load_data(workload: Workload) -> LoadedData:
     config, (image, text) = workload.config, (workload.backbones.image, workload.backbones.text)
-    reading = read_memes(workload.data, columns_named(config))
+    reading = read_memes(workload.data, table_options(config))
     size = config.image_size, image.interpolation, config.max_tokens
     return load_data(reading, *size, text, config.on_bad_rows)
 

@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from benchmarks.seed_model import AMP, DEVICE, BaselineModel, MemeDataset, fit, make_loader, predict
-from extract.data.meme_table import MemeTable
-from extract.data.read_memes import read_memes
+from extract.tables.meme_table import MemeTable
+from extract.tables.read_memes import read_memes
 from extract.towers.pretrained_weights import load_backbones
 from runtime.atomic_files import write_text
 from runtime.errors import UserError

@@ -40,10 +40,31 @@ class ExtractConfig:
     split_column: str | None = setting(
         None, "Name of the split column (train, val or test), if it is not recognised.", DATA
     )
+    train: str | None = setting(
+        None, "Table of the train rows, if its name does not say so; in --data or a path.", DATA
+    )
+    val: str | None = setting(None, "Table of the val rows, likewise.", DATA)
+    test: str | None = setting(None, "Table of the test rows, likewise.", DATA)
+    image_folder: str | None = setting(
+        None, "Folder of the pictures, if they are not found; in --data or a path.", DATA
+    )
+    positive: str | None = setting(
+        None,
+        "Label values that mean hateful, separated by commas, if they are not 1 or true. All "
+        "others then mean not hateful. Of a list, the first element counts.",
+        DATA,
+    )
+    split: str | None = setting(
+        None,
+        "Divide the rows at random into shares of train, val and test, such as 0.7,0.1,0.2. "
+        "Near-duplicates stay together.",
+        DATA,
+    )
+    encoding: str = setting("utf-8", "Encoding of CSV and JSON files.", DATA)
     on_bad_rows: str = setting(
         "stop",
-        "stop: list all bad rows and exit. blank: give bad test rows a grey image or an empty "
-        "caption, and leave out bad train and val rows.",
+        "What to do about broken rows, such as a picture that cannot be decoded. stop: name them "
+        "and exit. blank: give test rows a grey picture or an empty caption, leave out others.",
         DATA,
         choices=ON_BAD_ROWS,
     )

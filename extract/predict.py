@@ -7,13 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from extract.data.bad_rows import Problem
-from extract.data.columns import Columns
-from extract.data.layouts import is_file
 from extract.data.load_data import LoadedData, load_data
-from extract.data.meme_table import MemeTable
-from extract.data.read_memes import ReadResult, read_unlabelled
-from extract.data.text_cells import read_caption, unreadable
 from extract.spaces.checkpoint import (
     Checkpoint,
     load_model,
@@ -25,6 +19,13 @@ from extract.spaces.embedding import embed_in_memory
 from extract.spaces.lexical import LEXICAL
 from extract.spaces.ngrams import LexicalEncoder, load_lexical
 from extract.spaces.pretrained import PRETRAINED
+from extract.tables.columns import Columns
+from extract.tables.layouts import is_file
+from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import Problem
+from extract.tables.read_memes import ReadResult, read_unlabelled
+from extract.tables.table_options import TableOptions
+from extract.tables.text_cells import read_caption, unreadable
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import load_image_encoder, load_text_encoder
 from extract.towers.joint_model import JointModel
@@ -36,15 +37,18 @@ CHUNK_ROWS = 8192
 """Memes that are embedded, then scored, at a time."""
 
 
-def read_single_meme(image: Path, caption: str) -> ReadResult:
-    """Return a table of one meme. Its id is the name of the picture file, without suffix."""
-    text, caption_fault = read_caption(caption.strip())
+def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
+    """Return a table of one meme, without a picture or a caption if it is None.
+
+    Its id is the name of the picture file, without suffix.
+    """
+    text, caption_fault = read_caption((caption or "").strip())
     if fault := unreadable(str(image)):
         raise UserError(f"--image {quoted(str(image))}: {fault}. Rename it.")
     row = {
-        "id": image.stem,
+        "id": image.stem if image else "text",
         "split": "test",
-        "image": str(image) if is_file(image) else "",
+        "image": str(image) if image and is_file(image) else "",
         "caption": text,
         "label": np.int8(-1),
         "order": np.int32(0),
@@ -52,7 +56,7 @@ def read_single_meme(image: Path, caption: str) -> ReadResult:
         "line": 1,
     }
     problems = []
-    if not row["image"]:
+    if image and not row["image"]:
         problems.append(Problem("--image", 1, f"{image} is not a file", 0, "image"))
     if caption_fault:
         problems.append(Problem("--text", 1, caption_fault, 0, "caption"))
@@ -62,7 +66,7 @@ def read_single_meme(image: Path, caption: str) -> ReadResult:
 def read_new_memes(data: Path, backbones: Path) -> ReadResult:
     """Read a table of memes to score, with the column names of the run's training data."""
     columns = read_checkpoint(_space_folders(backbones)[0]).columns
-    return read_unlabelled(data, Columns(**columns))
+    return read_unlabelled(data, TableOptions(columns=Columns(**columns)))
 
 
 def embed_memes(

@@ -129,6 +129,8 @@ def _log_summary(setup: Setup, summary: dict[str, Any]) -> None:
         f"near-duplicates: {near['rows_sharing']} rows share a group (largest: {near['largest']}); "
         f"{near['test_rows_near_labelled']} test rows have one among train and val"
     )
+    for remark in setup.grouping.remarks():
+        log(remark)
     if summary["contradictions"]:
         log(
             f"contradictions: {len(summary['contradictions'])} memes occur in train and val with "
@@ -164,6 +166,7 @@ def assemble_run(setup: Setup, summary: dict[str, Any], names: list[str]) -> Pat
         "stamp": setup.stamp,
         "id_column": setup.data.table.id_column,
         "label_column": setup.data.table.label_column,
+        "submission_columns": setup.data.table.submission_columns,
     }
     spaces = {name: setup.folder / name / EMBEDDINGS for name in names}
     join_spaces(features, setup.rows, identity, spaces)
@@ -181,6 +184,7 @@ def _write_records(setup: Setup, summary: dict[str, Any], names: list[str], spac
     seconds = {name: read_checkpoint(spaces / name).seconds for name in names}
     versions = {name: version(name) for name in ("torch", "timm", "transformers")}
     summary |= {"device": setup.machine.describe(), "seconds": seconds, "versions": versions}
+    summary |= {"remarks": [*summary["remarks"], *setup.grouping.remarks()]}
     write_json(run / "data.json", {"stamp": setup.stamp, **summary})
     columns = ["id", "split", "caption", "image"]
     memes = setup.data.table.rows[columns].copy()

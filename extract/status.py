@@ -5,18 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from extract.config import ExtractConfig
-from extract.data.bad_rows import resolve_bad_rows
 from extract.data.batches import Inputs
 from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import LoadedData
-from extract.data.read_memes import read_memes
 from extract.data.tokenisation import Captions
 from extract.doctor.check_rows import THUMBNAIL_SIZE
+from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
 from extract.spaces.all_spaces import space_names
 from extract.spaces.checkpoint import holds_checkpoint
 from extract.spaces.fine_tuned import STATE_SUFFIX
-from extract.spaces.run_setup import columns_named
+from extract.tables.bad_rows import resolve_bad_rows
+from extract.tables.read_memes import read_memes
+from extract.tables.table_options import table_options
 from extract.training.resume_training import epochs_done
 from features.hdf5_store import read_attributes, read_space_names
 from runtime.config_fields import flag, from_dict, to_dict
@@ -90,12 +91,16 @@ def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
 
 def _fingerprint(config: ExtractConfig, data: Path) -> str:
     """Return the fingerprint of the data now. It does not depend on the size of the pictures."""
-    table, problems, _ = read_memes(data, columns_named(config))
+    options = table_options(config)
+    table, problems, _ = read_memes(data, options)
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
     index = pictures.index[positions]
     inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, truncated=0))
-    return LoadedData(table, inputs, []).fingerprint()
+    loaded = LoadedData(table, inputs, [])
+    if options.shares:
+        loaded = divide_rows(loaded, options.shares, config.seed)
+    return loaded.fingerprint()
 
 
 def _backbones_step(run: Path, names: list[str], stamp: str) -> Step:

@@ -142,8 +142,12 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     write_json(run / "metrics.json", metrics)
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
     values = probability[requested] if config.proba else decision[requested].astype(int)
-    columns = attributes["id_column"], attributes["label_column"]
-    solution = write_solution(Path(config.out), rows.id[requested], values, *columns)
+    columns = {attributes["id_column"]: rows.id[requested], attributes["label_column"]: values}
+    for name in attributes.get("submission_columns", []):
+        # DrivenData's submissions have a column of probabilities besides.
+        columns.setdefault(name, probability[requested])
+    ordered = attributes.get("submission_columns") or list(columns)
+    solution = write_solution(Path(config.out), {name: columns[name] for name in ordered})
     checksum = hashlib.sha256(solution.read_bytes()).hexdigest()
     record = {"path": str(solution), "sha256": checksum, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION_FILE, record)

@@ -15,6 +15,8 @@ LAYERS = (
     "extract.config",
     "extract.sample",
     "extract.towers",
+    "extract.tables.parsing",
+    "extract.tables",
     "extract.data",
     "extract.folds",
     "extract.training",

@@ -202,7 +202,7 @@ def test_extract_reuses_current_features_and_refuses_other_settings(finished, ti
         (["submit", "--run", "none"], "Run first: python pipeline.py extract"),
         (["submit", "--ensemble", "median"], "greedy, mean, rank, vote"),
         (["predict", "--run", "none", "--image", "x.png", "--text", "a"], "extract"),
-        (["predict", "--image", "x.png"], "--text"),
+        (["predict"], "--text"),
         (["predict"], "--data"),
         (["sample", "--out", "s", "--memes", "3"], "120"),
         (["frobnicate"], "frobnicate"),

@@ -20,9 +20,9 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from extract.config import ExtractConfig
-from extract.data.read_memes import read_memes
 from extract.run import extract
-from extract.spaces.run_setup import columns_named
+from extract.tables.read_memes import read_memes
+from extract.tables.table_options import table_options
 from features.hdf5_store import read_features
 from heads.config import FitConfig
 from heads.ensemble.build_ensemble import build_ensemble
@@ -53,7 +53,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of subsets, folds and training.")] = 0,
 ) -> None:
     """Print held-out AUROC and its paired differences for each subset."""
-    memes = read_memes(data, columns_named(ExtractConfig()))[0].rows
+    memes = read_memes(data, table_options(ExtractConfig()))[0].rows
     memes = memes[memes["split"] != "test"].reset_index(drop=True)
     subsets = [Subset(min(int(size), len(memes)), 0.0) for size in sizes.split(",")]
     if turned:

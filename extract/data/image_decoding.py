@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 import warnings
 from collections import deque
@@ -14,10 +15,10 @@ from typing import NamedTuple
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from extract.data.bad_rows import Problem
-from extract.data.meme_table import MemeTable
+from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import Problem
 from runtime.progress import progress
 
 FILES_PER_TASK = 16
@@ -50,6 +51,19 @@ MAX_FILE_BYTES = 2**29
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+# Programs store prompts and colour profiles of some megabytes in a PNG; Pillow refuses more than
+# 1 MiB each.
+PngImagePlugin.MAX_TEXT_CHUNK = 8 * 2**20
+
+FOREIGN_FORMATS = (
+    (re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "a HEIC picture (iPhone)"),
+    (re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE), "a web page, so a download has failed"),
+    (re.compile(rb"\s*<(\?xml|svg)", re.IGNORECASE), "an SVG drawing"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer: run git lfs pull"),
+    (re.compile(rb"%PDF"), "a PDF"),
+)
+"""First bytes of files that are often found in place of a picture, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +207,17 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
         picture = open_picture(BytesIO(data))
         pixels, code = to_pixels(picture, size, interpolation), perceptual_hash(picture)
     except UnidentifiedImageError:
-        return _Decoded("", grey, 0, f"not a picture in one of the formats {', '.join(FORMATS)}")
+        return _Decoded("", grey, 0, _unknown_format(data))
     # For a broken file, Pillow's readers raise errors of many types.
     except Exception as error:
         return _Decoded("", grey, 0, str(error) or type(error).__name__)
     return _Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
+
+
+def _unknown_format(data: bytes) -> str:
+    known = next((name for start, name in FOREIGN_FORMATS if start.match(data)), None)
+    found = "it is empty, " if not data else f"it is {known}, " if known else ""
+    return f"{found}not a picture in one of the formats {', '.join(FORMATS)}"
 
 
 def _read(path: Path) -> bytes:

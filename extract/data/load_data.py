@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
-from extract.data.bad_rows import resolve_bad_rows
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.meme_table import MemeTable
-from extract.data.read_memes import ReadResult
 from extract.data.tokenisation import tokenise
+from extract.tables.bad_rows import resolve_bad_rows, summarise
+from extract.tables.meme_table import MemeTable
+from extract.tables.read_memes import ReadResult
 from extract.towers.encoders import TextEncoder
 from runtime.progress import log
+
+MAX_UNKNOWN_TOKENS = 0.05
+"""A larger share of tokens that the tokenizer does not know is reported."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,27 @@ def load_data(
     )
     limit = min(max_tokens, text.max_tokens)
     captions = tokenise(table.rows["caption"].tolist(), text.tokenizer, limit, text.pad_id)
-    remarks = [*notes, *(f"blanked or left out: {problem}" for problem in problems)]
+    remarks = [*notes, *(f"blanked or left out: {line}" for line in summarise(problems))]
     if captions.truncated:
         remarks.append(f"{captions.truncated} captions were truncated to {limit} tokens")
+    if captions.unknown > MAX_UNKNOWN_TOKENS:
+        remarks.append(_unknown_tokens(captions.unknown, table.rows["caption"].tolist()))
     for remark in remarks:
         log(remark)
     return LoadedData(table, Inputs(pictures, captions), remarks)
+
+
+def _unknown_tokens(share: float, captions: list[str]) -> str:
+    """Say how much of the captions is lost, in which script, and which weights would know it."""
+    scripts = Counter(
+        unicodedata.name(letter, "?").split()[0]
+        for caption in captions
+        for letter in caption
+        if ord(letter) > 127 and not letter.isspace()
+    )
+    common = ", ".join(name for name, _ in scripts.most_common(2)) or "no letters"
+    return (
+        f"WARNING: {share:.0%} of the tokens in captions are unknown to this tokenizer (mostly "
+        f"{common}), so models cannot tell these captions apart. Pass --text-weights DIR with a "
+        "model that knows them, such as xlm-roberta-base (100 languages)."
+    )

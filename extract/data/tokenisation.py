@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 LENGTH_STEP = 8
@@ -23,6 +23,8 @@ class Captions:
     """Padding token."""
     truncated: int
     """Number of captions that were truncated because they were too long."""
+    unknown: float = 0.0
+    """Share of tokens, without special ones, that the tokenizer does not know."""
 
     def lengths(self) -> np.ndarray:
         """Return the number of tokens of each distinct caption, with special tokens: int64."""
@@ -52,7 +54,22 @@ def tokenise(captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id:
     tokenizer.enable_truncation(max_tokens)
     encoded = tokenizer.encode_batch(list(numbers))
     tokens = [np.array(item.ids, dtype=np.int64) for item in encoded]
-    return Captions(tokens, index, pad_id, sum(bool(item.overflowing) for item in encoded))
+    truncated = sum(bool(item.overflowing) for item in encoded)
+    return Captions(tokens, index, pad_id, truncated, _unknown_share(encoded, tokenizer))
+
+
+def _unknown_share(encoded: list[Encoding], tokenizer: Tokenizer) -> float:
+    """Return the share of unknown tokens. Tokenizers of bytes or characters have none."""
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    if unknown is None:
+        return 0.0
+    own = [
+        token
+        for item in encoded
+        for token, special in zip(item.tokens, item.special_tokens_mask, strict=True)
+        if not special or token == unknown
+    ]
+    return own.count(unknown) / max(1, len(own))
 
 
 def padded_length(length: int) -> int:

@@ -7,11 +7,11 @@ from scipy.stats import chi2_contingency
 
 from extract.config import ExtractConfig
 from extract.data.image_decoding import Pictures
-from extract.data.meme_table import MemeTable
 from extract.data.tokenisation import Captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.data_summary import class_counts, contradictions, count_near_duplicates
-from extract.folds.fold_assignment import assign_folds, plan_fold
+from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
+from extract.tables.meme_table import MemeTable
 from extract.towers.encoders import TextEncoder
 from features.feature_table import Rows
 from runtime.errors import UserError
@@ -105,20 +105,24 @@ def check_folds(rows: Rows, config: ExtractConfig) -> Finding:
     try:
         fold = assign_folds(rows.split, rows.label, rows.group, config.folds, config.seed)
     except UserError as error:
-        return Finding(FAIL, "folds", str(error))
+        return Finding(FAIL, "folds", str(error), _advice(rows, config))
     for number in range(config.folds):
         try:
             plan = plan_fold(replace(rows, fold=fold), number, config)
         except UserError as error:
             errors.append(str(error))
     if errors:
-        return Finding(FAIL, "folds", "\n".join(errors))
+        return Finding(FAIL, "folds", "\n".join(errors), _advice(rows, config))
     steps = int(plan.fitted.sum()) // config.batch_size
     groups = f"{config.folds} of {len(np.unique(rows.group[rows.labelled])):,} groups"
     if not steps:
         found = f"{groups}: {plan.fitted.sum():,} fitted rows in one, less than a batch"
         return Finding(WARNING, "folds", found, "choose a smaller --batch-size")
     return Finding(OK, "folds", f"{groups}, {steps:,} steps per epoch")
+
+
+def _advice(rows: Rows, config: ExtractConfig) -> str:
+    return folds_advice(rows.split, rows.label, rows.group, config)
 
 
 def check_captions(captions: Captions, text: TextEncoder, config: ExtractConfig) -> Finding:

@@ -7,12 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from extract.config import ExtractConfig
-from extract.data.bad_rows import Problem, resolve_bad_rows
+from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.meme_table import MemeTable
-from extract.data.read_memes import read_memes
+from extract.data.load_data import LoadedData
+from extract.data.tokenisation import Captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
-from extract.spaces.run_setup import columns_named
+from extract.folds.random_split import divide_rows
+from extract.tables.bad_rows import are_few, resolve_bad_rows, summarise
+from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import Problem
+from extract.tables.read_memes import read_memes
+from extract.tables.table_options import table_options
 from runtime.errors import UserError
 
 THUMBNAIL_SIZE = 8
@@ -31,7 +36,8 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
     test rows left.
     """
     try:
-        table, problems, notes = read_memes(folder, columns_named(config))
+        options = table_options(config)
+        table, problems, notes = read_memes(folder, options)
     except UserError as error:
         return None, [Finding(FAIL, "data", str(error))]
     # Any interpolation will do: these pictures are not used.
@@ -42,18 +48,28 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
         _check_rows(table, problems, config.on_bad_rows),
     ]
     table, positions = _usable_rows(table, problems)
+    if options.shares:
+        return _divided(table, replace(pictures, index=pictures.index[positions]), config), findings
     if not {"train", "test"} <= set(table.rows["split"]):
         return None, findings
     return (table, replace(pictures, index=pictures.index[positions])), findings
+
+
+def _divided(table: MemeTable, pictures: Pictures, config: ExtractConfig) -> Memes:
+    captions = Captions([], pictures.index, pad_id=0, truncated=0)
+    loaded = LoadedData(table, Inputs(pictures, captions), [])
+    loaded = divide_rows(loaded, table_options(config).shares, config.seed)
+    return loaded.table, loaded.inputs.pictures
 
 
 def _check_rows(table: MemeTable, problems: list[Problem], on_bad_rows: str) -> Finding:
     if not problems:
         found = f"all {len(table):,} are valid, all pictures can be decoded"
         return Finding(OK, "rows", found)
-    lines = [f"{len(problems):,} bad rows:", *map(str, problems[:MAX_LISTED])]
-    if len(problems) > MAX_LISTED:
-        lines.append(f"... and {len(problems) - MAX_LISTED:,} more")
+    summary = list(summarise(problems))
+    lines = [f"{len(problems):,} bad rows:", *summary[:MAX_LISTED]]
+    if len(summary) > MAX_LISTED:
+        lines.append(f"... and {len(summary) - MAX_LISTED:,} more lines")
     found = "\n".join(lines)
     blankable = [problem for problem in problems if problem.field]
     splits = Counter(table.rows["split"].iloc[list({problem.row for problem in blankable})])
@@ -63,6 +79,8 @@ def _check_rows(table: MemeTable, problems: list[Problem], on_bad_rows: str) -> 
         other = next(problem for problem in problems if not problem.field)
         advice = f"fix them; --on-bad-rows blank helps with {len(blankable):,}, not with {other}"
         return Finding(FAIL, "rows", found, advice)
+    if on_bad_rows == "stop" and not are_few(problems, len(table)):
+        return Finding(FAIL, "rows", found, "fix them: so many bad rows have a common cause")
     if on_bad_rows == "stop":
         advice = f"fix them, or continue with --on-bad-rows blank: {effect}"
         return Finding(FAIL, "rows", found, advice)

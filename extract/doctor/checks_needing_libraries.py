@@ -85,9 +85,9 @@ def _data_folder(config: ExtractConfig) -> Iterator[Path]:
 def _check_rows(memes: Memes, config: ExtractConfig) -> tuple[Rows, list[Finding]]:
     table, pictures = memes
     count, comparable = len(table), len(table) <= MAX_COMPARED_ROWS
-    group = (
-        group_near_duplicates(table, pictures) if comparable else np.arange(count, dtype=np.int32)
-    )
+    group = np.arange(count, dtype=np.int32)
+    if comparable:
+        group = group_near_duplicates(table, pictures).group
     columns = (table.rows[name].to_numpy() for name in ("id", "split", "label", "order"))
     ids, split, label, order = columns
     no_fold = np.full(count, -1, dtype=np.int16)

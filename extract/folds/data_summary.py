@@ -7,8 +7,12 @@ import pandas as pd
 
 from extract.data.image_decoding import Pictures
 from extract.data.load_data import LoadedData
-from extract.data.meme_table import MemeTable
-from extract.folds.near_duplicates import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
+from extract.folds.near_duplicates import (
+    CAPTION_OVERLAP,
+    HASH_RADIUS,
+    normalise_caption,
+)
+from extract.tables.meme_table import MemeTable
 from features.feature_table import SPLITS, Rows
 
 
@@ -62,7 +66,8 @@ def contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> list[lis
     labelled = pd.DataFrame(
         {
             "picture": pictures.index,
-            "caption": [normalise_caption(caption) for caption in table.rows["caption"]],
+            # Of emoji, nothing is left: then the caption as it is says what differs.
+            "caption": [normalise_caption(c) or c.strip() for c in table.rows["caption"]],
             "id": rows.id,
             "label": rows.label,
         }

@@ -1,5 +1,6 @@
 """Assign cross-validation folds that never split a group of near-duplicates, and training rows."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,10 @@ HOLDOUT_PARTS = 5
 
 MIN_GROUPS = 5
 """Minimum number of groups of each class in a fold: heads are cross-validated in five parts."""
+
+
+MAX_FOLDS_TRIED = 10
+"""Numbers of folds that are tried before one is advised."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,44 @@ def plan_space(
                 f"fold {held_out}: of the near-duplicate groups among the {rows.sum()} {name} "
                 f"rows, {groups[0]} hold negative and {groups[1]} positive ones; {minimum} of each "
                 f"are needed. In total there are {np.sum(label[fold >= 0] == 1)} positive and "
-                f"{np.sum(label[fold >= 0] == 0)} negative rows in {len(np.unique(group))} groups. "
-                "Add rows, or pass fewer --folds."
+                f"{np.sum(label[fold >= 0] == 0)} negative rows in "
+                f"{len(np.unique(group[fold >= 0]))} groups."
             )
     return plan
+
+
+def folds_that_work(
+    split: np.ndarray, label: np.ndarray, group: np.ndarray, config: ExtractConfig
+) -> list[int]:
+    """Return the numbers of --folds, up to MAX_FOLDS_TRIED, with which all folds can be planned."""
+    return [n for n in range(1, MAX_FOLDS_TRIED + 1) if _can_plan(split, label, group, config, n)]
+
+
+def _can_plan(
+    split: np.ndarray, label: np.ndarray, group: np.ndarray, config: ExtractConfig, folds: int
+) -> bool:
+    monitor = config.schedule == PLATEAU
+    try:
+        fold = assign_folds(split, label, group, folds, config.seed)
+        for held_out in range(folds):
+            plan_space(label, group, fold, held_out, config.seed, monitor)
+    except UserError:
+        return False
+    return True
+
+
+def folds_advice(
+    split: np.ndarray, label: np.ndarray, group: np.ndarray, config: ExtractConfig
+) -> str:
+    """Return what to do if the rows cannot be cut into --folds: advice that was tried."""
+    works = folds_that_work(split, label, group, config)
+    if works:
+        best = min(works, key=lambda n: (abs(n - config.folds), n))
+        return f"With these rows it works with --folds {best}."
+    return (
+        f"No number of folds works: at least {2 * MIN_GROUPS} unrelated memes of each class are "
+        "needed in train and val, many more for a useful model. Add labelled rows."
+    )
 
 
 def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int) -> np.ndarray:
@@ -114,9 +153,12 @@ def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int
     if min(groups, classes.max()) < parts:
         raise UserError(
             f"{groups} groups of near-duplicate memes ({classes[1]} positive and {classes[0]} "
-            f"negative rows) cannot be cut into {parts} parts. Add rows, or pass fewer --folds."
+            f"negative rows) cannot be cut into {parts} parts."
         )
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    for number, (_, rows) in enumerate(splitter.split(label, label, group)):
-        part[rows] = number
+    with warnings.catch_warnings():
+        # The caller checks what scikit-learn warns of: a class in fewer groups than parts.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for number, (_, rows) in enumerate(splitter.split(label, label, group)):
+            part[rows] = number
     return part

@@ -1,6 +1,7 @@
 """Find near-duplicates: perceptual hashes of pictures, word pairs (bigrams) of captions."""
 
 import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -8,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
 from extract.data.image_decoding import Pictures
-from extract.data.meme_table import MemeTable
+from extract.tables.meme_table import MemeTable
 
 HASH_RADIUS = 8
 """Maximum number of bits, of 64, in which the hashes of near-duplicate pictures differ.
@@ -28,36 +29,95 @@ added, and the largest group has 16 memes. At 0.5, phrases such as "2020 be like
 memes, and the largest group has 56."""
 
 
-def group_near_duplicates(table: MemeTable, pictures: Pictures) -> np.ndarray:
-    """Return the number of each row's group: int32 (N,), in order of first appearance.
+MAX_LINK_SHARE = 0.05
+
+MIN_PLACEHOLDER_ROWS = 20
+"""A picture or caption in more than MAX_LINK_SHARE of the rows, and in at least this many, stands
+for an absent one ("image no longer available"), so it links no memes. In one group they would be
+held out together, and a fold would consist of them."""
+
+
+class Grouping(NamedTuple):
+    """Groups of near-duplicates, and the rows that a placeholder does not link."""
+
+    group: np.ndarray
+    """int32 (N,): number of each row's group, in order of first appearance."""
+    pictures: int
+    """Number of rows whose picture is a placeholder."""
+    captions: int
+    """Number of rows whose caption is a placeholder."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each kind of placeholder."""
+        return [
+            f"placeholders: {count} of {len(self.group)} rows have a {what} that more than "
+            f"{MAX_LINK_SHARE:.0%} of all rows share. It does not link them as near-duplicates."
+            for count, what in ((self.pictures, "picture"), (self.captions, "caption"))
+            if count
+        ]
+
+
+def group_near_duplicates(table: MemeTable, pictures: Pictures) -> Grouping:
+    """Group near-duplicate memes.
 
     Groups are connected components: two memes are linked if their pictures or captions are
-    near-duplicates. The grey picture and the empty caption, which replace unreadable ones, link no
-    memes.
+    near-duplicates. What carries no information links no memes: the grey picture, a caption without
+    letters or digits, and a placeholder.
     """
     rows = np.arange(len(table))
-    normalised = [normalise_caption(caption) for caption in table.rows["caption"]]
-    numbers: dict[str, int] = {}
-    captions = np.array([numbers.setdefault(text, len(numbers)) for text in normalised])
-    has_caption = np.array([bool(text) for text in normalised])
-    has_picture = np.array([bool(pictures.digests[picture]) for picture in pictures.index])
+    captions, texts = _number_captions(table)
+    near = _near_duplicate_pictures(pictures)
+    common_picture, common_caption = _placeholders(pictures, near, captions, texts)
+    has_caption = ~common_caption[captions]
+    has_picture = ~common_picture[pictures.index]
+    near = near[:, ~common_picture[near].any(axis=0)]
     # The nodes are rows, pictures and captions. Each row is linked to its picture and caption.
     count, offset = len(table), len(table) + len(pictures.digests)
-    near = _near_duplicate_pictures(pictures)
     edges = np.concatenate(
         [
             np.stack([rows, count + pictures.index])[:, has_picture],
             np.stack([rows, offset + captions])[:, has_caption],
             count + near,
-            offset + near_duplicate_captions(list(numbers)),
+            offset + near_duplicate_captions(texts),
         ],
         axis=1,
     )
-    size = offset + len(numbers)
+    size = offset + len(texts)
     graph = coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][:count]
     _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int32)
+    known = np.array([bool(digest) for digest in pictures.digests])
+    named = np.array([bool(text) for text in texts])
+    return Grouping(
+        np.argsort(np.argsort(first))[inverse].astype(np.int32),
+        int((common_picture & known)[pictures.index].sum()),
+        int((common_caption & named)[captions].sum()),
+    )
+
+
+def _number_captions(table: MemeTable) -> tuple[np.ndarray, list[str]]:
+    """Return each row's number of its normalised caption, int64 (N,), and these captions."""
+    numbers: dict[str, int] = {}
+    normalised = [normalise_caption(caption) for caption in table.rows["caption"]]
+    index = np.array([numbers.setdefault(text, len(numbers)) for text in normalised])
+    return index, list(numbers)
+
+
+def _placeholders(
+    pictures: Pictures, near: np.ndarray, captions: np.ndarray, texts: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each picture, bool (P,), and each caption, bool (C,), links no memes."""
+    limit = max(MIN_PLACEHOLDER_ROWS, MAX_LINK_SHARE * len(captions))
+    count = len(pictures.digests)
+    graph = coo_matrix((np.ones(near.shape[1], dtype=bool), tuple(near)), shape=(count, count))
+    # Copies of a placeholder that were saved again differ in their bytes, so clusters are counted.
+    cluster = connected_components(graph, directed=False)[1]
+    rows_of_cluster = np.bincount(cluster[pictures.index], minlength=count)
+    unknown = np.array([not digest for digest in pictures.digests])
+    picture = unknown | (rows_of_cluster[cluster] >= limit)
+    empty = np.array([not text for text in texts])
+    caption = empty | (np.bincount(captions, minlength=len(texts)) >= limit)
+    return picture, caption
 
 
 def normalise_caption(caption: str) -> str:

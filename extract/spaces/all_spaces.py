@@ -20,7 +20,8 @@ from extract.spaces.fine_tuned import STATE_SUFFIX, create_fine_tuned_space
 from extract.spaces.lexical import LEXICAL, create_lexical_space, labelled_captions
 from extract.spaces.ngrams import fit_lexical
 from extract.spaces.pretrained import PRETRAINED, create_pretrained_space
-from extract.spaces.run_setup import Setup, columns_named
+from extract.spaces.run_setup import Setup
+from extract.tables.table_options import columns_named
 from extract.training import distributed
 from runtime.atomic_files import atomic_write_folder
 from runtime.errors import UserError

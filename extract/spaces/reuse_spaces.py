@@ -15,7 +15,8 @@ from extract.spaces.checkpoint import (
 from extract.spaces.dump_embeddings import EMBEDDINGS
 from extract.spaces.lexical import LEXICAL
 from extract.spaces.pretrained import PRETRAINED
-from extract.spaces.run_setup import Setup, columns_named
+from extract.spaces.run_setup import Setup
+from extract.tables.table_options import columns_named
 from extract.training import distributed
 from features.hdf5_store import copy_space, read_attributes, verify_space
 from runtime.atomic_files import atomic_write_folder, link_folder

@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from extract.config import ExtractConfig
-from extract.data.columns import Columns
 from extract.data.load_data import LoadedData, load_data
-from extract.data.read_memes import read_memes
-from extract.folds.fold_assignment import assign_folds, plan_fold
-from extract.folds.near_duplicates import group_near_duplicates
+from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
+from extract.folds.near_duplicates import Grouping, group_near_duplicates
+from extract.folds.random_split import describe, divide_rows
 from extract.sample import write_sample
 from extract.spaces.linear_probe import ProbeEmbeddings, embed_for_probe
+from extract.tables.read_memes import ReadResult, read_memes
+from extract.tables.table_options import table_options
 from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, load_backbones
@@ -22,6 +25,7 @@ from extract.training import distributed
 from features.feature_table import Rows
 from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
+from runtime.errors import UserError
 from runtime.progress import log
 
 
@@ -45,7 +49,12 @@ class Setup:
         Computed on first use, because finding near-duplicates in a large table takes minutes and a
         run that is up to date does not need it.
         """
-        return _rows(self.data, self.config)
+        return _rows(self.data, self.grouping.group, self.config)
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """Groups of near-duplicates."""
+        return group_near_duplicates(self.data.table, self.data.inputs.pictures)
 
     @cached_property
     def probe_embeddings(self) -> ProbeEmbeddings:
@@ -69,6 +78,8 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
 
     Raises UserError for bad data or settings.
     """
+    # The data first: loading or downloading weights takes long.
+    reading = _read_data(config, run)
     backbones = load_backbones(
         config.weights,
         config.image_weights,
@@ -77,7 +88,7 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
         config.image_revision,
         config.text_revision,
     )
-    loaded = _load_data(config, run, backbones)
+    loaded = _load_data(reading, config, backbones)
     loaded = replace(loaded, inputs=loaded.inputs.to_device(machine.device))
     return Setup(config, machine, backbones, loaded, identify(config, backbones, loaded), run)
 
@@ -106,31 +117,36 @@ def stamp(made_from: dict[str, Any]) -> str:
 
 def check_folds(setup: Setup) -> None:
     """Raise UserError if a fold cannot be left out. Call it before hours of training."""
-    for fold in range(setup.config.folds):
-        plan_fold(setup.rows, fold, setup.config)
+    rows, config = setup.rows, setup.config
+    try:
+        for fold in range(config.folds):
+            plan_fold(rows, fold, config)
+    except UserError as error:
+        advice = folds_advice(rows.split, rows.label, rows.group, config)
+        raise UserError(f"{error} {advice}") from error
 
 
-def columns_named(config: ExtractConfig) -> Columns:
-    """Return the column names given by flags."""
-    return Columns(
-        config.id_column,
-        config.image_column,
-        config.text_column,
-        config.label_column,
-        config.split_column,
-    )
-
-
-def _load_data(config: ExtractConfig, run: Path, backbones: Backbones) -> LoadedData:
+def _read_data(config: ExtractConfig, run: Path) -> ReadResult:
     data = Path(config.data) if config.data else _sample(run / "sample", config)
-    return load_data(
-        read_memes(data, columns_named(config)),
+    return read_memes(data, table_options(config))
+
+
+def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones) -> LoadedData:
+    loaded = load_data(
+        reading,
         config.image_size,
         backbones.image.interpolation,
         config.max_tokens,
         backbones.text,
         config.on_bad_rows,
     )
+    shares = table_options(config).shares
+    if shares is None:
+        return loaded
+    loaded = divide_rows(loaded, shares, config.seed)
+    remark = describe(loaded, config.seed)
+    log(remark)
+    return replace(loaded, remarks=[*loaded.remarks, remark])
 
 
 def _sample(folder: Path, config: ExtractConfig) -> Path:
@@ -143,11 +159,13 @@ def _sample(folder: Path, config: ExtractConfig) -> Path:
     return folder
 
 
-def _rows(loaded: LoadedData, config: ExtractConfig) -> Rows:
+def _rows(loaded: LoadedData, group: np.ndarray, config: ExtractConfig) -> Rows:
     rows = loaded.table.rows
     split, label = rows["split"].to_numpy(dtype=object), rows["label"].to_numpy()
-    group = group_near_duplicates(loaded.table, loaded.inputs.pictures)
-    fold = assign_folds(split, label, group, config.folds, config.seed)
+    try:
+        fold = assign_folds(split, label, group, config.folds, config.seed)
+    except UserError as error:
+        raise UserError(f"{error} {folds_advice(split, label, group, config)}") from error
     return Rows(
         rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()
     )

@@ -63,11 +63,9 @@ def write_predictions(
     return write_text(path, predictions_csv(ids, probability, decision))
 
 
-def write_solution(
-    path: Path, ids: np.ndarray, values: np.ndarray, id_column: str, label_column: str
-) -> Path:
-    """Write the contest's two columns; `values` are labels (int) or probabilities (float)."""
-    return write_text(path, _to_csv({id_column: ids, label_column: values}))
+def write_solution(path: Path, columns: dict[str, np.ndarray]) -> Path:
+    """Write the contest's columns: ids, labels (int) or probabilities (float)."""
+    return write_text(path, _to_csv(columns))
 
 
 def _to_csv(columns: dict[str, np.ndarray]) -> str:

@@ -10,9 +10,9 @@ from torch import nn
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures
-from extract.data.meme_table import MemeTable
 from extract.data.tokenisation import Captions
 from extract.spaces import fine_tuned
+from extract.tables.meme_table import MemeTable
 from extract.towers.device import Machine
 from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel

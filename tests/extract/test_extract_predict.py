@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from extract.data.read_memes import read_unlabelled
 from extract.predict import embed_memes, read_single_meme
 from extract.spaces.checkpoint import read_checkpoint
+from extract.tables.read_memes import read_unlabelled
 from features.feature_table import FINE_TUNED
 from features.hdf5_store import read_features
 from runtime.errors import UserError
@@ -77,12 +77,12 @@ def test_new_memes_are_unseen_test_rows_with_the_stamp_of_the_run(tiny_run, tiny
     assert predicted.attributes["stamp"] == read_checkpoint(tiny_run / "backbones/space_0").stamp
 
 
-def test_missing_picture_and_empty_caption_are_reported(tiny_run, tmp_path):
-    reading = read_single_meme(tmp_path / "none.png", "  ")
+def test_missing_picture_and_broken_caption_are_reported(tiny_run, tmp_path):
+    reading = read_single_meme(tmp_path / "none.png", "a\0b")
     with pytest.raises(UserError) as error:
         embed(tiny_run, reading)
     assert "none.png is not a file" in str(error.value)
-    assert "the caption is empty" in str(error.value)
+    assert "NUL" in str(error.value)
 
 
 def test_blank_mode_embeds_every_row(tiny_run, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from extract.folds.near_duplicates import Grouping
 from extract.run import extract
 from extract.spaces import fine_tuned, run_setup
 from features.hdf5_store import read_features
@@ -70,7 +71,9 @@ def test_memorised_near_duplicates_do_not_raise_held_out_auroc(memorising_config
 
 
 def test_without_groups_near_duplicates_leak_the_labels(memorising_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_setup, "group_near_duplicates", lambda table, _: np.arange(len(table)))
+    monkeypatch.setattr(
+        run_setup, "group_near_duplicates", lambda table, _: Grouping(np.arange(len(table)), 0, 0)
+    )
     assert held_out_auroc(read_features(extract(memorising_config, tmp_path / "run"))) > 0.9
 
 

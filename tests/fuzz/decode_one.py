@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import GREY, decode_pictures
-from extract.data.meme_table import MemeTable
+from extract.tables.meme_table import MemeTable
 
 SIZE = 8
 

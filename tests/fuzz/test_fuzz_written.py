@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 from case_count import CASES, FUZZ, cases, examples
 from hypothesis import given
 from hypothesis import strategies as st
 from table_files import Meme, create_data_folder, read_table, rows_of
 
-from extract.data.read_memes import read_unlabelled
+from extract.tables.read_memes import read_unlabelled
+from extract.tables.text_cells import is_absent
 
 # Without NUL and surrogates, which are refused.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -37,7 +39,8 @@ def check_written(tmp_path, kind, suffix, write, *strategies):
         path = data / f"new.{suffix}"
         path.write_bytes(write(memes, *chosen).encode())
         table, problems, _ = read_unlabelled(path)
-        assert not problems and rows_of(table, data, "test") == memes
+        expected = [replace(m, text="" if is_absent(m.text) else m.text) for m in memes]
+        assert not problems and rows_of(table, data, "test") == expected
 
     check()
     assert tried >= CASES[kind] * FUZZ
@@ -125,6 +128,8 @@ def test_odd_json_is_a_named_problem_or_read_as_written(tmp_path):
         assert [first, last] == good and odd.count('"id') == 1, case
         # Numbers and literals are read as written, strings as JSON decodes them.
         written = json.loads(value) if value.startswith('"') else value
+        if name == "text" and is_absent(written):
+            written = ""
         if name in ("id", "text"):
             assert {"id": row.id, "text": row.text}[name] == written, (case, odd)
     assert tried == CASES["odd json"] * FUZZ and tried / 20 < read < tried

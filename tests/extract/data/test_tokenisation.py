@@ -6,6 +6,7 @@ import torch
 
 from extract.data.batches import training_batches
 from extract.data.tokenisation import Captions, padded_length, tokenise
+from extract.towers.bundled_weights import load_bundled_text
 
 
 @pytest.fixture
@@ -111,3 +112,10 @@ def test_batches_depend_only_on_the_seed():
     first, again, other = (make_batches(200, 32, seed)[2] for seed in (1, 1, 2))
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in again]
     assert [batch.tolist() for batch in first] != [batch.tolist() for batch in other]
+
+
+def test_share_of_unknown_tokens_is_counted():
+    tokenizer = load_bundled_text("mean").tokenizer
+    assert tokenise(["a plain caption", "another"], tokenizer, 32, 0).unknown == 0
+    assert tokenise(["\u6211\u8ba8\u538c\u4f60"], tokenizer, 32, 0).unknown > 0.2
+    assert tokenise(["\U0001f917", "words"], tokenizer, 32, 0).unknown == 0.5

@@ -32,7 +32,8 @@ def loaded(make_table):
     distinct = list(dict.fromkeys(caption))
     tokens = [np.arange(2 + number) for number in range(len(distinct))]
     index = np.array([distinct.index(text) for text in caption])
-    pictures = Pictures(None, None, [f"digest {n}" for n in range(5)], np.array(picture))
+    digests = [f"digest {n}" for n in range(5)]
+    pictures = Pictures(None, None, digests, np.array(picture))
     table = make_table(picture, caption, split)
     return LoadedData(table, Inputs(pictures, Captions(tokens, index, 0, 0)), ["a remark"])
 

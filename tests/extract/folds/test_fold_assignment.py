@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from extract.folds.fold_assignment import assign_folds, plan_space
+from extract.config import ExtractConfig
+from extract.folds.fold_assignment import assign_folds, folds_advice, plan_space
 from runtime.errors import UserError
 
 
@@ -94,13 +95,13 @@ def test_test_labels_do_not_change_the_folds():
 
 def test_error_for_too_few_groups_names_the_flag():
     split, label, _ = make_rows(train=40, val=0, test=0)
-    with pytest.raises(UserError, match=r"3 groups.*--folds"):
+    with pytest.raises(UserError, match=r"3 groups.* 5 parts"):
         assign_folds(split, label, np.arange(40) % 3, 5, seed=0)
 
 
 def test_too_few_rows_of_each_class_are_a_user_error():
     split = np.array(["train"] * 6, dtype=object)
-    with pytest.raises(UserError, match="Add rows"):
+    with pytest.raises(UserError, match="cannot be cut into"):
         assign_folds(split, np.array([0, 1] * 3), np.arange(6), 5, seed=0)
 
 
@@ -148,7 +149,7 @@ def test_error_for_a_class_in_too_few_groups_names_fold_role_and_flag(rare_fold,
     label = np.arange(200) % 2
     label[fold == rare_fold] = 0
     label[np.flatnonzero(fold == rare_fold)[:positive]] = 1
-    with pytest.raises(UserError, match=rf"fold 2: .* {role} rows, .*--folds") as error:
+    with pytest.raises(UserError, match=rf"fold 2: .* {role} rows, ") as error:
         plan_space(label, np.arange(200), fold, 2, seed=0, monitor=True)
     assert f"In total there are {label.sum()} positive" in str(error.value)
 
@@ -166,5 +167,28 @@ def test_held_out_fold_needs_five_groups_of_each_class():
 def test_too_few_rows_to_monitor_are_a_user_error(count):
     fold = np.repeat([0, 1], [20, count])
     label = np.arange(20 + count) % 2
-    with pytest.raises(UserError, match="Add rows"):
+    with pytest.raises(UserError, match="cannot be cut into"):
         plan_space(label, np.arange(20 + count), fold, 0, seed=0, monitor=True)
+
+
+# Advice
+
+
+def test_advised_number_of_folds_works():
+    """With 13 positives, two folds can be planned, but neither one nor three."""
+    split = np.array(["train"] * 600 + ["test"] * 20, object)
+    label = np.array([1] * 13 + [0] * 587 + [0] * 20, np.int8)
+    group = np.arange(620, dtype=np.int32)
+    for folds in (1, 3):
+        advice = folds_advice(split, label, group, ExtractConfig(folds=folds))
+        assert advice == "With these rows it works with --folds 2."
+    fold = assign_folds(split, label, group, 2, 0)
+    for held_out in (0, 1):
+        plan_space(label, group, fold, held_out, 0)
+
+
+def test_too_few_rows_are_told_how_many_are_needed():
+    split, label = np.array(["train"] * 20, object), np.arange(20) % 2
+    label[6:] = 0
+    advice = folds_advice(split, label, np.arange(20), ExtractConfig())
+    assert "at least 10 unrelated memes of each class" in advice

@@ -31,7 +31,7 @@ def group_numbers(make_table):
 
     def group(captions, index, hashes=None):
         table = make_table([str(picture) for picture in index], captions)
-        return group_near_duplicates(table, make_pictures(np.array(index), hashes)).tolist()
+        return group_near_duplicates(table, make_pictures(np.array(index), hashes)).group.tolist()
 
     return group
 
@@ -123,7 +123,7 @@ def test_unreadable_pictures_and_empty_captions_link_no_rows(make_table):
         ["", "digest of x"],
         np.array([0, 0, 1]),
     )
-    assert group_near_duplicates(table, pictures).tolist() == [0, 1, 2]
+    assert group_near_duplicates(table, pictures).group.tolist() == [0, 1, 2]
 
 
 def test_two_broken_files_are_not_near_duplicates(make_table, tmp_path):
@@ -131,7 +131,7 @@ def test_two_broken_files_are_not_near_duplicates(make_table, tmp_path):
     (tmp_path / "b.png").write_bytes(b"two")
     table = make_table([tmp_path / "a.png", tmp_path / "b.png"], ["one", "two"])
     pictures, _ = decode_pictures(table, 32, "bicubic")
-    assert group_near_duplicates(table, pictures).tolist() == [0, 1]
+    assert group_near_duplicates(table, pictures).group.tolist() == [0, 1]
 
 
 def test_edited_copies_of_a_picture_are_one_group(make_table, tmp_path):
@@ -151,4 +151,52 @@ def test_edited_copies_of_a_picture_are_one_group(make_table, tmp_path):
         picture.save(tmp_path / f"{name}.png")
     table = make_table([tmp_path / f"{name}.png" for name in versions], list(versions))
     pictures, _ = decode_pictures(table, 32, "bicubic")
-    assert group_near_duplicates(table, pictures).tolist() == [0, 0, 0, 0, 0, 1, 2]
+    assert group_near_duplicates(table, pictures).group.tolist() == [0, 0, 0, 0, 0, 1, 2]
+
+
+# What carries no information
+
+
+@pytest.fixture
+def many_rows(make_table):
+    """100 memes with different captions; a third have one picture, in two spellings."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, 100, dtype=np.uint64)
+    index = np.arange(100)
+    index[:30] = 0
+    hashes[1] = hashes[0] ^ np.uint64(1)  # saved again: other bytes, nearly the same hash
+    index[30:35] = 1
+    pictures = Pictures(None, hashes, [f"{n}" for n in range(100)], index)
+    captions = [f"{n} is {n * 7} or {n * 13}" for n in range(100)]
+    return make_table(index, captions), pictures
+
+
+def test_placeholder_picture_links_no_memes_and_is_counted(many_rows):
+    found = group_near_duplicates(*many_rows)
+    assert len(np.unique(found.group[:35])) == 35
+    assert (found.pictures, found.captions) == (35, 0)
+    assert found.remarks()[0].startswith("placeholders: 35 of 100 rows have a picture")
+
+
+def test_picture_of_a_few_memes_links_them(make_table):
+    index = np.array([0] * 12 + list(range(1, 90)))
+    hashes = np.random.default_rng(0).integers(0, 2**63, 90, dtype=np.uint64)
+    pictures = Pictures(None, hashes, [f"{n}" for n in range(90)], index)
+    table = make_table(index, [f"{n} is {n * 7} or {n * 13}" for n in range(101)])
+    found = group_near_duplicates(table, pictures)
+    assert len(set(found.group[:12].tolist())) == 1 and found.remarks() == []
+
+
+def test_caption_that_many_memes_share_links_none(group_numbers):
+    index = list(range(60))
+    hashes = np.random.default_rng(1).integers(0, 2**63, 60, dtype=np.uint64).tolist()
+    captions = ["image not available"] * 30 + [f"{n} words of {n}" for n in range(30)]
+    assert len(set(group_numbers(captions, index, hashes))) == 60
+
+
+def test_captions_of_emoji_link_no_memes(group_numbers):
+    assert group_numbers(["\U0001f525\U0001f917", "\U0001f525\U0001f917", "???"], [0, 1, 2]) == [
+        0,
+        1,
+        2,
+    ]

@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from extract.data.columns import RECOGNISE_ALL
 from extract.data.load_data import load_data
-from extract.data.read_memes import read_memes
 from extract.folds.fold_assignment import plan_space
 from extract.run import extract
 from extract.spaces import all_spaces, fine_tuned, pretrained
 from extract.spaces.embedding import embed
 from extract.spaces.ngrams import fit_lexical
+from extract.tables.read_memes import read_memes
 from extract.towers.device import choose_machine
 from extract.towers.encoders import load_text_encoder
 from extract.towers.joint_model import JointModel
@@ -38,7 +37,7 @@ def backbones(tiny_weights):
 
 @pytest.fixture(scope="module")
 def loaded(tiny_sample, backbones):
-    reading = read_memes(tiny_sample, RECOGNISE_ALL)
+    reading = read_memes(tiny_sample)
     return load_data(reading, 32, backbones.image.interpolation, 32, backbones.text, "stop")
 
 

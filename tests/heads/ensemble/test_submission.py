@@ -87,20 +87,20 @@ def test_no_requested_ids_raise_an_error(rows):
 
 
 def test_labels_are_written_as_0_and_1_with_the_contests_columns(tmp_path):
-    path = write_solution(tmp_path / "s.csv", UNUSUAL_IDS[:2], np.array([1, 0]), "Image ID", "y")
+    columns = {"Image ID": UNUSUAL_IDS[:2], "y": np.array([1, 0])}
+    path = write_solution(tmp_path / "s.csv", columns)
     assert path.read_bytes() == b"Image ID,y\n007,1\n7,0\n"
 
 
 def test_probabilities_have_nine_significant_digits(tmp_path):
-    path = write_solution(
-        tmp_path / "s.csv", UNUSUAL_IDS[:2], np.array([1 / 3, 1e-9]), "id", "label"
-    )
+    columns = {"id": UNUSUAL_IDS[:2], "label": np.array([1 / 3, 1e-9])}
+    path = write_solution(tmp_path / "s.csv", columns)
     assert path.read_bytes() == b"id,label\n007,0.333333333\n7,1e-09\n"
 
 
 def test_unusual_ids_are_unchanged_by_csv(tmp_path):
     values = np.arange(len(UNUSUAL_IDS)) % 2
-    path = write_solution(tmp_path / "s.csv", UNUSUAL_IDS, values, "id", "label")
+    path = write_solution(tmp_path / "s.csv", {"id": UNUSUAL_IDS, "label": values})
     expected = [[name, str(value)] for name, value in zip(UNUSUAL_IDS, values, strict=True)]
     assert read(path) == [["id", "label"], *expected]
 

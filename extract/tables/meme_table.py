@@ -1,6 +1,6 @@
 """The table of memes that every step of stage one reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -19,6 +19,8 @@ class MemeTable:
     """Name of the id column of solution.csv."""
     label_column: str
     """Name of the label column of solution.csv."""
+    submission_columns: list[str] = field(default_factory=list)
+    """All columns of solution.csv; empty: id and label. A third one holds probabilities."""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -4,11 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
-from extract.data.bad_rows import Problem
-from extract.data.columns import SPLIT_NAMES, Columns, recognised, resolve_columns
-from extract.data.csv_jsonl import Table, read_table
-from extract.data.layouts import Sources
+from extract.tables.columns import SPLIT_NAMES, Columns, raise_missing, recognised, resolve_columns
+from extract.tables.labels import first_of_list
+from extract.tables.layouts import Sources
+from extract.tables.parsing.parsed_table import Table
+from extract.tables.parsing.problem import Problem
+from extract.tables.parsing.read_table import read_table
+from extract.tables.table_options import TableOptions
 from features.feature_table import SPLITS
 from runtime.errors import quoted, quoted_list
 
@@ -21,6 +25,7 @@ class Row:
 
     file: str
     line: int
+    path: Path
     columns: Columns
     split_name: str
     split: str
@@ -30,22 +35,30 @@ class Row:
     label: str
 
 
-def read_rows(sources: Sources, requested: Columns) -> tuple[list[Row], list[Problem], list[str]]:
+def read_rows(
+    sources: Sources, options: TableOptions
+) -> tuple[list[Row], list[Problem], list[str]]:
     """Return the rows in the order train, val, test; the rows that cannot be used; and notes.
 
-    Raises UserError for a table or a column that cannot be used.
+    With shares, all rows are train rows. Raises UserError for a table or a column that cannot be
+    used.
     """
     rows, problems, notes = [], [], []
+    tables = []
     for path, split in sources.tables:
-        table = read_table(path)
+        given = "train" if options.shares and split is None else split
+        table = read_table(path, options.encoding)
         columns = resolve_columns(
             table.header,
-            requested,
+            options.columns,
             table.file,
-            needs_label=split != "test",
-            needs_split=split is None,
+            needs_label=given != "test",
+            needs_split=given is None,
         )
-        found = list(_rows_of(table, columns, split, path.stem.lower()))
+        tables.append((table, columns, given, path.stem.lower()))
+    _require_same_modalities(tables)
+    for table, columns, split, stem in tables:
+        found = list(_rows_of(table, columns, split, stem))
         rows += [row for row in found if isinstance(row, Row)]
         problems += [*table.problems, *(row for row in found if isinstance(row, Problem))]
         notes += _column_notes(table, columns)
@@ -56,22 +69,45 @@ def read_rows(sources: Sources, requested: Columns) -> tuple[list[Row], list[Pro
     return rows, problems + repeats, notes
 
 
+def _require_same_modalities(tables: list[tuple[Table, Columns, str | None, str]]) -> None:
+    """Raise UserError if some tables have captions, or pictures, and others have none.
+
+    If no table has captions, memes are classified by their pictures alone, and vice versa.
+    """
+    for role in ("image", "text"):
+        without = [table for table, columns, *_ in tables if getattr(columns, role) is None]
+        if without and len(without) < len(tables):
+            raise_missing(without[0].header, (role,), without[0].file)
+    for table, columns, *_ in tables:
+        # A column of words that nobody claims is more likely the captions than nothing.
+        unclaimed = set(table.header) - set(vars(columns).values())
+        if columns.text is None and any(_holds_words(table, name) for name in unclaimed):
+            raise_missing(table.header, ("text",), table.file)
+
+
+def _holds_words(table: Table, name: str) -> bool:
+    cells = [str(fields.get(name, "")).strip() for _, fields in table.records]
+    return sum(" " in cell for cell in cells) > len(cells) / 2
+
+
 def _rows_of(
     table: Table, columns: Columns, split: str | None, stem: str
 ) -> Iterator[Row | Problem]:
     for line, fields in table.records:
         try:
-            cells = [_cell(fields, getattr(columns, role)) for role in ROLES]
+            cells = [_cell(fields, getattr(columns, role), role) for role in ROLES]
             name = _cell(fields, columns.split).strip().lower() if columns.split else stem
             row_split = _split(name, columns.split) if columns.split else split
         except ValueError as error:
             yield Problem(table.file, line, str(error))
         else:
-            yield Row(table.file, line, columns, name, row_split, *cells)
+            yield Row(table.file, line, table.path, columns, name, row_split, *cells)
 
 
-def _cell(fields: dict[str, object], column: str | None) -> str:
-    cell = fields.get(column, "")
+def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str:
+    cell = fields.get(column, "") if column else ""
+    if role == "label":
+        cell = first_of_list(cell)
     if not isinstance(cell, str):
         raise ValueError(f"column {column}: found a list or an object, allowed text")
     return cell
@@ -128,8 +164,10 @@ def _counts(rows: Sequence[Row]) -> Iterator[str]:
 
 def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
     if columns.id == columns.image:
-        role, other = ("image", "id") if recognised([columns.id], "id") else ("id", "image")
-        yield f"{table.file}: no {role} column, so column {columns.id} is both {role} and {other}."
+        if recognised([columns.id], "id"):
+            yield f"{table.file}: no image column; column {columns.id} names pictures, if any."
+        else:
+            yield f"{table.file}: no id column, so column {columns.id} is both id and image."
     ignored = recognised(table.header, "split")
     if ignored and columns.split is None:
         names = quoted_list(ignored)

@@ -1,4 +1,4 @@
-"""Validate ids and captions: UTF-8 text, not empty, an id in one line."""
+"""Validate ids and captions: UTF-8 text, an id in one line, and which captions are absent."""
 
 from runtime.errors import MAX_LISTED, quoted
 
@@ -30,7 +30,23 @@ def read_id(text: str) -> tuple[str, str | None]:
     return (repr(text), error) if error else (text, None)
 
 
+ABSENT = frozenset(
+    ("", "null", "NULL", "nan", "NaN", "None", "NA", "N/A", "n/a", "#N/A", "<NA>", "nil")
+)
+"""Cells that stand for an absent caption or picture: what programs write for a missing value."""
+
+
+def is_absent(text: str) -> bool:
+    """Return whether a cell stands for an absent value."""
+    return text.strip() in ABSENT
+
+
 def read_caption(text: str) -> tuple[str, str | None]:
-    """Return the caption (empty if invalid), and an error description if it is invalid."""
-    error = unreadable(text) if text.strip() else "the caption is empty"
+    """Return the caption, empty if it is absent or invalid, and what is wrong with it, if anything.
+
+    An absent caption is no error: many memes are pictures alone.
+    """
+    if is_absent(text):
+        return "", None
+    error = unreadable(text)
     return ("", error) if error else (text, None)

@@ -9,19 +9,25 @@ from runtime.errors import UserError, quoted, quoted_list
 RECOGNISED_NAMES = {
     "id": ("id", "image_id", "meme_id"),
     "image": (
-        *("img", "image", "image_path", "img_path"),
-        *("file_name", "filename", "image_name", "path"),
+        *("img", "image", "image_path", "img_path", "image_file"),
+        *("file_name", "filename", "image_name", "img_name", "path"),
     ),
-    "text": ("text", "caption", "sentence", "captions"),
-    "label": ("label", "hateful", "target", "class", "is_hateful", "y"),
+    "text": (
+        *("text", "caption", "sentence", "captions", "text_transcription", "transcription"),
+        *("ocr_text", "ocr", "meme_text"),
+    ),
+    "label": (
+        *("label", "labels", "hateful", "target", "class", "is_hateful", "y"),
+        *("hate", "gold_hate", "misogynous"),
+    ),
     "split": ("split", "set", "partition"),
 }
-"""Role of a column -> column names recognised for it, in lower case."""
+"""Role of a column -> column names recognised for it, in lower case, with _ for spaces."""
 
 SPLIT_NAMES = {
-    "train": "train",
+    **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "dev_seen", "dev_unseen"), "val"),
-    **dict.fromkeys(("test", "test_seen", "test_unseen"), "test"),
+    **dict.fromkeys(("test", "testing", "test_seen", "test_unseen"), "test"),
 }
 """Name of a split in file names and split columns -> split."""
 
@@ -49,16 +55,17 @@ def resolve_columns(
     """Return the column names of `file`.
 
     Without an id column, the image column is used as the id, and vice versa. `split` is None
-    unless it is requested or needed, because otherwise the file name gives the split.
+    unless it is requested or needed, because otherwise the file name gives the split. `text` and
+    `image` are None if there is no such column.
     Raises UserError for a column that is missing, ambiguous, or requested but not in the header.
     """
     split = _find_split(header, requested, file, needs_split)
     image = _find(header, "image", requested, file)
     id_column = _find(header, "id", requested, file) or image
     return Columns(
-        id=id_column or _raise_missing(header, ("id", "image"), file),
+        id=id_column or raise_missing(header, ("id", "image"), file),
         image=image or id_column,
-        text=_find(header, "text", requested, file) or _raise_missing(header, ("text",), file),
+        text=_find(header, "text", requested, file),
         label=_find_label(header, requested, file, needs_label),
         split=split,
     )
@@ -68,15 +75,18 @@ def _find_label(header: Sequence[str], requested: Columns, file: str, needed: bo
     if not needed and requested.label is not None and requested.label not in header:
         return None  # The flag names the column of the train table; test tables often have none.
     found = _find(header, "label", requested, file)
-    return found or (_raise_missing(header, ("label",), file) if needed else None)
+    return found or (raise_missing(header, ("label",), file) if needed else None)
 
 
 def _find_split(header: Sequence[str], requested: Columns, file: str, needed: bool) -> str | None:
     if not needed and requested.split is None:
         return None
-    alternative = f"or put train.csv and test.csv side by side: {file} is the only table read"
+    alternative = (
+        f"or put train.csv and test.csv side by side ({file} is the only table read), or divide "
+        "its rows: --split 0.7,0.1,0.2"
+    )
     found = _find(header, "split", requested, file)
-    return found or _raise_missing(header, ("split",), file, alternative)
+    return found or raise_missing(header, ("split",), file, alternative)
 
 
 def _find(header: Sequence[str], role: str, requested: Columns, file: str) -> str | None:
@@ -94,7 +104,8 @@ def _find(header: Sequence[str], role: str, requested: Columns, file: str) -> st
 
 def recognised(header: Sequence[str], role: str) -> list[str]:
     """Return the columns of `header` whose name is recognised for `role`."""
-    return [name for name in header if name.lower() in RECOGNISED_NAMES[role]]
+    plain = {name: name.lower().replace(" ", "_").replace("-", "_") for name in header}
+    return [name for name in header if plain[name] in RECOGNISED_NAMES[role]]
 
 
 def _raise_no_such_column(header: Sequence[str], role: str, name: str, file: str) -> str:
@@ -107,7 +118,7 @@ def _raise_no_such_column(header: Sequence[str], role: str, name: str, file: str
     )
 
 
-def _raise_missing(
+def raise_missing(
     header: Sequence[str], roles: Sequence[str], file: str, alternative: str = ""
 ) -> str:
     usual = "; ".join(f"{role}: {', '.join(RECOGNISED_NAMES[role])}" for role in roles)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from extract.data.bad_rows import Problem, resolve_bad_rows
+from extract.tables.bad_rows import resolve_bad_rows
+from extract.tables.parsing.problem import Problem
 from runtime.errors import UserError
 
 SPLITS = ["train", "train", "val", "test", "test"]

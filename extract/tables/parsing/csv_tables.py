@@ -1,0 +1,79 @@
+"""Parse a CSV or TSV file into rows of text, and list the rows that cannot be read."""
+
+import csv
+import io
+import re
+from collections import Counter
+
+from extract.tables.parsing.parsed_table import Table
+from extract.tables.parsing.problem import Problem
+from runtime.errors import UserError, quoted_list
+
+DELIMITERS = ",;\t"
+
+DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
+"""A doubled quote inside a field: then quotes are not escaped with a backslash."""
+
+
+def parse_csv(text: str, file: str) -> Table:
+    """Parse a table with a header. The delimiter is that of the first line, or of its `sep=`.
+
+    If quotes in fields are escaped with a backslash (MySQL, Spark) rather than doubled, they are
+    read so. Raises UserError for an unreadable header or a repeated column.
+    """
+    declared = text.lstrip().split("\n", 1)[0].strip().lower()
+    skipped = declared.startswith("sep=") and len(declared) == len("sep=;")
+    # Lines keep their numbers.
+    text = text.replace(declared, "", 1) if skipped and declared in text else text
+    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    delimiter = declared[-1] if skipped else max(DELIMITERS, key=first.count)
+    table = _parse(text, file, {"delimiter": delimiter, "strict": True})
+    if '\\"' in text and table.problems and not DOUBLED_QUOTE.search(text):
+        escaped = {"doublequote": False, "escapechar": "\\"}
+        other = _parse(text, file, {"delimiter": delimiter, "strict": True, **escaped})
+        if not other.problems:
+            return other
+    return table
+
+
+def _parse(text: str, file: str, dialect: dict[str, object]) -> Table:
+    rows, problems = _csv_rows(text, file, dialect)
+    if rows and problems and problems[0].line < rows[0][0]:
+        raise UserError(f"the header cannot be read: {problems[0]}")
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    repeated = {name for name, count in Counter(header).items() if name and count > 1}
+    if repeated:
+        raise UserError(f"{file}: the header repeats {quoted_list(sorted(repeated))}. Rename one.")
+    records = []
+    for line, fields in rows[1:]:
+        if len(fields) == len(header):
+            records.append((line, dict(zip(header, fields, strict=True))))
+        else:
+            fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
+            problems.append(Problem(file, line, fault))
+    return Table(file, header, records, problems)
+
+
+def _csv_rows(
+    text: str, file: str, dialect: dict[str, object]
+) -> tuple[list[tuple[int, list[str]]], list[Problem]]:
+    csv.field_size_limit(2**31 - 1)
+    # strict=True raises an error for a quote that closes in the middle of a field. Such a quote
+    # really opens another field: an earlier one was left open, and whole rows went into its field.
+    reader = csv.reader(io.StringIO(text, newline=""), **dialect)
+    rows, problems, start = [], [], 1
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return rows, problems
+        except csv.Error:
+            problems.append(Problem(file, start, _quote_error(start, reader.line_num)))
+        else:
+            rows += [(start, fields)] if fields else []
+        start = reader.line_num + 1
+
+
+def _quote_error(start: int, end: int) -> str:
+    fault = "a quote opens in this row and does not close where a field ends"
+    return fault if start == end else f"{fault}; read up to line {end}"

@@ -1,0 +1,29 @@
+"""A table file as rows of text: CSV, TSV, JSON lines, a JSON array, or Parquet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.tables.parsing.problem import Problem
+
+
+@dataclass(frozen=True)
+class Table:
+    """A parsed table: (line number, values by column) of each row, and the unreadable rows.
+
+    Every value is text, except for lists and objects.
+    """
+
+    file: str
+    header: list[str]
+    records: list[tuple[int, dict[str, object]]]
+    problems: list[Problem]
+    path: Path = Path()
+
+
+def cell_value(value: object) -> object:
+    """Return a value of JSON or Parquet as text; lists and objects unchanged, None as nothing."""
+    if isinstance(value, (str, list, dict)):
+        return value
+    if value is None or value != value:  # NaN
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

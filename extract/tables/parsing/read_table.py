@@ -1,0 +1,96 @@
+"""Read a file as a Table, whatever its format; name its encoding if it is another."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from extract.tables.parsing.csv_tables import parse_csv
+from extract.tables.parsing.json_tables import parse_json_table
+from extract.tables.parsing.parsed_table import Table, cell_value
+from runtime.errors import UserError, raise_if_system_error
+
+MAX_ODD_LINES = 3
+"""More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
+
+
+def read_table(path: Path, encoding: str = "utf-8") -> Table:
+    """Read a CSV, TSV, JSON or Parquet file; rows that cannot be read become `problems`.
+
+    Raises UserError for a table without rows, in another encoding, with a repeated column, or
+    without any readable row.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table = _read_parquet(path)
+    else:
+        parse = parse_json_table if suffix in (".json", ".jsonl") else parse_csv
+        table = parse(_read_text(path, encoding), path.name)
+    if not table.records and table.problems:
+        raise UserError("no row can be read:\n" + "\n".join(f"  {p}" for p in table.problems[:30]))
+    if not table.records:
+        raise UserError(f"{path} is an empty table: it has a header and no rows.")
+    return replace(table, path=path)
+
+
+def _read_text(path: Path, encoding: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    if encoding == "utf-8" and content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16. Pass --encoding utf-16, or save it as UTF-8.")
+    text = _decode(path, content, encoding)
+    if not text.strip():
+        raise UserError(f"{path} is an empty file.")
+    return text
+
+
+def _decode(path: Path, content: bytes, encoding: str) -> str:
+    if encoding == "utf-8":
+        _require_utf8(path, content)
+        # Bytes that are not UTF-8 become lone surrogates, which make their row a bad one.
+        return content.decode("utf-8-sig", errors="surrogateescape")
+    try:
+        return content.decode(encoding)
+    except UnicodeError as error:
+        raise UserError(
+            f"{path} is not in the encoding of --encoding {encoding} ({error})."
+        ) from error
+
+
+def _require_utf8(path: Path, content: bytes) -> None:
+    """Raise UserError, which names the likely encoding, if many lines are not UTF-8."""
+    odd = [number for number, line in enumerate(content.split(b"\n"), 1) if not _is_utf8(line)]
+    if len(odd) <= MAX_ODD_LINES:
+        return
+    try:
+        content.decode("windows-1252")
+        advice = "It is probably Windows-1252 (Excel on Windows): pass --encoding windows-1252"
+    except UnicodeError:
+        advice = "Pass its encoding, for example: --encoding gb18030"
+    lines = ", ".join(map(str, odd[:MAX_ODD_LINES]))
+    raise UserError(
+        f"{path} is not UTF-8: {len(odd)} lines are not, for example {lines}. {advice}. Check a "
+        "caption in the report, or save the table as UTF-8."
+    )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_parquet(path: Path) -> Table:
+    from fastparquet import ParquetFile
+
+    try:
+        frame = ParquetFile(str(path)).to_pandas().astype(object)
+    except Exception as error:  # given a damaged file, the parser may raise any exception
+        raise_if_system_error(path, error)
+        raise UserError(f"{path} cannot be read as Parquet ({error}).") from error
+    rows = [
+        {name: cell_value(value) for name, value in row.items()} for row in frame.to_dict("records")
+    ]
+    return Table(path.name, list(frame), list(enumerate(rows, 1)), [])

@@ -1,0 +1,218 @@
+"""Read the user's CSV, TSV or JSONL files into one checked MemeTable."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from extract.tables.bad_rows import summarise
+from extract.tables.columns import SPLIT_NAMES
+from extract.tables.find_images import ImageFinder
+from extract.tables.labels import LABELS, read_label, suggest_positive
+from extract.tables.layouts import SUFFIXES, Sources, find_sources
+from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import Problem
+from extract.tables.sample_submission import apply_sample_submission
+from extract.tables.splits import Row, read_rows
+from extract.tables.table_options import RECOGNISE, TableOptions
+from extract.tables.text_cells import is_absent, read_caption, read_id
+from runtime.errors import UserError, quoted, quoted_list
+
+ReadResult = tuple[MemeTable, list[Problem], list[str]]
+"""Table, problems of single rows, and notes for the user."""
+
+
+def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
+    """Read the train, val and test memes of a folder, or of one file with a split column.
+
+    Returns the table (rows in the order train, val, test; `image` is an existing path inside the
+    data folder, or empty), the problems of single rows, and notes for the user. The caller adds
+    the problems of the images themselves and calls `extract.tables.bad_rows.resolve_bad_rows`.
+    With shares, every row is a train row; the caller divides them.
+
+    Raises UserError if the data as a whole cannot be used: no such path, no train or test rows, an
+    empty table, missing or ambiguous columns, or only one class in the train labels.
+    """
+    sources = find_sources(data, options.files)
+    rows, problems, notes = read_rows(sources, options)
+    for split in ("train",) if options.shares else ("train", "test"):
+        _require_rows(split, rows, problems, sources)
+    if options.shares:
+        rows = _pool(rows)
+    frame, faults, found = _validate(rows, sources, options)
+    notes = notes + found
+    _require_two_classes(rows, frame)
+    asked = next((row for row in rows if row.split == "test"), rows[0])
+    table = MemeTable(frame, asked.columns.id, rows[0].columns.label)
+    if sources.submission is None:
+        return table, _sorted(problems + faults), notes
+    table, unknown_ids, omitted = apply_sample_submission(sources.submission, table)
+    return table, _sorted(problems + faults + unknown_ids), notes + omitted
+
+
+def read_unlabelled(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
+    """Read memes to score: one file, the test tables of a folder, or its only table.
+
+    Returns the same as `read_memes`. The split of every row is test, in file order. A split column
+    and a sample submission are ignored. Invalid and missing labels become -1. Raises UserError as
+    `read_memes` does, except for errors of train rows and labels.
+    """
+    found = find_sources(data)
+    tables = [(path, "test") for path, split in found.tables if split in ("test", None)]
+    if not tables:
+        raise UserError(f"{data} has no test table. Give one file, or name it test.csv.")
+    unread = found.unread + [path for path, split in found.tables if split in ("train", "val")]
+    sources = replace(found, tables=tables, unread=unread)
+    without_split = replace(options, columns=replace(options.columns, split=None))
+    rows, problems, notes = read_rows(sources, without_split)
+    _require_rows("test", rows, problems, sources)
+    frame, faults, remarks = _validate(rows, sources, options, "label")
+    table = MemeTable(frame, rows[0].columns.id, rows[0].columns.label or "label")
+    return table, _sorted(problems + faults), notes + remarks
+
+
+def _pool(rows: list[Row]) -> list[Row]:
+    """Make every row a train row, to be divided later."""
+    if named := next((row for row in rows if row.split == "test"), None):
+        raise UserError(
+            f"--split divides rows that have no split, but {named.file} holds test rows. Leave out "
+            "--split, or give the other table alone as --data."
+        )
+    return [replace(row, split="train") for row in rows]
+
+
+def _validate(
+    rows: Sequence[Row], sources: Sources, options: TableOptions, lenient: str = ""
+) -> tuple[pd.DataFrame, list[Problem], list[str]]:
+    """Validate every cell. An invalid one becomes empty or -1, and a problem unless `lenient`.
+
+    Also returns notes: what is absent, and which pictures were not where the table says.
+    """
+    finder = ImageFinder(sources.root, _image_folder(sources.root, options.image_folder))
+    cells = {
+        "id": [read_id(row.id) for row in rows],
+        "image": _find_images(rows, finder),
+        "text": [read_caption(row.text) for row in rows],
+        "label": [read_label(row.label, row.split, options.positive) for row in rows],
+    }
+    if not lenient:
+        _require_known_labels(rows, cells["label"])
+    values = {role: [value for value, _ in column] for role, column in cells.items()}
+    faults = [_faults(rows, column, role) for role, column in cells.items() if role != lenient]
+    frame = pd.DataFrame(
+        {
+            "id": values["id"],
+            "split": [row.split for row in rows],
+            "image": values["image"],
+            "caption": values["text"],
+            "label": np.array(values["label"], dtype=np.int8),
+            "order": _test_positions(rows),
+            "file": [row.file for row in rows],
+            "line": np.array([row.line for row in rows], dtype=np.int64),
+        }
+    )
+    notes = [*_absent(frame), *finder.notes()]
+    return frame, [problem for column in faults for problem in column], notes
+
+
+def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
+    """Find the picture of each row. None is expected if ids stand in for the image column."""
+    found = [finder.find(row.image, row.path, _image_folders(row)) for row in rows]
+    from_ids = all(row.columns.image == row.columns.id for row in rows)
+    captions = all(row.columns.text is not None for row in rows)
+    if from_ids and captions and not any(path for path, _ in found) and not finder.has_images:
+        return [("", None)] * len(rows)
+    return found
+
+
+def _image_folder(root: Path, named: Path | None) -> Path | None:
+    if named is None:
+        return None
+    for folder in (root / named, named):
+        if folder.is_dir():
+            return folder.resolve()
+    raise UserError(f"--image-folder: there is no folder {named}, neither in {root} nor from here.")
+
+
+def _absent(frame: pd.DataFrame) -> Iterator[str]:
+    for column, what, instead in (
+        ("image", "picture", "a grey picture"),
+        ("caption", "caption", "an empty caption"),
+    ):
+        count = int((frame[column] == "").sum())
+        if count == len(frame):
+            yield f"no row has a {what}: memes are classified by the other modality alone."
+        elif count:
+            yield f"{count} of {len(frame)} rows have no {what}: they are used with {instead}."
+
+
+def _require_known_labels(rows: Sequence[Row], labels: Sequence[tuple[int, str | None]]) -> None:
+    """Raise one UserError if most labels are other words than 0 and 1, with the flag that helps."""
+    labelled = [row for row in rows if row.split != "test" and not is_absent(row.label)]
+    odd = sum(fault is not None for _, fault in labels)
+    if not labelled or odd <= len(labelled) / 2:
+        return
+    counts = Counter(row.label.strip() for row in labelled)
+    suggested = suggest_positive(row.label for row in labelled)
+    if suggested is None or set(map(str.lower, counts)) <= set(LABELS):
+        return
+    found = ", ".join(f"{quoted(value)} ({count})" for value, count in counts.most_common(12))
+    raise UserError(
+        f"{labelled[0].file}: column {labelled[0].columns.label} holds {found}; known are 0, 1, "
+        "false and true. Name the values that mean hateful, for example: "
+        f'--positive "{suggested}"'
+    )
+
+
+def _faults(
+    rows: Sequence[Row], cells: Sequence[tuple[object, str | None]], role: str
+) -> Iterator[Problem]:
+    field = {"image": "image", "text": "caption"}.get(role)
+    for position, (row, (_, fault)) in enumerate(zip(rows, cells, strict=True)):
+        if fault is not None:
+            message = f"column {getattr(row.columns, role)}: {fault}"
+            yield Problem(row.file, row.line, message, position, field)
+
+
+def _image_folders(row: Row) -> list[str]:
+    names = dict.fromkeys((row.split_name, row.split))
+    return ["img", "images", "imgs", *(f"{n}{end}" for n in names for end in ("", "_images"))]
+
+
+def _test_positions(rows: Sequence[Row]) -> np.ndarray:
+    test = np.array([row.split == "test" for row in rows])
+    return np.where(test, np.cumsum(test) - 1, -1).astype(np.int32)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.file, problem.line))
+
+
+def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources: Sources) -> None:
+    if any(row.split == split for row in rows):
+        return
+    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
+    tables = [path for path, _ in sources.tables] + sources.unread
+    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
+    advice = f"Name the table with --{split} FILE" if tables else "Give the folder of the tables"
+    if split == "test" and any(row.split == "train" for row in rows):
+        advice += ", or divide the train rows: --split 0.7,0.1,0.2"
+    raise UserError(
+        f"no {split} rows in {sources.root}: found {found}. Looked for a table "
+        f"({', '.join(SUFFIXES)}) or a split column with one of these names: {', '.join(names)}. "
+        f"{advice}." + "".join(f"\n  {line}" for line in summarise(problems))
+    )
+
+
+def _require_two_classes(rows: list[Row], frame: pd.DataFrame) -> None:
+    labels = frame["label"][frame["split"] == "train"]
+    zeros, ones = int((labels == 0).sum()), int((labels == 1).sum())
+    # Invalid labels may be the cause. They are reported later, with the other problems.
+    if zeros + ones == len(labels) and not (zeros and ones):
+        raise UserError(
+            f"{rows[0].file}: column {rows[0].columns.label} has only one class in train: "
+            f"{zeros} labels are 0 and {ones} are 1; both are needed."
+        )
