@@ -49,7 +49,11 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
     ]
     table, positions = _usable_rows(table, problems)
     if options.shares:
-        return _divided(table, replace(pictures, index=pictures.index[positions]), config), findings
+        try:
+            pictures = replace(pictures, index=pictures.index[positions])
+            return _divided(table, pictures, config), findings
+        except UserError as error:
+            return None, [*findings, Finding(FAIL, "split", str(error))]
     if not {"train", "test"} <= set(table.rows["split"]):
         return None, findings
     return (table, replace(pictures, index=pictures.index[positions])), findings

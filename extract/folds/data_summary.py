@@ -7,11 +7,7 @@ import pandas as pd
 
 from extract.data.image_decoding import Pictures
 from extract.data.load_data import LoadedData
-from extract.folds.near_duplicates import (
-    CAPTION_OVERLAP,
-    HASH_RADIUS,
-    normalise_caption,
-)
+from extract.folds.near_duplicates import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
 from extract.tables.meme_table import MemeTable
 from features.feature_table import SPLITS, Rows
 

@@ -19,7 +19,6 @@ HOLDOUT_PARTS = 5
 MIN_GROUPS = 5
 """Minimum number of groups of each class in a fold: heads are cross-validated in five parts."""
 
-
 MAX_FOLDS_TRIED = 10
 """Numbers of folds that are tried before one is advised."""
 

@@ -28,7 +28,6 @@ Measured on 3,544 memes: from 0.6 on, they are the same text transcribed differe
 added, and the largest group has 16 memes. At 0.5, phrases such as "2020 be like" link different
 memes, and the largest group has 56."""
 
-
 MAX_LINK_SHARE = 0.05
 
 MIN_PLACEHOLDER_ROWS = 20
@@ -108,13 +107,14 @@ def _placeholders(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each picture, bool (P,), and each caption, bool (C,), links no memes."""
     limit = max(MIN_PLACEHOLDER_ROWS, MAX_LINK_SHARE * len(captions))
-    count = len(pictures.digests)
-    graph = coo_matrix((np.ones(near.shape[1], dtype=bool), tuple(near)), shape=(count, count))
-    # Copies of a placeholder that were saved again differ in their bytes, so clusters are counted.
-    cluster = connected_components(graph, directed=False)[1]
-    rows_of_cluster = np.bincount(cluster[pictures.index], minlength=count)
+    rows_of_picture = np.bincount(pictures.index, minlength=len(pictures.digests))
+    rows = rows_of_picture
+    # Copies of a placeholder that were saved again differ in their bytes, so near ones count too.
+    pairs = np.unique(np.sort(near[:, near[0] != near[1]], axis=0), axis=1)
+    for one, other in (pairs, pairs[::-1]):
+        rows = rows + np.bincount(one, rows_of_picture[other], len(rows))
     unknown = np.array([not digest for digest in pictures.digests])
-    picture = unknown | (rows_of_cluster[cluster] >= limit)
+    picture = unknown | (rows >= limit)
     empty = np.array([not text for text in texts])
     caption = empty | (np.bincount(captions, minlength=len(texts)) >= limit)
     return picture, caption

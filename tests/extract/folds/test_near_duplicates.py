@@ -1,6 +1,7 @@
 """Near-duplicates: similar pictures and captions are grouped, different ones are not."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,6 +186,17 @@ def test_picture_of_a_few_memes_links_them(make_table):
     table = make_table(index, [f"{n} is {n * 7} or {n * 13}" for n in range(101)])
     found = group_near_duplicates(table, pictures)
     assert len(set(found.group[:12].tolist())) == 1 and found.remarks() == []
+
+
+def test_chain_of_near_duplicates_is_no_placeholder(make_table):
+    """Each picture is near the next one only, so none is shared by many memes."""
+    hashes = np.array([(1 << (6 * n)) - 1 for n in range(10)], dtype=np.uint64)
+    others = np.random.default_rng(2).integers(0, 2**63, 90, dtype=np.uint64)
+    index = np.arange(100)
+    pictures = Pictures(None, np.concatenate([hashes, others]), [f"{n}" for n in range(100)], index)
+    table = make_table(np.repeat(index, 3), [f"{n} is {n * 7} or {n * 13}" for n in range(300)])
+    found = group_near_duplicates(table, replace(pictures, index=np.repeat(index, 3)))
+    assert len(set(found.group[:30].tolist())) == 1 and found.pictures == 0
 
 
 def test_caption_that_many_memes_share_links_none(group_numbers):
