@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import Problem
+from runtime.errors import raise_if_system_error
 from runtime.progress import progress
 
 FILES_PER_TASK = 16
@@ -91,6 +92,8 @@ def decode_pictures(
     table: MemeTable, size: int, interpolation: str
 ) -> tuple[Pictures, list[Problem]]:
     """Decode the pictures of all rows. One that cannot be decoded becomes grey and a Problem.
+
+    Raises UserError if the system refuses to read one, which says nothing about the picture.
 
     The whole picture is resized to `size` x `size`, without regard to its aspect ratio: a crop
     could remove what the meme is about. `interpolation` is that of the image weights' training. An
@@ -210,6 +213,7 @@ def _decode(path: str, size: int, interpolation: str) -> _Decoded:
         return _Decoded("", grey, 0, _unknown_format(data))
     # For a broken file, Pillow's readers raise errors of many types.
     except Exception as error:
+        raise_if_system_error(Path(path), error)
         return _Decoded("", grey, 0, str(error) or type(error).__name__)
     return _Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
 

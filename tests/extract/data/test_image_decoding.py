@@ -1,11 +1,13 @@
 """Image decoding: every image file gives the RGB that a browser shows, or a reported problem."""
 
+import errno
 import io
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from timm.data import create_transform, resolve_data_config
 
 from extract.data import image_decoding
@@ -17,6 +19,7 @@ from extract.data.image_decoding import (
     to_pixels,
 )
 from extract.towers.encoders import ImageEncoder
+from runtime.errors import UserError
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -200,6 +203,39 @@ def test_every_row_with_a_broken_file_is_reported(save, make_table):
     path = save("empty.png", b"")
     _, problems = decode_pictures(make_table([path, path]), 32, "bicubic")
     assert [problem.row for problem in problems] == [0, 1]
+
+
+def test_picture_that_the_system_refuses_to_read_is_no_bad_row(save, make_table, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(image_decoding, "_read", refuse)
+    with pytest.raises(UserError, match=r"a.png cannot be read: Too many open files.*ulimit"):
+        decode_pictures(make_table([save("a.png", noise())]), 8, "bilinear")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (bytes.fromhex("00000018667479706865696300000000") + b"mif1heic", "a HEIC picture"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"", "empty"),
+    ],
+)
+def test_file_in_place_of_a_picture_is_named(save, make_table, content, expected):
+    _, [problem] = decode_pictures(make_table([save("a.png", content)]), 8, "bilinear")
+    assert expected in problem.message
+
+
+@pytest.mark.parametrize("kind", ["text", "profile"])
+def test_png_with_megabytes_of_text_or_profile_is_read(save, make_table, tmp_path, kind):
+    info = PngInfo()
+    info.add_text("parameters", "x" * 1_500_000, zip=True)
+    options = {"pnginfo": info} if kind == "text" else {"icc_profile": bytes(3_000_000)}
+    noise().save(tmp_path / "a.png", **options)
+    _, problems = decode_pictures(make_table([tmp_path / "a.png"]), 8, "bilinear")
+    assert problems == []
 
 
 def test_unreadable_and_missing_pictures_have_an_empty_digest(save, make_table):
