@@ -35,10 +35,10 @@ class Sources:
 def find_sources(data: Path, files: dict[str, Path] | None = None) -> Sources:
     """Find the tables of a folder by their names, such as train.csv; or take the given file.
 
-    `files` names the tables of some splits, relative to `data` or to the working directory; then no
-    other table is read. If a folder has only one table, it holds all splits. Tables in subfolders
-    are read if the folder itself has none. Raises UserError if there is no such path, or if the
-    names are ambiguous.
+    `files` names the tables of some splits, relative to `data` or to the working directory; those
+    of other splits are found by their names. If a folder has only one table, it holds all splits.
+    Tables in subfolders are read if the folder itself has none. Raises UserError if there is no
+    such path, or if the names are ambiguous.
     """
     try:
         exists, is_folder = data.exists(), data.is_dir()
@@ -48,11 +48,11 @@ def find_sources(data: Path, files: dict[str, Path] | None = None) -> Sources:
         raise UserError(f"{data} does not exist. Give a folder with train.csv and test.csv.")
     _check_name(data.resolve())
     root = data if is_folder else data.parent
-    if files:
-        tables = [(_named_file(root, split, path), split) for split, path in files.items()]
-        return Sources(root.resolve(), tables, _submission(_tables_in(root)), [])
+    given = {split: _named_file(root, split, path) for split, path in (files or {}).items()}
     if is_folder:
-        return _in_folder(data)
+        return _in_folder(data, given)
+    if given:
+        return Sources(root.resolve(), [(path, split) for split, path in given.items()], None, [])
     if not is_table(data):
         raise UserError(f"{data} is not a table; allowed are {', '.join(SUFFIXES)}, or a folder.")
     return Sources(root.resolve(), [(data, None)], None, [])
@@ -100,7 +100,7 @@ def _named_file(root: Path, split: str, path: Path) -> Path:
     raise UserError(f"--{split}: there is no file {path}, neither in {root} nor from here.")
 
 
-def _in_folder(data: Path) -> Sources:
+def _in_folder(data: Path, given: dict[str, Path]) -> Sources:
     tables = _tables_in(data) or [
         path for folder, _, _ in walk(data) if folder != data for path in _tables_in(folder)
     ]
@@ -109,8 +109,10 @@ def _in_folder(data: Path) -> Sources:
     submissions = [path for path in tables if path.stem.lower() in SUBMISSIONS]
     tables = [path for path in tables if path not in submissions]
     _only_one(data, submissions)
-    named = _name_splits(data, tables)
-    if len(tables) == 1:
+    tables = [path for path in tables if path not in given.values()]
+    named = [(path, split) for split, path in given.items()]
+    named += _name_splits(data, tables, {"train", "val", "test"} - given.keys())
+    if len(tables) == 1 and not given:
         named = [(tables[0], None)]
     unread = [path for path in tables if path not in dict(named)]
     return Sources(data.resolve(), named, next(iter(submissions), None), unread)
@@ -123,23 +125,19 @@ def _tables_in(folder: Path) -> list[Path]:
         raise UserError(f"{folder} cannot be read ({error.strerror}).") from error
 
 
-def _submission(tables: list[Path]) -> Path | None:
-    return next((path for path in tables if path.stem.lower() in SUBMISSIONS), None)
-
-
-def _name_splits(data: Path, tables: list[Path]) -> list[tuple[Path, str]]:
-    """Return the tables whose names name a split, such as train.csv or Training_memes.csv.
+def _name_splits(data: Path, tables: list[Path], splits: set[str]) -> list[tuple[Path, str]]:
+    """Return the tables whose names name one of `splits`, as train.csv or Training_memes.csv do.
 
     A name that is exactly a split's goes before one that contains it.
     """
     exact = defaultdict(list)
     for path in tables:
-        if path.stem.lower() in SPLIT_NAMES:
+        if SPLIT_NAMES.get(path.stem.lower()) in splits:
             exact[path.stem.lower()].append(path)
     for paths in exact.values():
         _only_one(data, paths)
     named = [(path, SPLIT_NAMES[stem]) for stem, paths in exact.items() for path in paths]
-    missing = {"train", "val", "test"} - {split for _, split in named}
+    missing = splits - {split for _, split in named}
     contains = defaultdict(list)
     for path in tables:
         if (split := _split_in_name(path)) in missing and path not in dict(named):

@@ -11,6 +11,9 @@ from runtime.errors import UserError, quoted_list
 
 DELIMITERS = ",;\t"
 
+DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
+"""First line of a table from Excel. Only its text is removed, so lines keep their numbers."""
+
 DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
 
@@ -21,12 +24,11 @@ def parse_csv(text: str, file: str) -> Table:
     If quotes in fields are escaped with a backslash (MySQL, Spark) rather than doubled, they are
     read so. Raises UserError for an unreadable header or a repeated column.
     """
-    declared = text.lstrip().split("\n", 1)[0].strip().lower()
-    skipped = declared.startswith("sep=") and len(declared) == len("sep=;")
-    # Lines keep their numbers.
-    text = text.replace(declared, "", 1) if skipped and declared in text else text
+    declared = DECLARED_DELIMITER.match(text)
+    if declared:
+        text = text[declared.end() :]
     first = next((line for line in io.StringIO(text) if line.strip()), "")
-    delimiter = declared[-1] if skipped else max(DELIMITERS, key=first.count)
+    delimiter = declared[1] if declared else max(DELIMITERS, key=first.count)
     table = _parse(text, file, {"delimiter": delimiter, "strict": True})
     if '\\"' in text and table.problems and not DOUBLED_QUOTE.search(text):
         escaped = {"doublequote": False, "escapechar": "\\"}

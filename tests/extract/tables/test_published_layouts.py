@@ -187,6 +187,17 @@ def test_named_tables_and_image_folder(tmp_path):
     assert "there is no folder near" in error(tmp_path, **flags, image_folder="near")
 
 
+def test_tables_of_other_splits_are_found_by_name(tmp_path):
+    write_standard(tmp_path)
+    (tmp_path / "test.csv").rename(tmp_path / "unseen.csv")
+    (tmp_path / "train.csv").rename(tmp_path / "train_a.csv")
+    (tmp_path / "train_b.csv").write_bytes((tmp_path / "train_a.csv").read_bytes())
+    assert "ambiguous" in error(tmp_path) and "--train train_a.csv" in error(tmp_path)
+    rows, notes = read(tmp_path, train="train_a.csv", test="unseen.csv")
+    check(rows)
+    assert "Not read: train_b.csv." in notes
+
+
 def test_label_words_in_true_and_false_need_no_flag(tmp_path):
     write_standard(tmp_path)
     for split in SPLITS:
@@ -287,10 +298,11 @@ def test_quotes_escaped_with_a_backslash(tmp_path):
     assert read(tmp_path)[0]["caption"].iloc[0] == 'words of "us", and them'
 
 
-def test_first_line_that_names_the_delimiter(tmp_path):
+@pytest.mark.parametrize(("first", "delimiter"), [("sep=;\n", ";"), ("SEP=|\r\n", "|")])
+def test_first_line_that_names_the_delimiter(tmp_path, first, delimiter):
     write_standard(tmp_path)
-    text = (tmp_path / "train.csv").read_text().replace(",", ";")
-    (tmp_path / "train.csv").write_text("sep=;\n" + text)
+    text = (tmp_path / "train.csv").read_text().replace(",", delimiter)
+    (tmp_path / "train.csv").write_text(first + text)
     rows, _ = read(tmp_path)
     check(rows)
     assert rows["line"].iloc[0] == 3
