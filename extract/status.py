@@ -5,10 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from extract.config import ExtractConfig
-from extract.data.batches import Inputs
 from extract.data.image_decoding import decode_pictures
-from extract.data.load_data import LoadedData
-from extract.data.tokenisation import Captions
+from extract.data.load_data import without_captions
 from extract.doctor.check_rows import THUMBNAIL_SIZE
 from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
@@ -95,9 +93,7 @@ def _fingerprint(config: ExtractConfig, data: Path) -> str:
     table, problems, _ = read_memes(data, options)
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
-    index = pictures.index[positions]
-    inputs = Inputs(replace(pictures, index=index), Captions([], index, pad_id=0, truncated=0))
-    loaded = LoadedData(table, inputs, [])
+    loaded = without_captions(table, replace(pictures, index=pictures.index[positions]))
     if options.shares:
         loaded = divide_rows(loaded, options.shares, config.seed)
     return loaded.fingerprint()

@@ -143,11 +143,10 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
     values = probability[requested] if config.proba else decision[requested].astype(int)
     columns = {attributes["id_column"]: rows.id[requested], attributes["label_column"]: values}
-    for name in attributes.get("submission_columns", []):
-        # DrivenData's submissions have a column of probabilities besides.
-        columns.setdefault(name, probability[requested])
-    ordered = attributes.get("submission_columns") or list(columns)
-    solution = write_solution(Path(config.out), {name: columns[name] for name in ordered})
+    # DrivenData's submissions have a column of probabilities besides.
+    names = attributes.get("submission_columns") or columns
+    named = {name: columns.get(name, probability[requested]) for name in names}
+    solution = write_solution(Path(config.out), named)
     checksum = hashlib.sha256(solution.read_bytes()).hexdigest()
     record = {"path": str(solution), "sha256": checksum, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION_FILE, record)

@@ -4,11 +4,11 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.tokenisation import tokenise
+from extract.data.tokenisation import Captions, tokenise
 from extract.tables.bad_rows import resolve_bad_rows, summarise
 from extract.tables.meme_table import MemeTable
 from extract.tables.read_memes import ReadResult
@@ -43,6 +43,11 @@ class LoadedData:
         return digest.hexdigest()
 
 
+def without_captions(table: MemeTable, pictures: Pictures) -> LoadedData:
+    """Return what can be known of a table before its captions are tokenised."""
+    return LoadedData(table, Inputs(pictures, Captions([], pictures.index, 0, 0)), [])
+
+
 def load_data(
     reading: ReadResult,
     image_size: int,
@@ -59,9 +64,7 @@ def load_data(
     pictures, undecodable = decode_pictures(table, image_size, interpolation)
     problems = problems + undecodable
     table, positions = resolve_bad_rows(table, problems, on_bad_rows)
-    pictures = Pictures(
-        pictures.pixels, pictures.hashes, pictures.digests, pictures.index[positions]
-    )
+    pictures = replace(pictures, index=pictures.index[positions])
     limit = min(max_tokens, text.max_tokens)
     captions = tokenise(table.rows["caption"].tolist(), text.tokenizer, limit, text.pad_id)
     remarks = [*notes, *(f"blanked or left out: {line}" for line in summarise(problems))]

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from extract.config import ExtractConfig
-from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.load_data import LoadedData
-from extract.data.tokenisation import Captions
+from extract.data.load_data import without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
 from extract.tables.bad_rows import are_few, resolve_bad_rows, summarise
@@ -60,8 +58,7 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
 
 
 def _divided(table: MemeTable, pictures: Pictures, config: ExtractConfig) -> Memes:
-    captions = Captions([], pictures.index, pad_id=0, truncated=0)
-    loaded = LoadedData(table, Inputs(pictures, captions), [])
+    loaded = without_captions(table, pictures)
     loaded = divide_rows(loaded, table_options(config).shares, config.seed)
     return loaded.table, loaded.inputs.pictures
 

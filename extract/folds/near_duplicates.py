@@ -66,9 +66,13 @@ def group_near_duplicates(table: MemeTable, pictures: Pictures) -> Grouping:
     rows = np.arange(len(table))
     captions, texts = _number_captions(table)
     near = _near_duplicate_pictures(pictures)
-    common_picture, common_caption = _placeholders(pictures, near, captions, texts)
-    has_caption = ~common_caption[captions]
-    has_picture = ~common_picture[pictures.index]
+    known = np.array([bool(digest) for digest in pictures.digests])
+    named = np.array([bool(text) for text in texts])
+    limit = max(MIN_PLACEHOLDER_ROWS, MAX_LINK_SHARE * len(table))
+    common_picture = known & (_rows_near_picture(pictures, near) >= limit)
+    common_caption = named & (np.bincount(captions, minlength=len(texts)) >= limit)
+    has_picture = (known & ~common_picture)[pictures.index]
+    has_caption = (named & ~common_caption)[captions]
     near = near[:, ~common_picture[near].any(axis=0)]
     # The nodes are rows, pictures and captions. Each row is linked to its picture and caption.
     count, offset = len(table), len(table) + len(pictures.digests)
@@ -85,12 +89,10 @@ def group_near_duplicates(table: MemeTable, pictures: Pictures) -> Grouping:
     graph = coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][:count]
     _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
-    known = np.array([bool(digest) for digest in pictures.digests])
-    named = np.array([bool(text) for text in texts])
     return Grouping(
         np.argsort(np.argsort(first))[inverse].astype(np.int32),
-        int((common_picture & known)[pictures.index].sum()),
-        int((common_caption & named)[captions].sum()),
+        int(common_picture[pictures.index].sum()),
+        int(common_caption[captions].sum()),
     )
 
 
@@ -102,22 +104,17 @@ def _number_captions(table: MemeTable) -> tuple[np.ndarray, list[str]]:
     return index, list(numbers)
 
 
-def _placeholders(
-    pictures: Pictures, near: np.ndarray, captions: np.ndarray, texts: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether each picture, bool (P,), and each caption, bool (C,), links no memes."""
-    limit = max(MIN_PLACEHOLDER_ROWS, MAX_LINK_SHARE * len(captions))
+def _rows_near_picture(pictures: Pictures, near: np.ndarray) -> np.ndarray:
+    """Return the number of rows with each picture or one near it: (P,).
+
+    Copies of a placeholder that were saved again differ in their bytes.
+    """
     rows_of_picture = np.bincount(pictures.index, minlength=len(pictures.digests))
     rows = rows_of_picture
-    # Copies of a placeholder that were saved again differ in their bytes, so near ones count too.
     pairs = np.unique(np.sort(near[:, near[0] != near[1]], axis=0), axis=1)
     for one, other in (pairs, pairs[::-1]):
         rows = rows + np.bincount(one, rows_of_picture[other], len(rows))
-    unknown = np.array([not digest for digest in pictures.digests])
-    picture = unknown | (rows >= limit)
-    empty = np.array([not text for text in texts])
-    caption = empty | (np.bincount(captions, minlength=len(texts)) >= limit)
-    return picture, caption
+    return rows
 
 
 def normalise_caption(caption: str) -> str:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from extract.data.image_decoding import Pictures
 from extract.data.load_data import LoadedData
 from extract.folds.fold_assignment import stratified_parts
 from extract.folds.near_duplicates import group_near_duplicates
@@ -49,12 +48,7 @@ def _reorder(loaded: LoadedData, split: np.ndarray, order: np.ndarray) -> Loaded
     position = np.where(test, np.cumsum(test) - 1, -1).astype(np.int32)
     rows = rows.assign(order=position).reset_index(drop=True)
     inputs = loaded.inputs
-    pictures = Pictures(
-        inputs.pictures.pixels,
-        inputs.pictures.hashes,
-        inputs.pictures.digests,
-        inputs.pictures.index[order],
-    )
+    pictures = replace(inputs.pictures, index=inputs.pictures.index[order])
     captions = replace(inputs.captions, index=inputs.captions.index[order])
     return replace(
         loaded,
