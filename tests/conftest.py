@@ -17,6 +17,7 @@ import string
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,3 +196,21 @@ def forked_command():
     yield run
     process.stdin.close()
     process.wait()
+
+
+@pytest.fixture(scope="module")
+def command(forked_command, tmp_path_factory):
+    """f(*args, cwd) -> returncode, stdout, stderr of pipeline.py."""
+    folder = tmp_path_factory.mktemp("output")
+
+    def run(*arguments, cwd):
+        files = out, err = folder / "out", folder / "err"
+        for file in files:
+            file.write_bytes(b"")
+        size = pretrained.PRETRAINED_SIZE
+        code, *_ = forked_command(
+            cwd, [*map(str, arguments)], out=out, err=err, pretrained_size=size
+        )
+        return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
+
+    return run

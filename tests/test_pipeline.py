@@ -7,32 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-
-from extract.spaces.pretrained import PRETRAINED_SIZE
 
 HEADS = ("--heads", "linear,knn,stack")
 """A few fast heads; .ci/run runs all of them."""
 PIPELINE = Path(__file__).parent.parent / "pipeline.py"
-
-
-@pytest.fixture(scope="module")
-def command(forked_command, tmp_path_factory):
-    """f(*args, cwd) -> returncode, stdout, stderr."""
-    folder = tmp_path_factory.mktemp("output")
-
-    def run(*arguments, cwd):
-        files = out, err = folder / "out", folder / "err"
-        for file in files:
-            file.write_bytes(b"")
-        code, *_ = forked_command(
-            cwd, [*map(str, arguments)], out=out, err=err, pretrained_size=PRETRAINED_SIZE
-        )
-        return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
-
-    return run
 
 
 @pytest.fixture(scope="module")

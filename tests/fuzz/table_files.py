@@ -65,6 +65,12 @@ def jsonl_lines(memes, ascii_only=True):
     return [(json.dumps(row, ensure_ascii=ascii_only) + "\n").encode() for row in rows]
 
 
+def json_lines(memes):
+    """Return a JSON array as bytes: its bracket, then each row."""
+    rows = [line.rstrip(b"\n") for line in jsonl_lines(memes)]
+    return [b"[\n", *(row + b",\n" for row in rows[:-1]), rows[-1] + b"\n]\n"]
+
+
 def mutate(content, rng):
     """Change bytes at a random position; return the new content, and the span that changed."""
     start = int(rng.integers(len(content)))

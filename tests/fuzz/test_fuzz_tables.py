@@ -4,6 +4,8 @@ silently."""
 import csv
 from dataclasses import replace
 
+import numpy as np
+import polars
 import pytest
 from case_count import CASES, FUZZ, cases
 from table_files import (
@@ -12,6 +14,7 @@ from table_files import (
     create_data_folder,
     csv_lines,
     draw_memes,
+    json_lines,
     jsonl_lines,
     mutate,
     read_table,
@@ -26,6 +29,8 @@ MUTATIONS = 20
 def draw_lines(rng, memes, suffix):
     if suffix == "jsonl":
         return jsonl_lines(memes, bool(rng.integers(2)))
+    if suffix == "json":
+        return json_lines(memes)
     return csv_lines(
         memes,
         ",;\t"[rng.integers(3)],
@@ -43,7 +48,7 @@ def expected_memes(memes, unchanged, header, found):
     return expected
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
 def test_mutated_table_loses_or_changes_no_row_silently(tmp_path, suffix):
     data = create_data_folder(tmp_path / "data")
     tried = read = 0
@@ -70,7 +75,7 @@ def test_mutated_table_loses_or_changes_no_row_silently(tmp_path, suffix):
             continue
         unchanged = unchanged_lines(lines[split], start, end)
         found = rows_of(table, data, split)
-        expected = expected_memes(memes[split], unchanged, suffix == "csv", found)
+        expected = expected_memes(memes[split], unchanged, suffix != "jsonl", found)
         check_subset(expected, found, f"case {case}: {content!r}")
         assert rows_of(table, data, other) == memes[other]
     assert tried == CASES[f"mutated {suffix}"] * FUZZ and tried / 20 < read < tried
@@ -132,3 +137,25 @@ def test_random_bytes_are_refused_with_the_file_named(tmp_path):
         else:
             assert rows_of(result[0], data, "test")[0].id == "1", case
     assert tried == CASES["random bytes"] * FUZZ
+
+
+def test_mutated_parquet_keeps_its_rows_or_is_refused(tmp_path):
+    data = create_data_folder(tmp_path / "data")
+    memes = draw_memes(np.random.default_rng(0), 6)
+    (data / "train.csv").write_bytes(b"".join(csv_lines(draw_memes(np.random.default_rng(1), 4))))
+    path = data / "test.parquet"
+    polars.DataFrame([vars(meme) for meme in memes]).write_parquet(path)
+    content = path.read_bytes()
+    assert rows_of(read_table(data)[0], data, "test") == memes
+    tried = read = 0
+    for _, rng in cases("mutated parquet"):
+        path.write_bytes(mutate(content, rng)[0])
+        result = read_table(data)
+        tried += 1
+        if isinstance(result, str):
+            check_message(result, "test.parquet")
+        else:
+            read += 1
+            # Parquet has no checksums here: a changed byte may be a changed letter.
+            assert len(result[0].rows) == 4 + len(memes)
+    assert tried == CASES["mutated parquet"] * FUZZ and 0 < read < tried

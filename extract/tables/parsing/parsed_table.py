@@ -21,7 +21,7 @@ class Table:
 
 
 def cell_value(value: object) -> object:
-    """Return a value of JSON or Parquet as text; lists and objects unchanged, None as nothing."""
+    """Return a value of JSON as text; lists and objects unchanged, None as nothing."""
     if isinstance(value, (str, list, dict)):
         return value
     if value is None or value != value:  # NaN

@@ -1,12 +1,16 @@
 """Read a file as a Table, whatever its format; name its encoding if it is another."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from extract.tables.parsing.csv_tables import parse_csv
 from extract.tables.parsing.json_tables import parse_json_table
-from extract.tables.parsing.parsed_table import Table, cell_value
-from runtime.errors import UserError, raise_if_system_error
+from extract.tables.parsing.parsed_table import Table
+from runtime.errors import UserError
+
+PARQUET_AS_JSON = Path(__file__).with_name("parquet_as_json.py")
 
 MAX_ODD_LINES = 3
 """More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
@@ -18,12 +22,13 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
     Raises UserError for a table without rows, in another encoding, with a repeated column, or
     without any readable row.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        table = _read_parquet(path)
-    else:
-        parse = parse_json_table if suffix in (".json", ".jsonl") else parse_csv
-        table = parse(_read_text(path, encoding), path.name)
+    match path.suffix.lower():
+        case ".parquet":
+            table = parse_json_table(_read_parquet(path), path.name)
+        case ".json" | ".jsonl":
+            table = parse_json_table(_read_text(path, encoding), path.name)
+        case _:
+            table = parse_csv(_read_text(path, encoding), path.name)
     if not table.records and table.problems:
         raise UserError("no row can be read:\n" + "\n".join(f"  {p}" for p in table.problems[:30]))
     if not table.records:
@@ -32,16 +37,20 @@ def read_table(path: Path, encoding: str = "utf-8") -> Table:
 
 
 def _read_text(path: Path, encoding: str) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    content = _read_bytes(path)
     if encoding == "utf-8" and content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path} is UTF-16. Pass --encoding utf-16, or save it as UTF-8.")
     text = _decode(path, content, encoding)
     if not text.strip():
         raise UserError(f"{path} is an empty file.")
     return text
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _decode(path: Path, content: bytes, encoding: str) -> str:
@@ -82,15 +91,11 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _read_parquet(path: Path) -> Table:
-    from fastparquet import ParquetFile
-
-    try:
-        frame = ParquetFile(str(path)).to_pandas().astype(object)
-    except Exception as error:  # given a damaged file, the parser may raise any exception
-        raise_if_system_error(path, error)
-        raise UserError(f"{path} cannot be read as Parquet ({error}).") from error
-    rows = [
-        {name: cell_value(value) for name, value in row.items()} for row in frame.to_dict("records")
-    ]
-    return Table(path.name, list(frame), list(enumerate(rows, 1)), [])
+def _read_parquet(path: Path) -> str:
+    """Return the rows as JSON lines."""
+    _read_bytes(path)
+    done = subprocess.run([sys.executable, PARQUET_AS_JSON, str(path)], capture_output=True)
+    if done.returncode:
+        last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise UserError(f"{path} cannot be read as Parquet ({last_line or 'the parser crashed'}).")
+    return done.stdout.decode()

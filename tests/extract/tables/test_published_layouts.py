@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import polars
 import pytest
 from PIL import Image
 
@@ -159,15 +160,21 @@ def test_one_table_without_splits_names_the_flag_that_divides_it(tmp_path):
 
 
 def test_parquet_is_read(tmp_path):
-    fastparquet = pytest.importorskip("fastparquet")
     write_standard(tmp_path)
     for split in SPLITS:
         frame = pd.read_csv(tmp_path / f"{split}.csv", dtype={"id": str})
         (tmp_path / f"{split}.csv").unlink()
-        fastparquet.write(str(tmp_path / f"{split}.parquet"), frame)
+        polars.DataFrame(frame.to_dict("list")).write_parquet(tmp_path / f"{split}.parquet")
     rows, _ = read(tmp_path)
     check(rows)
     assert rows["id"].tolist() == [meme["name"] for meme in MEMES]
+
+
+def test_parquet_with_bytes_of_pictures_names_the_column(tmp_path):
+    write_standard(tmp_path)
+    rows = [{"id": 1, "picture": b"\x89PNG", "text": "t", "label": 0}]
+    polars.DataFrame(rows).write_parquet(tmp_path / "new.parquet")
+    assert "column picture holds bytes" in error(tmp_path / "new.parquet")
 
 
 def test_data_one_folder_deeper(tmp_path):
