@@ -30,7 +30,6 @@ from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.data.load_data import LoadedData, load_data
 from extract.folds.fold_assignment import Plan
-from extract.spaces.embedding import embed
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
 from extract.towers.device import Machine, choose_machine
@@ -38,6 +37,7 @@ from extract.towers.encoders import ImageEncoder, TextEncoder
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, load_backbones
+from extract.training.embedding import embed
 from extract.training.training_loop import finetune
 from features.hdf5_store import writing_space
 

@@ -1,7 +1,8 @@
 """Settings of stage one. The flags of `extract` and config.json are derived from this class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from extract.frozen_sources import parse_frozen
 from runtime.config_fields import setting, validate
 
 ON_BAD_ROWS = ("stop", "blank")
@@ -85,12 +86,13 @@ class ExtractConfig:
         choices=("hub", "bundled"),
     )
     image_weights: str | None = setting(
-        None, "Local folder with a timm model (config.json, model.safetensors).", WEIGHTS
+        None,
+        "Local folder, or name on the hub, of a timm model or of CLIP or SigLIP.",
+        WEIGHTS,
     )
     text_weights: str | None = setting(
         None,
-        "Local folder with a transformers encoder (config.json, model.safetensors, "
-        "tokenizer.json).",
+        "Local folder, or name on the hub, of a transformers encoder; or mpnet.",
         WEIGHTS,
     )
 
@@ -99,6 +101,16 @@ class ExtractConfig:
     )
     text_revision: str = setting(
         TEXT_COMMIT, "Commit of the hub's text model; main: the newest.", WEIGHTS
+    )
+
+    frozen: list[str] | None = setting(
+        None,
+        "Add a space of a model that is not fine-tuned; may be repeated. text=MODEL, image=MODEL "
+        "or clip=MODEL (both towers of CLIP or SigLIP), with MODEL a local folder, a name on the "
+        "hub (NAME or NAME@REVISION), or mpnet (requirements-large.txt). text=MODEL,pooling=layers "
+        "also takes mean and first; the default is what the model says. A finished run keeps its "
+        "other spaces.",
+        WEIGHTS,
     )
 
     image_size: int = setting(
@@ -139,8 +151,20 @@ class ExtractConfig:
         minimum=1,
     )
     batch_size: int = setting(32, "Number of memes per optimizer step.", TRAINING, minimum=2)
-    lr_image: float = setting(5e-5, "Learning rate of the image tower.", TRAINING, minimum=0.0)
-    lr_text: float = setting(5e-5, "Learning rate of the text tower.", TRAINING, minimum=0.0)
+    tune_image: str = setting(
+        "all",
+        "Which layers of the image tower are trained: all, none, or last:N, its last N blocks.",
+        TRAINING,
+    )
+    tune_text: str = setting("all", "The same for the text tower.", TRAINING)
+    lr_image: float | None = setting(
+        None,
+        "Learning rate of the image tower. Default: 5e-5, 2e-5 for a tower of more than 150 "
+        "million weights, 1e-5 for one of more than 500 million.",
+        TRAINING,
+        minimum=0.0,
+    )
+    lr_text: float | None = setting(None, "The same for the text tower.", TRAINING, minimum=0.0)
     lr_fusion: float = setting(5e-4, "Learning rate of the fusion head.", TRAINING, minimum=0.0)
     weight_decay: float = setting(0.01, "AdamW weight decay.", TRAINING, minimum=0.0)
     seed: int = setting(
@@ -160,3 +184,13 @@ class ExtractConfig:
 
     def __post_init__(self) -> None:
         validate(self)
+        parse_frozen(self.frozen)
+
+
+EMBEDDING_SETTINGS = tuple(
+    field.name
+    for field in fields(ExtractConfig)
+    if field.metadata["group"] in (WEIGHTS, MODEL, MACHINE)
+    and field.name not in ("fusion", "frozen")
+)
+"""Settings that change the embeddings of towers that are not trained."""

@@ -5,10 +5,11 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.folds.data_summary import summarise_data
 from extract.run import CONFIG, assemble_run
-from extract.spaces.all_spaces import create_spaces, space_names
+from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
 from extract.spaces.dump_embeddings import EMBEDDINGS
 from extract.spaces.run_setup import Setup, load_setup
+from extract.spaces.space_registry import space_names
 from extract.towers.device import choose_machine
 from features.hdf5_store import verify_space_file
 from runtime.atomic_files import atomic_write_folder, link_folder

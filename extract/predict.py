@@ -2,23 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from extract.data.load_data import LoadedData, load_data
-from extract.spaces.checkpoint import (
-    Checkpoint,
-    load_model,
-    read_checkpoint,
-    space_remedy,
-    verify_files,
-)
-from extract.spaces.embedding import embed_in_memory
-from extract.spaces.lexical import LEXICAL
-from extract.spaces.ngrams import LexicalEncoder, load_lexical
+from extract.spaces.checkpoint import Checkpoint, read_checkpoint, space_remedy, verify_files
+from extract.spaces.fine_tuned import PREFIX
 from extract.spaces.pretrained import PRETRAINED
+from extract.spaces.space_registry import in_order, kind_of
 from extract.tables.columns import Columns
 from extract.tables.layouts import is_file
 from extract.tables.meme_table import MemeTable
@@ -28,7 +22,6 @@ from extract.tables.table_options import TableOptions
 from extract.tables.text_cells import read_caption, unreadable
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import load_image_encoder, load_text_encoder
-from extract.towers.joint_model import JointModel
 from features.feature_table import FeatureTable, Rows, Space
 from runtime.errors import UserError, quoted
 from runtime.progress import log
@@ -88,39 +81,25 @@ def embed_memes(
     machine = _choose_machine(device, checkpoint.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
     loaded = _load_data(reading, folders[0], checkpoint, on_bad_rows)
-    models = [_load(folder, machine) for folder in folders]
-    rows, captions = _rows(loaded), loaded.captions()
-    for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = slice(start, min(start + CHUNK_ROWS, len(rows)))
-        inputs = loaded.inputs.subset(chunk).to_device(machine.device)
+    checkpoints = {folder: read_checkpoint(folder) for folder in folders}
+    embedders = [kind_of(f.name).load(f, made, machine) for f, made in checkpoints.items()]
+    for start in range(0, len(loaded.table), CHUNK_ROWS):
+        memes = loaded.subset(slice(start, start + CHUNK_ROWS))
         spaces: dict[str, Space] = {}
-        for folder, model in zip(folders, models, strict=True):
-            if isinstance(model, LexicalEncoder):
-                image = spaces[PRETRAINED].image
-                arrays = {"image": image, "text": model.embed(captions[chunk])}
-            else:
-                arrays = embed_in_memory(model, inputs)
-            spaces[folder.name] = _space(folder.name, arrays)
-        chunk_rows = Rows(**{name: values[chunk] for name, values in vars(rows).items()})
-        yield FeatureTable(chunk_rows, list(spaces.values()), {"stamp": checkpoint.stamp})
-
-
-def _load(folder: Path, machine: Machine) -> JointModel | LexicalEncoder:
-    if folder.name == LEXICAL:
-        return load_lexical(folder)
-    return load_model(folder, read_checkpoint(folder), machine)
+        for (folder, made), embed in zip(checkpoints.items(), embedders, strict=True):
+            spaces[folder.name] = _space(folder.name, embed(memes, spaces), made.origins)
+        yield FeatureTable(_rows(memes), list(spaces.values()), {"stamp": checkpoint.stamp})
 
 
 def _space_folders(backbones: Path) -> list[Path]:
     """Return the folders of a run's spaces, in the order of features.h5."""
-    tuned = backbones.glob("space_[0-9]*")
-    folders = sorted(tuned, key=lambda folder: int(folder.name.removeprefix("space_")))
-    folders += [backbones / name for name in (PRETRAINED, LEXICAL) if (backbones / name).is_dir()]
+    names = [folder.name for folder in backbones.glob("*") if not folder.name.startswith(".")]
+    folders = [backbones / name for name in in_order(names)]
     if not folders:
         raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
-    if backbones / LEXICAL in folders and backbones / PRETRAINED not in folders:
+    if any(not name.startswith(PREFIX) for name in names) and PRETRAINED not in names:
         raise UserError(
-            f"{backbones / PRETRAINED} is missing, and {LEXICAL} needs it. "
+            f"{backbones / PRETRAINED} is missing, and the other spaces need it. "
             "Run: python pipeline.py extract"
         )
     return folders
@@ -136,10 +115,10 @@ def _load_data(
     return load_data(reading, size, image.interpolation, limit, text, on_bad_rows)
 
 
-def _space(name: str, arrays: dict[str, np.ndarray]) -> Space:
+def _space(name: str, arrays: dict[str, np.ndarray], origins: dict[str, Any]) -> Space:
     none = np.zeros(len(arrays["image"]), dtype=bool)
     joint = {"joint_logit": None} if "joint_logit" not in arrays else {}
-    return Space(name, seen=none, monitored=none, attributes={}, **arrays, **joint)
+    return Space(name, seen=none, monitored=none, attributes=origins, **arrays, **joint)
 
 
 def _choose_machine(device: str, precision: str) -> Machine:

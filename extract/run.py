@@ -6,11 +6,17 @@ from typing import Any
 
 from extract.config import ExtractConfig
 from extract.folds.data_summary import near_duplicate_table, summarise_data
-from extract.spaces.all_spaces import create_spaces, space_names
+from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.reuse_spaces import is_affected, reuse_unaffected
+from extract.spaces.reuse_spaces import (
+    changed_settings,
+    is_affected,
+    keep_frozen_spaces,
+    reuse_unaffected,
+)
 from extract.spaces.run_setup import Setup, check_folds, load_setup, resolve, stamp
+from extract.spaces.space_registry import space_names
 from extract.towers.device import choose_machine
 from extract.training import distributed
 from features.feature_table import SPLITS
@@ -39,7 +45,7 @@ def extract(
     With `only_folds`, numbers separated by commas, only the spaces of these folds are created, for
     `merge` to join; their folder is returned. Raises UserError for bad data or settings.
     """
-    config = resolve(config)
+    config = keep_frozen_spaces(resolve(config), run / "features.h5")
     names = space_names(config, only_folds)
     machine = choose_machine(config.device, config.precision)
     with distributed.process_group(machine.device):
@@ -75,14 +81,20 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
     """Return whether `features` is up to date; UserError if its data or settings are others."""
     old = read_attributes(features)
     changed = [
-        f"{flag(key)}: was {old['config'].get(key)}, now {value}"
-        for key, value in made_from["config"].items()
-        if old["config"].get(key) != value
+        f"{flag(key)}: was {old['config'].get(key)}, now {made_from['config'][key]}"
+        for key in changed_settings(old, made_from)
     ]
     if old["fingerprint"] != made_from["fingerprint"]:
         changed.append("the data: other rows, captions, labels or pictures")
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
+    kept = old.get("frozen", {})
+    replaced = [name for name in kept if kept[name] != made_from["frozen"][name]]
+    if replaced:
+        changed.append(f"the models of {', '.join(replaced)}: other revisions or files")
+    if not changed and old["config"].get("frozen") != made_from["config"]["frozen"]:
+        log("adding to the run: " + ", ".join(n for n in made_from["frozen"] if n not in kept))
+        return False
     if not changed:
         return _has_backbones(features.parent, stamp(made_from))
     raise UserError(

@@ -10,9 +10,9 @@ from extract.data.load_data import without_captions
 from extract.doctor.check_rows import THUMBNAIL_SIZE
 from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
-from extract.spaces.all_spaces import space_names
 from extract.spaces.checkpoint import holds_checkpoint
 from extract.spaces.fine_tuned import STATE_SUFFIX
+from extract.spaces.space_registry import space_names
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options

@@ -86,11 +86,11 @@ def writing_space(
             write_checksum(stored)
 
 
-def copy_image_embeddings(path: Path, space: SpaceWriter) -> None:
-    """Copy the image embeddings of a file that `writing_space` wrote to `space`, in blocks."""
+def copy_embeddings(path: Path, name: str, space: SpaceWriter) -> None:
+    """Copy `image` or `text` of a file that `writing_space` wrote to `space`, in blocks."""
     with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
-        for rows, block in read_verified_blocks(file["image"], path):
-            space.write("image", np.arange(rows.start, rows.stop), block)
+        for rows, block in read_verified_blocks(file[name], path):
+            space.write(name, np.arange(rows.start, rows.stop), block)
 
 
 def verify_space(path: Path, name: str) -> None:
@@ -115,10 +115,10 @@ def verify_space_file(path: Path) -> None:
             verify_checksum(stored, path)
 
 
-def read_image_width(path: Path) -> int:
-    """Return the number of columns of the image embeddings in a file of `writing_space`."""
+def read_width(path: Path, name: str) -> int:
+    """Return the number of columns of `image` or `text` in a file of `writing_space`."""
     with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
-        return file["image"].shape[1]
+        return file[name].shape[1]
 
 
 def join_spaces(

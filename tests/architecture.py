@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     "runtime",
     "features",
+    "extract.frozen_sources",
     "extract.config",
     "extract.sample",
     "extract.towers",

@@ -81,9 +81,12 @@ class Pictures:
     """int64 (N,): index of each row's picture."""
 
 
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
+    """A decoded file; of one that cannot be decoded, a grey picture and the reason."""
+
     digest: str
     pixels: np.ndarray
+    """uint8 (3, S, S)."""
     hash: int
     fault: str
 
@@ -174,17 +177,17 @@ def perceptual_hash(picture: Image.Image) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[_Decoded]:
+def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[Decoded]:
     """Decode the files in threads; yield the results in order.
 
     Each task has several files: for small pictures, one task per file would take longer than the
     decoding.
     """
 
-    def decode_all(task_paths: list[str]) -> list[_Decoded]:
-        return [_decode(path, size, interpolation) for path in task_paths]
+    def decode_all(task_paths: list[str]) -> list[Decoded]:
+        return [decode_file(path, size, interpolation) for path in task_paths]
 
-    pending = deque[Future[list[_Decoded]]]()
+    pending = deque[Future[list[Decoded]]]()
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress("decode", len(paths), "pictures") as advance,
@@ -201,21 +204,22 @@ def _decode_files(paths: list[str], size: int, interpolation: str) -> Iterator[_
             advance(len(results))
 
 
-def _decode(path: str, size: int, interpolation: str) -> _Decoded:
+def decode_file(path: str, size: int, interpolation: str) -> Decoded:
+    """Decode one file. Raises UserError if the system refuses to read it."""
     grey = np.full((3, size, size), GREY, dtype=np.uint8)
     if not path:
-        return _Decoded("", grey, 0, "")
+        return Decoded("", grey, 0, "")
     try:
         data = _read(Path(path))
         picture = open_picture(BytesIO(data))
         pixels, code = to_pixels(picture, size, interpolation), perceptual_hash(picture)
     except UnidentifiedImageError:
-        return _Decoded("", grey, 0, _unknown_format(data))
+        return Decoded("", grey, 0, _unknown_format(data))
     # For a broken file, Pillow's readers raise errors of many types.
     except Exception as error:
         raise_if_system_error(Path(path), error)
-        return _Decoded("", grey, 0, str(error) or type(error).__name__)
-    return _Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
+        return Decoded("", grey, 0, str(error) or type(error).__name__)
+    return Decoded(hashlib.sha256(data).hexdigest(), pixels, code, "")
 
 
 def _unknown_format(data: bytes) -> str:

@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Self
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
@@ -31,6 +32,11 @@ class LoadedData:
     def captions(self) -> list[str]:
         """Return the caption of each row."""
         return self.table.rows["caption"].tolist()
+
+    def subset(self, rows: slice) -> Self:
+        """Return some of the rows, without the pictures and captions of others."""
+        table = replace(self.table, rows=self.table.rows.iloc[rows].reset_index(drop=True))
+        return replace(self, table=table, inputs=self.inputs.subset(rows))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over id, split, caption, label, order and picture file of each row."""

@@ -40,17 +40,24 @@ class RunSize:
         return self.pictures * 3 * self.image_size**2
 
 
-def check_disk(run: Path, model: JointModel, size: RunSize) -> Finding:
-    """Check disk space for embeddings and checkpoints, and for pixels if memory is too small."""
+def check_disk(run: Path, model: JointModel, frozen: list[JointModel], size: RunSize) -> Finding:
+    """Check disk space for embeddings and checkpoints, and for pixels if memory is too small.
+
+    `frozen` are the models of `--frozen`.
+    """
     # Embeddings are float32. All fine-tuned spaces and the pretrained one have those of both
     # towers, the lexical space has image and n-gram embeddings. Twice, because each space is a file
     # until all are joined.
     spaces, lexical = size.folds + 1, model.image.dim + MAX_DIM
-    numbers_per_row = spaces * (model.image.dim + model.text.dim) + lexical
+    # A frozen space has the pretrained columns of the modality that its model lacks.
+    columns = sum(
+        (one.towers[name] or tower).dim for one in frozen for name, tower in model.towers.items()
+    )
+    numbers_per_row = spaces * (model.image.dim + model.text.dim) + lexical + columns
     embeddings = 2 * 4 * size.rows * numbers_per_row
     # All spaces except the lexical one save their towers. runs/NAME/backbones has hard links to
     # the same files.
-    checkpoints = spaces * _model_bytes(model)
+    checkpoints = spaces * _model_bytes(model) + sum(map(_model_bytes, frozen))
     needs = Counter({nearest_existing(run): embeddings + checkpoints})
     if size.pixel_bytes > MAX_PIXEL_MEMORY:
         needs[Path(tempfile.gettempdir())] += size.pixel_bytes

@@ -7,8 +7,9 @@ from typing import Any
 import psutil
 
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
+from extract.spaces.reuse_spaces import changed_settings, is_affected
 from extract.spaces.run_setup import stamp
-from features.hdf5_store import read_attributes
+from features.hdf5_store import read_attributes, read_space_names
 from runtime.config_fields import flag
 from runtime.errors import UserError
 from runtime.lock import lock_holder
@@ -76,8 +77,12 @@ def _check_existing_features(features: Path, made_from: dict[str, Any]) -> Findi
     if old["stamp"] == stamp(made_from):
         found = f"{features} is from the same data and settings: extract will not change it"
         return Finding(OK, "features", found)
-    new = made_from["config"]
-    changed = [flag(key) for key in new if old["config"].get(key) != new[key]]
+    affected = [name for name in read_space_names(features) if is_affected(name, old, made_from)]
+    if not affected:
+        added = [name for name in made_from["frozen"] if name not in old.get("frozen", {})]
+        found = f"extract would keep its spaces, and add {', '.join(added) or 'none'}"
+        return Finding(OK, "features", found)
+    changed = [flag(key) for key in changed_settings(old, made_from)]
     found = f"{features} is from other {', '.join(changed) or 'data or weights'}"
     return Finding(FAIL, "features", found, "choose another --run, or pass --force to extract")
 

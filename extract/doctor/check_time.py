@@ -16,8 +16,8 @@ from extract.doctor.check_classes_and_folds import duration
 from extract.doctor.finding import FAIL, OK, Finding
 from extract.folds.fold_assignment import HOLDOUT_PARTS, Plan
 from extract.spaces import pretrained
-from extract.spaces.embedding import BATCH_SIZE, embed
 from extract.towers.joint_model import JointModel
+from extract.training.embedding import BATCH_SIZE, embed
 from extract.training.training_loop import finetune
 from features.feature_table import Rows
 from runtime.errors import UserError
@@ -46,19 +46,28 @@ def longest_captions(captions: Captions, count: int) -> np.ndarray:
 
 
 def check_time(
-    model: JointModel, captions: Captions, rows: Rows, pictures: int, config: ExtractConfig
+    model: JointModel,
+    frozen: list[JointModel],
+    captions: Captions,
+    rows: Rows,
+    pictures: int,
+    config: ExtractConfig,
 ) -> Finding:
     """Train a few steps and embed a batch, and estimate from that how long a run takes.
 
-    Changes the weights of `model`.
+    `frozen` are the models of `--frozen`. Changes the weights of `model`.
     """
     try:
         # Hide what finetune logs.
         with contextlib.redirect_stderr(io.StringIO()):
             per_row = _seconds_per_row(model, captions, config)
             size = config.image_size
-            tuned = _seconds_per_batch(model, captions, size, 0)
-            enlarged = _seconds_per_batch(model, captions, size, pretrained.PRETRAINED_SIZE)
+            tuned = _seconds_per_batch(model, captions, size)
+            model.image.min_size = pretrained.PRETRAINED_SIZE
+            label_free = _seconds_per_batch(model, captions, size)
+            for one in frozen:
+                own_size = one.image.input_size if one.image else size
+                label_free += _seconds_per_batch(one, captions, own_size)
     except (UserError, RuntimeError) as error:
         found = f"a training step fails: {str(error).splitlines()[0]}"
         advice = "if memory is short, choose a smaller --batch-size; else other --lr-... or "
@@ -66,7 +75,7 @@ def check_time(
         return Finding(FAIL, "training", found, advice)
     training = config.epochs * fitted_rows(rows, config.folds) * per_row
     batches = max(pictures, len(captions.tokens)) / BATCH_SIZE
-    embedding = batches * (config.folds * tuned + enlarged)
+    embedding = batches * (config.folds * tuned + label_free)
     found = (
         f"about {duration(training + embedding)} at the current speed: "
         f"{duration(training)} of training ({1 / per_row:.0f} memes/s, {config.folds} x "
@@ -114,11 +123,8 @@ def _seconds_per_epoch(
     return time.perf_counter() - start
 
 
-def _seconds_per_batch(
-    model: JointModel, captions: Captions, image_size: int, min_size: int
-) -> float:
-    """Time embedding BATCH_SIZE pictures, enlarged to `min_size`, and as many captions."""
-    model.image.min_size = min_size
+def _seconds_per_batch(model: JointModel, captions: Captions, image_size: int) -> float:
+    """Time embedding BATCH_SIZE pictures and as many captions, as far as it has the towers."""
     median = np.argsort(captions.lengths(), kind="stable")[len(captions.tokens) // 2]
     inputs = synthetic_inputs(captions, np.full(BATCH_SIZE, median), image_size)
     towers = JointModel(model.image, model.text, None, model.machine)

@@ -8,11 +8,15 @@ from rich.filesize import decimal
 
 from extract.config import ExtractConfig
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
+from extract.frozen_sources import parse_frozen
+from extract.spaces.frozen import load_frozen_towers
+from extract.towers.encoders import ImageEncoder, TextEncoder
 from extract.towers.hub_download import is_cached
 from extract.towers.pretrained_weights import (
     HUB_IMAGE,
     HUB_TEXT,
     Backbones,
+    find_model,
     load_image_backbone,
     load_text_backbone,
 )
@@ -47,6 +51,25 @@ def check_weights(config: ExtractConfig) -> tuple[Backbones | None, list[Finding
     )
     both = Backbones(image[0], text[0], image[1], text[1]) if image and text else None
     return both, [image_finding, text_finding]
+
+
+def load_frozen(
+    config: ExtractConfig,
+) -> tuple[list[tuple[ImageEncoder | None, TextEncoder | None]], list[Finding]]:
+    """Load the models of `--frozen` that are on this machine; return them and their findings."""
+    loaded, findings = [], []
+    for source in parse_frozen(config.frozen):
+        name = f"frozen {source.name}"
+        try:
+            folder, origin = find_model(source.model, "--frozen", cached_only=True)
+            towers = load_frozen_towers(source, folder)
+        except UserError as error:
+            findings.append(Finding(FAIL, name, str(error)))
+            continue
+        loaded.append(towers)
+        widths = " and ".join(f"{tower.dim}-d" for tower in towers if tower)
+        findings.append(Finding(OK, name, f"{origin['name']}, {widths}"))
+    return loaded, findings
 
 
 def _check(

@@ -26,26 +26,29 @@ from extract.doctor.check_machine import check_device, check_openmp, check_threa
 from extract.doctor.check_rows import Memes, check_data
 from extract.doctor.check_run_folder import check_features, check_folder, check_lock
 from extract.doctor.check_time import check_time, longest_captions, synthetic_inputs
-from extract.doctor.check_weights import check_weights
+from extract.doctor.check_weights import check_weights, load_frozen
 from extract.doctor.finding import FAIL, WARNING, Finding
 from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
 from extract.spaces.fine_tuned import freeze_token_embeddings
-from extract.spaces.run_setup import identify, resolve
+from extract.spaces.reuse_spaces import keep_frozen_spaces
+from extract.spaces.run_setup import find_frozen_models, identify, resolve
 from extract.towers.device import Machine
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones
 from features.feature_table import Rows
+from runtime.errors import UserError
 
 
 def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Finding]:
     """Check machine, run folder, weights, data, and the resources that these need together."""
-    config = resolve(config)
+    config = keep_frozen_spaces(resolve(config), run / "features.h5")
     machine, device = check_device(config.device, config.precision)
     findings = [device, check_threads(), check_openmp(), check_folder(run), check_lock(run)]
     backbones, weight_findings = check_weights(config)
-    findings += weight_findings
+    frozen, frozen_findings = load_frozen(config)
+    findings += [*weight_findings, *frozen_findings]
     with _data_folder(config) as folder:
         memes, data_findings = check_data(config, folder)
     findings += data_findings
@@ -59,7 +62,10 @@ def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Findi
         if not any(finding.name == "rows" and finding.state == FAIL for finding in findings):
             findings.append(_check_features(run, memes, captions, backbones, config))
         if machine:
-            findings += _check_resources(run, memes, rows, captions, backbones, machine, config)
+            extra = [JointModel(*towers, None, machine) for towers in frozen]
+            findings += _check_resources(
+                run, memes, rows, captions, backbones, extra, machine, config
+            )
     if not (memes and backbones and machine):
         missing = [
             name
@@ -114,7 +120,11 @@ def _check_features(
 ) -> Finding:
     table, pictures = memes
     loaded = LoadedData(table, Inputs(pictures, captions), [])
-    return check_features(run, identify(config, backbones, loaded))
+    try:
+        frozen = find_frozen_models(config, cached_only=True)
+    except UserError as error:
+        return Finding(WARNING, "features.h5", f"not compared: {error}")
+    return check_features(run, identify(config, backbones, frozen, loaded))
 
 
 def _check_resources(
@@ -123,6 +133,7 @@ def _check_resources(
     rows: Rows,
     captions: Captions,
     backbones: Backbones,
+    frozen: list[JointModel],
     machine: Machine,
     config: ExtractConfig,
 ) -> list[Finding]:
@@ -137,7 +148,7 @@ def _check_resources(
     )
     inputs = synthetic_inputs(captions, longest_captions(captions, 4), config.image_size)
     memory = check_memory(model, inputs, size)
-    findings = [check_disk(run, model, size), memory]
+    findings = [check_disk(run, model, frozen, size), memory]
     if memory.state == FAIL:
         return findings
-    return [*findings, check_time(model, captions, rows, count, config)]
+    return [*findings, check_time(model, frozen, captions, rows, count, config)]

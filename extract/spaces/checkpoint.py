@@ -4,8 +4,9 @@ The two towers are folders in the layout of the hub, so they also serve as `--im
 `--text-weights`. checkpoint.json has the settings of both, and is written last.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -31,7 +32,8 @@ class Checkpoint:
     """Identity of the extraction; features.h5 has the same."""
     fusion: str | None
     """None if the backbones were not fine-tuned."""
-    text_pooling: str
+    text_pooling: str | None
+    """None if the space has no text tower of its own."""
     image_size: int
     least_image_size: int
     """The image tower enlarges smaller pictures to this size, in pixels."""
@@ -45,6 +47,9 @@ class Checkpoint:
     """`Machine.describe` of where the space was created: other machines round differently."""
     files: dict[str, str]
     """Checksums of the other files in the folder, from `runtime.file_checksums`."""
+    origins: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the `image` and the `text` embeddings: name, revision and whatever else determines them.
+    Empty in runs of older versions."""
 
 
 def space_remedy(folder: Path) -> str:
@@ -53,10 +58,12 @@ def space_remedy(folder: Path) -> str:
 
 
 def save_model(model: JointModel, folder: Path) -> None:
-    """Write both towers, and the fusion head if there is one, into `folder`."""
-    (folder / "image").mkdir()
-    save_image_encoder(model.image, folder / "image")
-    save_text_encoder(model.text, folder / "text")
+    """Write the towers and the fusion head, as far as the model has them, into `folder`."""
+    if model.image is not None:
+        (folder / "image").mkdir()
+        save_image_encoder(model.image, folder / "image")
+    if model.text is not None:
+        save_text_encoder(model.text, folder / "text")
     if model.fusion is not None:
         fusion = {name: value.contiguous() for name, value in model.fusion.state_dict().items()}
         save_file(fusion, folder / "fusion.safetensors")
@@ -83,11 +90,13 @@ def verify_files(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
-    """Load the model of a space. Raises UserError if a file is missing or damaged."""
-    image = load_image_encoder(folder / "image")
-    image.min_size = checkpoint.least_image_size
-    text = load_text_encoder(folder / "text", checkpoint.text_pooling)
-    fusion = None
+    """Load the model of a space, whose files were verified. Raises UserError for a damaged one."""
+    image = text = fusion = None
+    if (folder / "image").is_dir():
+        image = load_image_encoder(folder / "image")
+        image.min_size = checkpoint.least_image_size
+    if (folder / "text").is_dir():
+        text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     if checkpoint.fusion is not None:
         fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
         path = folder / "fusion.safetensors"

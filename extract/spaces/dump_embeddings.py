@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from extract.data.batches import Inputs
 from extract.spaces.checkpoint import save_model
-from extract.spaces.embedding import embed
 from extract.spaces.run_setup import Setup
 from extract.towers.joint_model import JointModel
-from features.hdf5_store import writing_space
+from extract.training.embedding import embed
+from features.hdf5_store import SpaceWriter, writing_space
 
 EMBEDDINGS = "embeddings.h5"
 
@@ -28,15 +29,23 @@ def dump_embeddings(
     only helps to embed.
     """
     if folder is None:
-        embed(model, setup.data.inputs, _discard, _unavailable)
+        embed_into(model, setup.data.inputs, None)
         return
     dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(setup.rows)), rows)
-        embed(model, setup.data.inputs, space.write, space.read)
+        embed_into(model, setup.data.inputs, space)
         space.set_attributes(attributes)
     save_model(model, folder)
+
+
+def embed_into(model: JointModel, inputs: Inputs, space: SpaceWriter | None) -> None:
+    """Embed all rows and write them to `space`. A rank without a space only helps to embed."""
+    if space is None:
+        embed(model, inputs, _discard, _unavailable)
+    else:
+        embed(model, inputs, space.write, space.read)
 
 
 def _discard(name: str, rows: np.ndarray, values: np.ndarray) -> None:

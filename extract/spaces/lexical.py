@@ -1,33 +1,54 @@
 """The lexical space: character n-grams of captions, and the image embeddings of `pretrained`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from extract.config import EMBEDDING_SETTINGS
+from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.ngrams import LexicalEncoder, save_lexical
+from extract.spaces.ngrams import load_lexical, save_lexical
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
-from features.hdf5_store import copy_image_embeddings, read_image_width, writing_space
+from extract.spaces.space_kind import Embedder, SpaceKind
+from extract.towers.device import Machine
+from features.hdf5_store import copy_embeddings, read_width, writing_space
 
 LEXICAL = "lexical"
 
+NGRAMS = {"name": "character n-grams"}
 
-def create_lexical_space(setup: Setup, lexical: LexicalEncoder, folder: Path | None) -> None:
+
+def create_lexical_space(setup: Setup, name: str, folder: Path | None) -> dict[str, Any]:
     """Embed all captions and copy the pretrained space's image embeddings; write into `folder`."""
+    origins = {"image": setup.backbones.image_origin, "text": NGRAMS}
     if folder is None:
-        return
-    source = setup.folder / PRETRAINED / EMBEDDINGS
-    attributes = {"image": setup.backbones.image_origin, "text": {"name": "character n-grams"}}
-    dims = read_image_width(source), lexical.dim
+        return {}
+    lexical, source = setup.lexical_encoder, setup.folder / PRETRAINED / EMBEDDINGS
+    dims = read_width(source, "image"), lexical.dim
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint=False) as space:
-        copy_image_embeddings(source, space)
+        copy_embeddings(source, "image", space)
         space.write("text", np.arange(len(setup.rows)), lexical.embed(setup.data.captions()))
-        space.set_attributes(attributes)
+        space.set_attributes(origins)
     save_lexical(lexical, folder)
+    return {"origins": origins}
 
 
-def labelled_captions(setup: Setup) -> list[str]:
-    """Return the captions of train and val rows, the only ones that the encoder is fitted on."""
-    captions = setup.data.captions()
-    return [captions[row] for row in np.flatnonzero(setup.rows.labelled)]
+def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
+    """Load the n-grams."""
+    lexical = load_lexical(folder)
+    return lambda memes, spaces: {
+        "image": spaces[PRETRAINED].image,
+        "text": lexical.embed(memes.captions()),
+    }
+
+
+LEXICAL_KIND = SpaceKind(
+    names=lambda config: [LEXICAL],
+    owns=lambda name: name == LEXICAL,
+    create=create_lexical_space,
+    load=load_ngrams,
+    depends_on=(*EMBEDDING_SETTINGS, "seed"),
+    obstacle=lambda setup: None if setup.lexical_encoder else "no three captions share a word",
+)

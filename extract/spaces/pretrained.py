@@ -1,10 +1,16 @@
 """The pretrained space: embeddings of both towers as downloaded, without fine-tuning."""
 
 from pathlib import Path
+from typing import Any
 
+from extract.config import EMBEDDING_SETTINGS
+from extract.spaces.checkpoint import Checkpoint, load_model
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
 from extract.spaces.run_setup import Setup
+from extract.spaces.space_kind import Embedder, SpaceKind
+from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
+from extract.training.embedding import embed_in_memory
 
 PRETRAINED = "pretrained"
 
@@ -13,10 +19,26 @@ PRETRAINED_SIZE = 192
 trained on pictures of 224 pixels."""
 
 
-def create_pretrained_space(setup: Setup, folder: Path | None) -> None:
+def create_pretrained_space(setup: Setup, name: str, folder: Path | None) -> dict[str, Any]:
     """Embed all rows with the towers as downloaded; write the space into `folder`."""
     image, text = setup.backbones.copy_encoders()
     image.min_size = PRETRAINED_SIZE
     model = JointModel(image, text, None, setup.machine)
     attributes = {**describe_towers(setup), "least_image_size": PRETRAINED_SIZE}
     dump_embeddings(setup, model, {}, attributes, folder)
+    return {"least_image_size": PRETRAINED_SIZE}
+
+
+def load_towers(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
+    """Load both towers, and the fusion head if there is one."""
+    model = load_model(folder, checkpoint, machine)
+    return lambda memes, spaces: embed_in_memory(model, memes.inputs.to_device(machine.device))
+
+
+PRETRAINED_KIND = SpaceKind(
+    names=lambda config: [PRETRAINED],
+    owns=lambda name: name == PRETRAINED,
+    create=create_pretrained_space,
+    load=load_towers,
+    depends_on=EMBEDDING_SETTINGS,
+)

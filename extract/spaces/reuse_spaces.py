@@ -1,10 +1,11 @@
 """Reuse the spaces of an existing run that a change of settings does not affect."""
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from extract.config import MACHINE, MODEL, WEIGHTS, ExtractConfig
+from extract.config import ExtractConfig
+from extract.frozen_sources import parse_frozen
 from extract.spaces.checkpoint import (
     Checkpoint,
     holds_checkpoint,
@@ -13,34 +14,54 @@ from extract.spaces.checkpoint import (
     verify_files,
 )
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.lexical import LEXICAL
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
+from extract.spaces.space_registry import kind_of
 from extract.tables.table_options import columns_named
 from extract.training import distributed
 from features.hdf5_store import copy_space, read_attributes, verify_space
 from runtime.atomic_files import atomic_write_folder, link_folder
+from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
 
-EMBEDDING_SETTINGS = tuple(
-    field.name
-    for field in fields(ExtractConfig)
-    if field.metadata["group"] in (WEIGHTS, MODEL, MACHINE) and field.name != "fusion"
-)
-"""Settings that change the embeddings of towers that are not trained."""
+DEFAULTS = to_dict(ExtractConfig())
 
-DEPENDS_ON = {PRETRAINED: EMBEDDING_SETTINGS, LEXICAL: (*EMBEDDING_SETTINGS, "seed")}
-"""Space -> the settings it depends on. Fine-tuned spaces depend on all."""
+
+def changed_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return the settings that differ between two extractions, see `run_setup.identify`.
+
+    A setting that an older version did not have counts as the default. Other frozen models change
+    no space but their own, and are not listed.
+    """
+    before = {**DEFAULTS, **old["config"]}
+    return [k for k, value in new["config"].items() if k != "frozen" and before.get(k) != value]
 
 
 def is_affected(name: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether the space `name` differs between two extractions, see `run_setup.identify`."""
+    """Return whether the space `name` differs between two extractions, or is only in one."""
     common = ("fingerprint", "weights")
-    settings = DEPENDS_ON.get(name, new["config"])
-    return any(old[key] != new[key] for key in common) or any(
-        old["config"].get(key) != new["config"][key] for key in settings
+    settings = kind_of(name).depends_on
+    return (
+        any(old[key] != new[key] for key in common)
+        or old.get("frozen", {}).get(name) != new["frozen"].get(name)
+        or any(settings is None or key in settings for key in changed_settings(old, new))
     )
+
+
+def keep_frozen_spaces(config: ExtractConfig, features: Path) -> ExtractConfig:
+    """Add the frozen models of a finished run to the settings."""
+    if not features.is_file():
+        return config
+    try:
+        attributes = read_attributes(features)
+    except UserError:
+        # `extract` reports this itself, or with --force makes every space again.
+        return config
+    named = {source.name: source.flag for source in parse_frozen(config.frozen)}
+    kept = parse_frozen(attributes["config"].get("frozen"))
+    together = {source.name: source.flag for source in kept} | named
+    return replace(config, frozen=sorted(together.values()) or None)
 
 
 def reuse_unaffected(setup: Setup, names: list[str], even_if_unchanged: bool) -> None:
@@ -69,8 +90,8 @@ def _reuse_unaffected(setup: Setup, names: list[str], even_if_unchanged: bool) -
     for name in names:
         if is_affected(name, old, setup.made_from):
             continue
-        # The lexical space contains the image embeddings of the pretrained space.
-        if name == LEXICAL and PRETRAINED not in reused:
+        # The spaces after it contain embeddings of the pretrained space.
+        if PRETRAINED in names[: names.index(name)] and PRETRAINED not in reused:
             continue
         checkpoint = _find_reusable(setup, name, backbones / name, old["stamp"])
         if checkpoint:

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,19 +14,29 @@ from extract.data.load_data import LoadedData, load_data
 from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
 from extract.folds.near_duplicates import Grouping, group_near_duplicates
 from extract.folds.random_split import describe, divide_rows
+from extract.frozen_sources import FrozenSource, parse_frozen
 from extract.sample import write_sample
-from extract.spaces.linear_probe import ProbeEmbeddings, embed_for_probe
+from extract.spaces.ngrams import LexicalEncoder, fit_lexical
 from extract.tables.read_memes import ReadResult, read_memes
 from extract.tables.table_options import table_options
 from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
-from extract.towers.pretrained_weights import Backbones, load_backbones
+from extract.towers.pretrained_weights import Backbones, find_model, load_backbones
 from extract.training import distributed
+from extract.training.linear_probe import ProbeEmbeddings, embed_for_probe
 from features.feature_table import Rows
 from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
+
+
+class FrozenModel(NamedTuple):
+    """A model of `--frozen`: the flag, the model's folder, and its name and revision."""
+
+    source: FrozenSource
+    folder: Path
+    origin: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class Setup:
     made_from: dict[str, Any]
     """What `identify` returns: settings, fingerprint of the data, revisions of the weights."""
     run: Path
+    frozen: dict[str, FrozenModel]
+    """The models of `--frozen`, by the name of their space."""
 
     @cached_property
     def rows(self) -> Rows:
@@ -55,6 +67,16 @@ class Setup:
     def grouping(self) -> Grouping:
         """Groups of near-duplicates."""
         return group_near_duplicates(self.data.table, self.data.inputs.pictures)
+
+    @cached_property
+    def lexical_encoder(self) -> LexicalEncoder | None:
+        """N-grams of the captions of train and val rows; None if these have too little in common.
+
+        Only these captions are used, as those of test rows are unknown when a model is deployed.
+        """
+        captions = self.data.captions()
+        labelled = [captions[row] for row in np.flatnonzero(self.rows.labelled)]
+        return fit_lexical(labelled, self.config.seed)
 
     @cached_property
     def probe_embeddings(self) -> ProbeEmbeddings:
@@ -88,17 +110,37 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
         config.image_revision,
         config.text_revision,
     )
+    frozen = find_frozen_models(config)
     loaded = _load_data(reading, config, backbones)
     loaded = replace(loaded, inputs=loaded.inputs.to_device(machine.device))
-    return Setup(config, machine, backbones, loaded, identify(config, backbones, loaded), run)
+    made_from = identify(config, backbones, frozen, loaded)
+    return Setup(config, machine, backbones, loaded, made_from, run, frozen)
+
+
+def find_frozen_models(config: ExtractConfig, cached_only: bool = False) -> dict[str, FrozenModel]:
+    """Find, download or unpack the models of `--frozen`; load none. `cached_only`: no download."""
+    return {
+        source.name: FrozenModel(source, *find_model(source.model, "--frozen", cached_only))
+        for source in parse_frozen(config.frozen)
+    }
 
 
 def resolve(config: ExtractConfig) -> ExtractConfig:
-    """Fill in the default of `weights`: bundled for the built-in sample, hub for other data."""
-    return replace(config, weights=config.weights or ("hub" if config.data else "bundled"))
+    """Fill in the default of `weights`: bundled for the built-in sample, hub for other data.
+
+    Also sorts `frozen`, as the order of these flags means nothing.
+    """
+    weights = config.weights or ("hub" if config.data else "bundled")
+    frozen = sorted(source.flag for source in parse_frozen(config.frozen)) or None
+    return replace(config, weights=weights, frozen=frozen)
 
 
-def identify(config: ExtractConfig, backbones: Backbones, loaded: LoadedData) -> dict[str, Any]:
+def identify(
+    config: ExtractConfig,
+    backbones: Backbones,
+    frozen: dict[str, FrozenModel],
+    loaded: LoadedData,
+) -> dict[str, Any]:
     """Return what determines features.h5: equal settings, data and weights give equal features.
 
     The path of the data is left out.
@@ -107,6 +149,7 @@ def identify(config: ExtractConfig, backbones: Backbones, loaded: LoadedData) ->
         "config": {**to_dict(config), "data": None},
         "fingerprint": loaded.fingerprint(),
         "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
+        "frozen": {name: model.origin["revision"] for name, model in frozen.items()},
     }
 
 

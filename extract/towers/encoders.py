@@ -1,176 +1,227 @@
-"""Image and text encoders: timm and transformers models with pooling, loaded and saved.
+"""Load and save encoders: any timm image model, any transformers text encoder, CLIP, SigLIP.
 
 Folders have the layout of Hugging Face hub repositories.
 """
 
-import contextlib
 import copy
-import io
-from collections.abc import Iterator
+import json
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
+from PIL import Image
+from timm.data.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
-from torch.nn.modules.batchnorm import _BatchNorm
-from transformers import AutoModel, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
-from runtime.errors import UserError, raise_if_system_error
+from extract.towers.image_encoder import ImageEncoder
+from extract.towers.model_folder import (
+    find_text_model,
+    find_tower,
+    load_transformers,
+    read_config,
+    read_settings,
+    require_files,
+    user_error_on_failure,
+)
+from extract.towers.text_encoder import TextEncoder
+from runtime.errors import UserError, quoted
 
-transformers_logging.disable_progress_bar()
+WEIGHT_FILES = ("config.json", "model.safetensors")
 
-transformers_logging.set_verbosity_error()
+PREPROCESSOR = "preprocessor_config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+PROMPTS = "config_sentence_transformers.json"
+POOLING = "1_Pooling/config.json"
 
+POOLING_NAMES = {"mean": "mean", "cls": "first", "max": "max"}
+"""Pooling in sentence-transformers -> pooling of TextEncoder."""
 
-class ImageEncoder(nn.Module):
-    """uint8 pixels (B, 3, S, S) -> pooled embedding (B, dim).
-
-    The encoder normalises pixels itself, so that they are stored and moved as bytes. It enlarges
-    pictures smaller than `min_size` pixels to that size.
-    """
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        data_config = resolve_data_config(model=backbone)
-        self.interpolation: str = data_config["interpolation"]
-        self.dim: int = backbone.num_features
-        self.min_size = 0
-        for name in ("mean", "std"):
-            value = torch.tensor(data_config[name]).view(1, 3, 1, 1) * 255
-            self.register_buffer(name, value, persistent=False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Keep batch statistics as downloaded: those of 32 small pictures are poor estimates."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval()
-        return self
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        normalised = (pixels.float() - self.mean) / self.std
-        if normalised.shape[-1] < self.min_size:
-            normalised = interpolate(normalised, size=self.min_size, mode="bicubic", antialias=True)
-        return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
-
-
-class TextEncoder(nn.Module):
-    """Token ids and mask (B, L) -> pooled embedding (B, dim).
-
-    DistilBERT has no pooler. Pooling `mean` averages the hidden states of all tokens except
-    padding, as sentence-transformers does; `first` takes the hidden state of the [CLS] token.
-    `layers` joins the means of the first, middle and last layer: the first is a bag of words, in
-    which words survive that the layers above do not understand.
-    """
-
-    def __init__(self, backbone: PreTrainedModel, tokenizer: Tokenizer, pooling: str) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.tokenizer = tokenizer
-        self.pooling = pooling
-        self.layers = pooled_layers(backbone.config.num_hidden_layers, pooling)
-        self.dim: int = backbone.config.hidden_size * len(self.layers)
-        self.max_tokens: int = backbone.config.max_position_embeddings
-        self.pad_id: int = backbone.config.pad_token_id or 0
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        output = self.backbone(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        hidden = torch.stack([output.hidden_states[layer].float() for layer in self.layers], dim=2)
-        if self.pooling == "first":
-            return hidden[:, 0].flatten(1)
-        weight = mask.view(*mask.shape, 1, 1).float()
-        return ((hidden * weight).sum(1) / weight.sum(1)).flatten(1)
-
-
-def pooled_layers(count: int, pooling: str) -> list[int]:
-    """Return the hidden states that a pooling uses: 0 is the word embeddings, `count` the last."""
-    return sorted({0, count // 2, count}) if pooling == "layers" else [count]
+VOCABULARIES = (
+    *({"vocab.txt"}, {"vocab.json", "merges.txt"}, {"spiece.model"}, {"spm.model"}),
+    *({"sentencepiece.bpe.model"}, {"tokenizer.model"}),
+)
+"""Files from which transformers makes a tokenizer. Without any, it makes one without words."""
 
 
 def load_image_encoder(folder: Path) -> ImageEncoder:
-    """Load a timm model from a folder with config.json and model.safetensors.
+    """Load a timm model, or the vision tower of CLIP or SigLIP, from a folder.
 
-    Raises UserError if a file is missing, damaged or lacks a weight.
+    It has config.json and model.safetensors, for CLIP and SigLIP also preprocessor_config.json.
+    Raises UserError if a file is missing or damaged, a weight is missing, or the model is of
+    another kind.
     """
-    require_files(folder, "--image-weights", ("config.json", "model.safetensors"))
-    with _user_error_on_failure(folder, "timm cannot load config.json with model.safetensors"):
-        # Created with its classifier, so that weights are loaded strictly: none stays random.
-        backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
-        backbone.reset_classifier(0)
-        return ImageEncoder(backbone)
+    require_files(folder, "--image-weights", WEIGHT_FILES)
+    is_timm = "architecture" in read_settings(folder / "config.json")
+    library = "timm" if is_timm else "transformers"
+    with user_error_on_failure(folder, f"{library} cannot load config.json with model.safetensors"):
+        encoder = _load_timm(folder) if is_timm else _load_vision_tower(folder)
+        size = encoder.input_size
+        encoder.eval()
+        _try_out(encoder, encoder.dim, torch.zeros((1, 3, size, size), dtype=torch.uint8))
+        return encoder.train()
 
 
 def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
-    """Load a transformers model and tokenizer.json from a folder; `pooling` is mean or first.
+    """Load a transformers encoder, or the text tower of CLIP or SigLIP, and its tokenizer.
 
-    Raises UserError if a file is missing, damaged or lacks a weight.
+    The folder has config.json, model.safetensors and tokenizer.json. Others are read if present:
+    tokenizer_config.json, and config_sentence_transformers.json and 1_Pooling/config.json of
+    sentence-transformers. `pooling` is one of TextEncoder's, or "checkpoint": what the folder says,
+    else projection for CLIP and SigLIP, mean for others.
+
+    Raises UserError if a file is missing or damaged, a weight is missing, the model is no text
+    encoder, or if it has no such pooling.
     """
-    require_files(folder, "--text-weights", ("config.json", "model.safetensors", "tokenizer.json"))
-    with _user_error_on_failure(
+    convertible = any(all((folder / name).is_file() for name in names) for names in VOCABULARIES)
+    required = WEIGHT_FILES if convertible else (*WEIGHT_FILES, TOKENIZER)
+    require_files(folder, "--text-weights", required)
+    with user_error_on_failure(
         folder, "transformers cannot load config.json with model.safetensors"
     ):
-        with contextlib.redirect_stdout(io.StringIO()):
-            backbone, loading = AutoModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                # By default it asks on the terminal whether to run code that config.json names.
-                trust_remote_code=False,
-                use_safetensors=True,
-                attn_implementation="sdpa",
-                dtype=torch.float32,
-                output_loading_info=True,
+        config = read_config(folder)
+        found = find_tower(config, "text") or find_text_model(config)
+        if found is None:
+            raise UserError(
+                f"{folder}/config.json: found model_type {quoted(config.model_type)}, which is no "
+                "text encoder. Allowed are encoders such as DistilBERT, BERT, RoBERTa, XLM-R, "
+                "MPNet, DeBERTa, ModernBERT and T5, and CLIP and SigLIP; decoders such as GPT and "
+                "Llama are not. Choose another model."
             )
-        # The pooler is not used, and masked language models have none.
-        missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
-        if missing:
-            raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
-        with _user_error_on_failure(folder, "tokenizers cannot load tokenizer.json"):
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return TextEncoder(backbone, tokenizer, pooling)
+        if pooling == "checkpoint":
+            pooling = _checkpoint_pooling(folder, config)
+        encoder = TextEncoder(
+            load_transformers(*found, folder),
+            _load_tokenizer(folder),
+            pooling,
+            _read_prefix(folder),
+            read_settings(folder / TOKENIZER_CONFIG),
+        )
+        ids = torch.zeros((1, 2), dtype=torch.int64)
+        _try_out(encoder, encoder.dim, ids, torch.ones_like(ids))
+        return encoder
 
 
 def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
     """Write a folder that `load_image_encoder` reads."""
     # safetensors cannot store channels_last weights.
     backbone = copy.deepcopy(encoder.backbone).to(memory_format=torch.contiguous_format)
-    timm.models.save_for_hf(backbone, folder, safe_serialization=True)
+    if not isinstance(backbone, PreTrainedModel):
+        timm.models.save_for_hf(backbone, folder, safe_serialization=True)
+        return
+    backbone.save_pretrained(folder, safe_serialization=True)
+    settings = {
+        "image_mean": encoder.data_config["mean"],
+        "image_std": encoder.data_config["std"],
+        "resample": Image.Resampling[encoder.interpolation.upper()],
+        "size": {"height": encoder.input_size, "width": encoder.input_size},
+    }
+    _write_settings(folder / PREPROCESSOR, settings)
 
 
 def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
     """Write a folder that `load_text_encoder` reads."""
     encoder.backbone.save_pretrained(folder, safe_serialization=True)
-    encoder.tokenizer.save(str(folder / "tokenizer.json"))
+    encoder.tokenizer.save(str(folder / TOKENIZER))
+    settings = {
+        "model_max_length": encoder.max_tokens,
+        "pad_token": encoder.tokenizer.id_to_token(encoder.pad_id),
+    }
+    _write_settings(folder / TOKENIZER_CONFIG, settings)
+    if encoder.prefix:
+        prompts = {"prompts": {"caption": encoder.prefix}, "default_prompt_name": "caption"}
+        _write_settings(folder / PROMPTS, prompts)
+    names = {ours: theirs for theirs, ours in POOLING_NAMES.items()}
+    if encoder.pooling in names:
+        _write_settings(folder / POOLING, {"pooling_mode": names[encoder.pooling]})
 
 
-@contextlib.contextmanager
-def _user_error_on_failure(folder: Path, failure: str) -> Iterator[None]:
-    """Turn any exception that a library raises for the files of `folder` into a UserError."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # tokenizers raises bare Exception, config.json can cause any
-        raise_if_system_error(folder, error)
+def _write_settings(path: Path, settings: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _try_out(encoder: nn.Module, dim: int, *batch: torch.Tensor) -> None:
+    """Raise an exception unless the encoder embeds a batch of one as a vector."""
+    with torch.no_grad():
+        shape = tuple(encoder(*batch).shape)
+    if shape != (1, dim):
+        raise ValueError(f"one embedding has shape {shape}, allowed is (1, {dim})")
+
+
+def _load_timm(folder: Path) -> ImageEncoder:
+    # Created with its classifier, so that weights are loaded strictly: none stays random.
+    backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    backbone.reset_classifier(0)
+    return ImageEncoder(backbone)
+
+
+def _load_vision_tower(folder: Path) -> ImageEncoder:
+    config = read_config(folder)
+    found = find_tower(config, "vision")
+    if found is None:
         raise UserError(
-            f"{folder}: {failure}: {error}. Download or save that folder again. If it is in a run, "
-            "delete its parent folder and run, with the same flags: python pipeline.py extract"
-        ) from error
-
-
-def require_files(folder: Path, flag: str, names: tuple[str, ...]) -> None:
-    """Raise UserError if `folder` lacks one of `names`."""
-    if not folder.is_dir():
-        raise UserError(f"{flag}: {folder} is not a folder")
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-        raise UserError(
-            f"{flag}: {folder} lacks {', '.join(missing)} (found {found}). Save the model with "
-            "save_pretrained (transformers) or save_for_hf (timm), in safetensors format."
+            f"{folder}/config.json: found model_type {quoted(config.model_type)}, which is no "
+            "known image model. Allowed are timm models, whose config.json names an architecture, "
+            "and CLIP and SigLIP from transformers. Choose another model."
         )
+    backbone = load_transformers(*found, folder)
+    return ImageEncoder(backbone, _tower_data_config(folder, backbone.config))
+
+
+def _tower_data_config(folder: Path, config: PreTrainedConfig) -> dict[str, Any]:
+    clip = config.model_type.startswith("clip")
+    settings = read_settings(folder / PREPROCESSOR)
+    resample = Image.Resampling(settings.get("resample", Image.Resampling.BICUBIC))
+    return {
+        "mean": settings.get("image_mean", OPENAI_CLIP_MEAN if clip else (0.5, 0.5, 0.5)),
+        "std": settings.get("image_std", OPENAI_CLIP_STD if clip else (0.5, 0.5, 0.5)),
+        "interpolation": resample.name.lower(),
+        # Position embeddings allow no other size, whatever the preprocessor's is.
+        "input_size": (3, config.image_size, config.image_size),
+        "fixed_input_size": True,
+    }
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    with user_error_on_failure(folder, f"tokenizers cannot load {TOKENIZER}"):
+        if (folder / TOKENIZER).is_file():
+            return Tokenizer.from_file(str(folder / TOKENIZER))
+    with user_error_on_failure(folder, f"transformers cannot make {TOKENIZER} from other files"):
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        ).backend_tokenizer
+
+
+def _read_prefix(folder: Path) -> str:
+    settings = read_settings(folder / PROMPTS)
+    name = settings.get("default_prompt_name")
+    prompts = settings.get("prompts") or {}
+    if name is not None and not isinstance(prompts.get(name), str):
+        raise ValueError(f"{PROMPTS} has no prompt named {quoted(str(name))}")
+    return prompts[name] if name is not None else ""
+
+
+def _checkpoint_pooling(folder: Path, config: PreTrainedConfig) -> str:
+    settings = read_settings(folder / POOLING)
+    if not settings:
+        return "mean" if find_tower(config, "text") is None else "projection"
+    # Older versions have a flag for each: pooling_mode_mean_tokens.
+    flags = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value]
+    named = settings.get("pooling_mode") or [_without_affixes(flag) for flag in flags] or "mean"
+    modes = [named] if isinstance(named, str) else named
+    if len(modes) != 1 or modes[0] not in POOLING_NAMES:
+        raise UserError(
+            f"{folder / POOLING}: found pooling {quoted(' and '.join(map(str, modes)))}, allowed "
+            f"is one of {', '.join(POOLING_NAMES)}. Choose pooling mean, first or layers instead "
+            "of the checkpoint's, or another model."
+        )
+    return POOLING_NAMES[modes[0]]
+
+
+def _without_affixes(flag: str) -> str:
+    """Turn pooling_mode_mean_tokens into mean."""
+    return flag.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")

@@ -5,9 +5,30 @@ from pathlib import Path
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from extract.config import IMAGE_COMMIT, TEXT_COMMIT
 from runtime.errors import UserError
 
-HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
+HUB_FILES = [
+    *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("preprocessor_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"),
+]
+"""The files of a repository that are used, if it has them."""
+
+PINNED = {
+    "timm/efficientnet_b0.ra_in1k": IMAGE_COMMIT,
+    "distilbert/distilbert-base-uncased": TEXT_COMMIT,
+    "openai/clip-vit-large-patch14": "32bd64288804d66eefd0ccbe215aa642df71cc41",
+    "openai/clip-vit-base-patch32": "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+    "sentence-transformers/all-mpnet-base-v2": "e8c3b32edf5434bc2275fc9bab85f82640a19130",
+}
+"""Repository -> the commit that is used unless another is named. Public projects pin the same."""
+
+ALTERNATIVES = (
+    "--weights bundled (EfficientNet-Lite0 and MiniLM, from requirements.txt), or --image-weights "
+    "DIR --text-weights DIR (local copies of the repositories), or --image-revision main "
+    "--text-revision main (their newest cached revisions)"
+)
 
 
 def is_cached(repository: str, revision: str) -> bool:
@@ -17,11 +38,13 @@ def is_cached(repository: str, revision: str) -> bool:
     return all(isinstance(path, str) for path in found)
 
 
-def download(repository: str, revision: str, cached_only: bool) -> Path:
+def download(
+    repository: str, revision: str, cached_only: bool, alternatives: str = ALTERNATIVES
+) -> Path:
     """Return the cache folder of a repository's revision; download it first if it is not cached.
 
-    With `cached_only`, nothing is downloaded. Raises UserError if it is not cached and cannot be
-    downloaded.
+    With `cached_only`, nothing is downloaded. Raises UserError, which names the `alternatives`, if
+    it is not cached and cannot be downloaded.
     """
     try:
         found = snapshot_download(
@@ -31,9 +54,6 @@ def download(repository: str, revision: str, cached_only: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"{repository} at revision {revision} is not in the cache and cannot be downloaded "
-            f"({type(error).__name__}). Do one of the following:\n"
-            "  1. Run once with network access: the weights stay in the cache (HF_HOME).\n"
-            "  2. --weights bundled: EfficientNet-Lite0 and MiniLM, from requirements.txt.\n"
-            "  3. --image-weights DIR --text-weights DIR: local copies of the two repositories.\n"
-            "  4. --image-revision main, --text-revision main: their newest cached revisions."
+            f"({type(error).__name__}). Run once with network access: the weights stay in the "
+            f"cache (HF_HOME). Or pass {alternatives}."
         ) from error

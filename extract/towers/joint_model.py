@@ -10,19 +10,30 @@ from extract.towers.encoders import ImageEncoder, TextEncoder
 class JointModel(nn.Module):
     """Picture and caption -> logit of being hateful. Embeddings and fusion are float32.
 
-    Without a fusion head (None), only embeddings can be computed.
+    Without a fusion head (None), only embeddings can be computed; without one of the towers (None),
+    only those of the other.
     """
 
     def __init__(
-        self, image: ImageEncoder, text: TextEncoder, fusion: nn.Module | None, machine: Machine
+        self,
+        image: ImageEncoder | None,
+        text: TextEncoder | None,
+        fusion: nn.Module | None,
+        machine: Machine,
     ) -> None:
         super().__init__()
         self.image = image
         self.text = text
         self.fusion = fusion
         self.machine = machine
-        self.image.to(memory_format=torch.channels_last)
+        if image is not None:
+            image.to(memory_format=torch.channels_last)
         self.to(machine.device)
+
+    @property
+    def towers(self) -> dict[str, ImageEncoder | TextEncoder | None]:
+        """Both towers, by modality."""
+        return {"image": self.image, "text": self.text}
 
     def embed_image(self, pixels: Tensor) -> Tensor:
         """Embed pixels, uint8 (B, 3, S, S), as float32 (B, image.dim)."""

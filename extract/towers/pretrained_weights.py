@@ -2,17 +2,22 @@
 
 import copy
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT
+from extract.towers import mpnet_package
 from extract.towers.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
-from extract.towers.hub_download import HUB_FILES, download
-from runtime.errors import UserError
+from extract.towers.hub_download import HUB_FILES, PINNED, download
+from runtime.errors import UserError, quoted
 
 HUB_IMAGE = "timm/efficientnet_b0.ra_in1k"
 
 HUB_TEXT = "distilbert/distilbert-base-uncased"
+
+PACKAGES = {"mpnet": (mpnet_package.mpnet_folder, mpnet_package.ORIGIN)}
+"""Name -> a function that returns the folder of an optional package's model, and its origin."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ def load_image_backbone(
     if folder or weights != "hub":
         _reject_revision("--image-revision", revision, IMAGE_COMMIT)
     if folder:
-        return load_image_encoder(Path(folder)), _local_origin(folder)
+        path, origin = find_model(folder, "--image-weights", cached_only)
+        return load_image_encoder(path), origin
     if weights == "bundled":
         from extract.towers import bundled_weights
 
@@ -69,7 +75,8 @@ def load_text_backbone(
     if folder or weights != "hub":
         _reject_revision("--text-revision", revision, TEXT_COMMIT)
     if folder:
-        return load_text_encoder(Path(folder), pooling), _local_origin(folder)
+        path, origin = find_model(folder, "--text-weights", cached_only)
+        return load_text_encoder(path, pooling), origin
     if weights == "bundled":
         from extract.towers import bundled_weights
 
@@ -78,12 +85,36 @@ def load_text_backbone(
     return load_text_encoder(snapshot, pooling), {"name": HUB_TEXT, "revision": snapshot.name}
 
 
-def _local_origin(folder: str) -> dict[str, str]:
+def find_model(model: str, flag: str, cached_only: bool = False) -> tuple[Path, dict[str, str]]:
+    """Return the folder of a model and its origin; download or unpack it if necessary.
+
+    `model` is a folder, a name in PACKAGES, or a hub repository: NAME or NAME@REVISION. Raises
+    UserError if there is no such model.
+    """
+    if Path(model).is_dir():
+        return Path(model), _local_origin(Path(model))
+    if model in PACKAGES:
+        find, origin = PACKAGES[model]
+        return find(), origin
+    repository, _, revision = model.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise UserError(
+            f"{flag}: {quoted(model)} is not a folder. Allowed are a folder, "
+            f"{', '.join(PACKAGES)}, and a name on the hub such as openai/clip-vit-base-patch32."
+        )
+    revision = revision or PINNED.get(repository, "main")
+    snapshot = download(repository, revision, cached_only, f"{flag} with a local folder")
+    return snapshot, {"name": repository, "revision": snapshot.name}
+
+
+def _local_origin(folder: Path) -> dict[str, str]:
     digest = hashlib.sha256()
-    for path in (Path(folder) / name for name in HUB_FILES):
+    for path in (folder / name for name in HUB_FILES):
         if path.is_file():
-            digest.update(path.read_bytes())
-    return {"name": str(Path(folder).resolve()), "revision": f"sha256:{digest.hexdigest()}"}
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+    return {"name": str(folder.resolve()), "revision": f"sha256:{digest.hexdigest()}"}
 
 
 def _reject_revision(flag: str, revision: str, default: str) -> None:

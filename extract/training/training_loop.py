@@ -18,6 +18,7 @@ from extract.config import ExtractConfig
 from extract.data.batches import Inputs, training_batches
 from extract.folds.fold_assignment import Plan
 from extract.towers.joint_model import JointModel
+from extract.towers.trained_layers import default_learning_rate
 from extract.training import distributed
 from extract.training.optimizer_step import Trainer, train_epoch
 from extract.training.out_of_memory import split_if_out_of_memory
@@ -143,8 +144,8 @@ def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
     """
     groups = []
     for part, rate in (
-        (model.image, config.lr_image),
-        (model.text, config.lr_text),
+        (model.image, _rate(model.image, config.lr_image)),
+        (model.text, _rate(model.text, config.lr_text)),
         (model.fusion, config.lr_fusion),
     ):
         trainable = [value for value in part.parameters() if value.requires_grad]
@@ -153,6 +154,10 @@ def parameter_groups(model: JointModel, config: ExtractConfig) -> list[dict]:
         groups.append({"params": matrices, "lr": rate})
         groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
     return [group for group in groups if group["params"]]
+
+
+def _rate(tower: nn.Module, rate: float | None) -> float:
+    return default_learning_rate(tower) if rate is None else rate
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Inputs of heads: project the embeddings of each space, select the columns that a head uses."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -137,17 +138,22 @@ def inputs_by_kind(
 def _joined_inputs(
     table: FeatureTable, projected: dict[str, Projected], labelled: np.ndarray
 ) -> dict[str, list[HeadInputs]]:
-    """Join the text columns of all label-free spaces with the image columns of the first.
+    """Join the columns of all label-free spaces: those of each image and each text tower once.
 
     Unlike fine-tuned spaces, they hold the same towers' columns for every row, so one model can use
-    them together. Their image columns are the same tower's.
+    them together.
     """
-    spaces = [projected[space.name] for space in table.spaces if space.kind != FINE_TUNED]
+    spaces = [space for space in table.spaces if space.kind != FINE_TUNED]
     if not spaces:
         return {}
-    width = spaces[0].image_width
-    texts = [space.X[:, space.image_width :] for space in spaces]
-    X = np.concatenate([spaces[0].X[:, :width], *texts], axis=1)
+    images, texts = {}, {}
+    for space in spaces:
+        X, width = projected[space.name]
+        # Runs of older versions do not name the towers: they have one image tower.
+        images.setdefault(json.dumps(space.attributes.get("image")), X[:, :width])
+        texts.setdefault(json.dumps(space.attributes.get("text", space.name)), X[:, width:])
+    X = np.concatenate([*images.values(), *texts.values()], axis=1)
+    width = sum(columns.shape[1] for columns in images.values())
     seen = np.zeros(len(table), dtype=bool)
     return {LABEL_FREE: [HeadInputs(LABEL_FREE, X, width, seen, labelled)]}
 

@@ -12,6 +12,10 @@ MEAN_CALIBRATIONS = ("none", "temperature")
 """Calibrations to try on the mean of calibrated kinds."""
 
 
+MAX_KINDS = 4
+"""Of more kinds, only small and large subsets are tried: their number doubles with each kind."""
+
+
 @dataclass(frozen=True)
 class Blend:
     """The kinds of spaces that a head uses, and the calibration of each before averaging."""
@@ -35,7 +39,7 @@ def fit_blend(
         kind: calibrate(np.where(reported, probability, np.nan), y, part)
         for kind, probability in held_out.items()
     }
-    subsets = [c for size in range(1, len(held_out) + 1) for c in combinations(held_out, size)]
+    subsets = [c for size in _subset_sizes(len(held_out)) for c in combinations(held_out, size)]
     # A mean of kinds with independent errors is underconfident, so it is calibrated again.
     blends = [
         calibrate(mean_logit([calibrated[kind][1] for kind in subset]), y, part, MEAN_CALIBRATIONS)
@@ -45,6 +49,11 @@ def fit_blend(
     # Scaling the mean logit is equivalent to scaling each of its terms.
     calibrations = {k: one.followed_by(blends[best][0]) for k, (one, _) in calibrated.items()}
     return Blend(list(subsets[best]), calibrations, out_of_fold)
+
+
+def _subset_sizes(count: int) -> list[int]:
+    """Return the sizes of subsets to try: all, unless there are more than MAX_KINDS."""
+    return list(range(1, count + 1)) if count <= MAX_KINDS else [1, 2, count - 1, count]
 
 
 def apply_blend(

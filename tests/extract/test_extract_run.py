@@ -182,7 +182,7 @@ def test_blank_mode_retains_every_test_id_and_leaves_out_bad_train_rows(
 
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
-    [("device", "gpu", "--device gpu"), ("image_weights", "nowhere", "--image-weights: nowhere")],
+    [("device", "gpu", "--device gpu"), ("image_weights", "nowhere", '--image-weights: "nowhere"')],
 )
 def test_unavailable_device_or_weights_are_rejected_before_any_file_is_written(
     tiny_config, tmp_path, setting, value, message

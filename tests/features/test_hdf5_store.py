@@ -6,13 +6,13 @@ import pytest
 
 from features.feature_table import Rows
 from features.hdf5_store import (
-    copy_image_embeddings,
+    copy_embeddings,
     join_spaces,
     read_attributes,
     read_blocks,
     read_features,
-    read_image_width,
     read_space_names,
+    read_width,
     writing_space,
 )
 from runtime.errors import UserError
@@ -161,9 +161,9 @@ def test_one_space_is_read_in_blocks_without_the_others(path, monkeypatch, block
 def test_image_embeddings_are_copied_to_another_space(path, tmp_path, monkeypatch):
     monkeypatch.setattr("features.hdf5_checksums.BLOCK_ROWS", 5)
     source, target = fill_space(path), tmp_path / "other.h5"
-    assert read_image_width(source) == 3
+    assert (read_width(source, "image"), read_width(source, "text")) == (3, 2)
     with writing_space(target, COUNT, 3, 1, joint=False) as space:
-        copy_image_embeddings(source, space)
+        copy_embeddings(source, "image", space)
         np.testing.assert_array_equal(
             space.read("image", slice(0, COUNT)), make_values((3, 2))["image"]
         )

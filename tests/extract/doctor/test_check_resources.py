@@ -49,9 +49,9 @@ def test_disk_need_is_that_of_a_run(model, tiny_run, tmp_path, monkeypatch):
         monkeypatch.setattr(
             check_disk_memory.shutil, "disk_usage", lambda _, free=free: Usage(int(free))
         )
-        assert check_disk_memory.check_disk(tmp_path / "runs/r", model, RUN_SIZE).state == state, (
-            free
-        )
+        assert (
+            check_disk_memory.check_disk(tmp_path / "runs/r", model, [], RUN_SIZE).state == state
+        ), free
 
 
 def test_pixels_too_large_for_memory_need_space_in_the_temporary_folder(
@@ -60,7 +60,7 @@ def test_pixels_too_large_for_memory_need_space_in_the_temporary_folder(
     monkeypatch.setattr(check_disk_memory.shutil, "disk_usage", lambda _: Usage(5 * GB))
     monkeypatch.setattr(check_disk_memory.tempfile, "gettempdir", lambda: str(tmp_path))
     large = replace(RUN_SIZE, pictures=10_000_000)
-    found = check_disk_memory.check_disk(tmp_path / "r", model, large)
+    found = check_disk_memory.check_disk(tmp_path / "r", model, [], large)
     assert found.state == FAIL and "30.7 GB of pixels" in found.found
     assert found.found.count("needed") == 1
 
@@ -85,7 +85,7 @@ def test_estimated_activations_are_those_of_a_whole_batch(model, captions, four_
 def test_duration_of_a_run_is_estimated(model, captions):
     rows = Rows(None, np.array(["train"] * 50, object), np.arange(50) % 2, None, None, None)
     config = ExtractConfig(image_size=32, folds=2, batch_size=8)
-    found = check_time.check_time(model, captions, rows, 50, config)
+    found = check_time.check_time(model, [], captions, rows, 50, config)
     assert found.state == OK and "2 x 3 epochs" in found.found
 
 
@@ -93,14 +93,14 @@ def test_training_that_diverges_or_raises_fails(model, captions, monkeypatch):
     rows = Rows(None, np.array(["train"] * 50, object), None, None, None, None)
     config = ExtractConfig(image_size=32, batch_size=8)
     diverging = replace(config, lr_image=float("inf"))
-    found = check_time.check_time(copy.deepcopy(model), captions, rows, 50, diverging)
+    found = check_time.check_time(copy.deepcopy(model), [], captions, rows, 50, diverging)
     assert found.state == FAIL and "diverged" in found.found
 
     def broken(*_, **__):
         raise RuntimeError("out of memory\nlong trace")
 
     monkeypatch.setattr(check_time, "finetune", broken)
-    found = check_time.check_time(model, captions, rows, 50, config)
+    found = check_time.check_time(model, [], captions, rows, 50, config)
     assert found.state == FAIL and found.found.endswith("out of memory")
 
 

@@ -47,7 +47,12 @@ def test_run_in_use_fails_and_names_the_process(tmp_path):
     assert check_run_folder.check_lock(run).state == OK
 
 
-MADE_FROM = {"config": {"seed": 0, "epochs": 6}, "fingerprint": "f", "weights": ["i", "t"]}
+MADE_FROM = {
+    "config": {"seed": 0, "epochs": 6},
+    "fingerprint": "f",
+    "weights": ["i", "t"],
+    "frozen": {},
+}
 
 
 def write_finished_space(run, made_from, name):

@@ -11,14 +11,14 @@ from torch.nn.functional import interpolate
 from extract.data.load_data import load_data
 from extract.folds.fold_assignment import plan_space
 from extract.run import extract
-from extract.spaces import all_spaces, fine_tuned, pretrained
-from extract.spaces.embedding import embed
+from extract.spaces import fine_tuned, pretrained, run_setup
 from extract.spaces.ngrams import fit_lexical
 from extract.tables.read_memes import read_memes
 from extract.towers.device import choose_machine
 from extract.towers.encoders import load_text_encoder
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import load_backbones
+from extract.training.embedding import embed
 from features.hdf5_store import read_features
 
 TUNED = ["space_0", "space_1"]
@@ -180,7 +180,7 @@ def test_lexical_space_is_fitted_on_train_and_val_captions_only(features, loaded
 def test_captions_without_common_ngrams_give_no_lexical_space(
     tiny_config, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(all_spaces, "fit_lexical", lambda *_: None)
+    monkeypatch.setattr(run_setup, "fit_lexical", lambda *_: None)
     features = read_features(extract(tiny_config, tmp_path / "run"))
     assert [space.name for space in features.spaces] == [*TUNED, "pretrained"]
     assert not (tmp_path / "run/backbones/lexical").exists()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from run_folders import edit
 
+from extract.config import EMBEDDING_SETTINGS
 from extract.run import extract
 from extract.spaces import all_spaces, dump_embeddings
 from extract.spaces.checkpoint import read_checkpoint
-from extract.spaces.reuse_spaces import EMBEDDING_SETTINGS, is_affected
+from extract.spaces.reuse_spaces import is_affected
 from features.hdf5_store import read_attributes, read_features
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
@@ -27,9 +28,9 @@ def created(monkeypatch):
     """Names of the spaces that are created from now on."""
     names, create_space = set(), all_spaces._create_space
 
-    def recorded(setup, name, create):
+    def recorded(setup, name):
         names.add(name)
-        create_space(setup, name, create)
+        create_space(setup, name)
 
     monkeypatch.setattr(all_spaces, "_create_space", recorded)
     return names
@@ -149,13 +150,13 @@ def test_interrupted_after_reuse_the_next_call_gives_the_same_spaces(
 
 
 def test_other_weights_affect_every_space():
-    old = {"fingerprint": "f", "weights": ["a", "b"], "config": {"seed": 0}}
+    old = {"fingerprint": "f", "weights": ["a", "b"], "config": {"seed": 0}, "frozen": {}}
     assert all(is_affected(name, old, {**old, "weights": ["a", "c"]}) for name in ALL)
 
 
 def test_setting_unknown_to_an_older_version_affects_only_spaces_that_depend_on_it():
     config = {"seed": 0, **dict.fromkeys(EMBEDDING_SETTINGS, 1)}
-    old = {"fingerprint": "f", "weights": [], "config": config}
+    old = {"fingerprint": "f", "weights": [], "config": config, "frozen": {}}
     new = {**old, "config": {**config, "new_setting": 1}}
     assert is_affected("space_0", old, new)
     assert not is_affected("pretrained", old, new)

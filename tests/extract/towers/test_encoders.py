@@ -13,10 +13,10 @@ from extract.towers.encoders import (
     ImageEncoder,
     load_image_encoder,
     load_text_encoder,
-    pooled_layers,
     save_image_encoder,
     save_text_encoder,
 )
+from extract.towers.text_encoder import pooled_layers
 from runtime.errors import UserError
 
 LOADERS = {

@@ -15,12 +15,12 @@ from extract.config import IMAGE_COMMIT, TEXT_COMMIT, ExtractConfig
 from extract.data.batches import Inputs
 from extract.data.tokenisation import tokenise
 from extract.folds.fold_assignment import Plan
-from extract.spaces.embedding import embed
 from extract.towers import hub_download
 from extract.towers.fusion import FUSIONS
 from extract.towers.hub_download import HUB_FILES
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import HUB_IMAGE, HUB_TEXT, load_backbones
+from extract.training.embedding import embed
 from extract.training.training_loop import finetune
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_features, writing_space
@@ -105,7 +105,7 @@ def test_hub_weights_at_true_size_are_loaded_trained_and_embedded(filled_cache, 
     assert features.spaces[0].text.shape == (8, 768)
 
 
-def test_each_repository_is_pinned_and_only_safetensors_and_json_are_downloaded(
+def test_each_repository_is_pinned_and_only_safetensors_and_text_are_downloaded(
     cache, monkeypatch, tiny_weights
 ):
     requested = []
@@ -113,7 +113,11 @@ def test_each_repository_is_pinned_and_only_safetensors_and_json_are_downloaded(
     def download(repository, *, revision, allow_patterns, local_files_only):
         assert not local_files_only
         requested.append((repository, revision))
-        assert {Path(pattern).suffix for pattern in allow_patterns} == {".json", ".safetensors"}
+        assert {Path(pattern).suffix for pattern in allow_patterns} <= {
+            ".json",
+            ".safetensors",
+            ".txt",
+        }
         tower = "image" if repository == HUB_IMAGE else "text"
         return str(shutil.copytree(tiny_weights / tower, cache / revision))
 

@@ -30,16 +30,16 @@ Read = Callable[[str, slice], np.ndarray]
 
 @torch.inference_mode()
 def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
-    """Write `image`, `text` and, if the model has a fusion head, `joint_logit` of every row.
+    """Write `image`, `text` and `joint_logit` of every row, as far as the model has the parts.
 
     `write` is called with rows in any order; `read` returns embeddings already written. All ranks
     must call this, but only rank 0's `write` matters.
     """
     model.eval()
-    with progress("embed", 2 * len(inputs), "embeddings") as advance:
-        embeddings = {"image": _embed_images(model, inputs), "text": _embed_texts(model, inputs)}
-        for name, batches in embeddings.items():
-            for rows, values in batches:
+    present = [name for name, tower in model.towers.items() if tower is not None]
+    with progress("embed", len(present) * len(inputs), "embeddings") as advance:
+        for name in present:
+            for rows, values in EMBED[name](model, inputs):
                 write(name, rows, values)
                 advance(len(rows))
     if model.fusion is not None and distributed.first():
@@ -50,8 +50,9 @@ def embed_in_memory(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
     """Return what `embed` writes, by name: float32 (N, dim); `joint_logit` is (N,)."""
     count = len(inputs)
     arrays = {
-        "image": np.empty((count, model.image.dim), np.float32),
-        "text": np.empty((count, model.text.dim), np.float32),
+        name: np.empty((count, tower.dim), np.float32)
+        for name, tower in model.towers.items()
+        if tower is not None
     }
     if model.fusion is not None:
         arrays["joint_logit"] = np.empty(count, np.float32)
@@ -98,6 +99,9 @@ def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray
         for batch in _batches(np.flatnonzero(lengths == length))
     ]
     return _embed_on_all_ranks(batches, compute, model.text.dim, model.machine.device, rows_of)
+
+
+EMBED = {"image": _embed_images, "text": _embed_texts}
 
 
 def _embed_on_all_ranks(

@@ -11,9 +11,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from extract.data.batches import Inputs
-from extract.spaces.embedding import embed_in_memory
 from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel
+from extract.training.embedding import embed_in_memory
 
 MAX_ROWS = 10_000
 """More rows do not change a probe noticeably, and all embeddings are in memory."""

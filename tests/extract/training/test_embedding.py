@@ -7,12 +7,12 @@ import torch
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
-from extract.spaces.embedding import BATCH_SIZE, embed
 from extract.towers.bundled_weights import load_bundled_image, load_bundled_text
 from extract.towers.device import Machine
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.training import out_of_memory
+from extract.training.embedding import BATCH_SIZE, embed
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_features, writing_space
 from runtime.errors import UserError

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from extract.spaces import linear_probe
-from extract.spaces.linear_probe import ProbeEmbeddings, embed_for_probe, start_from_probe
 from extract.towers.fusion import FUSIONS
+from extract.training import linear_probe
+from extract.training.linear_probe import ProbeEmbeddings, embed_for_probe, start_from_probe
 
 
 @pytest.fixture
