@@ -45,6 +45,7 @@ HEADS = {
     "linear": Entry("heads.linear:LinearHead"),
     "interaction": Entry("heads.interaction:InteractionHead", fitted_on=("seen", "all")),
     "mlp": Entry("heads.mlp:MlpHead", fitted_on=("seen",)),
+    "align": Entry("heads.align:AlignHead", fitted_on=("seen",)),
     "lightgbm": Entry("heads.lightgbm:LightgbmHead", fitted_on=("seen",)),
     "knn": Entry("heads.knn:KnnHead", fitted_on=("seen", "all")),
     "svm": Entry("heads.svm:SvmHead", "label-free", ("unseen",)),

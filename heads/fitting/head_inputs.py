@@ -63,7 +63,7 @@ def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
         stamp_file.unlink(missing_ok=True)
         with progress("project", len(table.spaces), "spaces") as advance:
             for space in table.spaces:
-                _project_space(run / "features.h5", space.name, table.rows.labelled, folder)
+                _project_space(run / "features.h5", space, table.rows.labelled, folder)
                 advance(1)
         write_json(stamp_file, {"stamp": stamp, "files": folder_checksums(folder)})
     widths = {n: p.image_width for n, p in read_projections(run, table).items()}
@@ -73,12 +73,14 @@ def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
     }
 
 
-def _project_space(features: Path, name: str, labelled: np.ndarray, folder: Path) -> None:
+def _project_space(features: Path, space: Space, labelled: np.ndarray, folder: Path) -> None:
     """Fit the projection in one pass over the embeddings; write NAME.npy in a second pass."""
-    projection = fit_projection(
+    name = space.name
+    blocks = (
         (image[labelled[rows]], text[labelled[rows]])
         for rows, image, text in read_blocks(features, name)
     )
+    projection = fit_projection(blocks, space.attributes.get("shared_coordinates", False))
     projection.save(folder / f"{name}.npz")
     shape = len(labelled), projection.image_axes.shape[1] + projection.text_axes.shape[1]
     with atomic_write(folder / f"{name}.npy") as partial:

@@ -55,16 +55,41 @@ class Projection:
         return cls(**read_arrays(path, tuple(cls.__annotations__), REPROJECT))
 
 
-def fit_projection(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Projection:
+def fit_projection(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], shared_coordinates: bool = False
+) -> Projection:
     """Fit the axes on blocks of image and text embeddings of training rows, float (n, width).
 
+    With `shared_coordinates`, as CLIP's towers have, both modalities get the same axes, those of
+    their summed covariances: a column of one is then comparable with the same column of the other.
     Does not use labels. Accumulates sums over rows, so the rows need not fit in memory.
     """
     image, text = _Moments(), _Moments()
     for images, texts in blocks:
         image.add(images)
         text.add(texts)
-    return Projection(*image.principal_axes(), *text.principal_axes())
+    parts = [part.mean_and_covariance() for part in (image, text)]
+    covariances = [covariance / _scale(covariance) ** 2 for _, covariance in parts]
+    if shared_coordinates:
+        covariances = [sum(covariances)] * 2
+    axes = [
+        principal_axes(common, image.count) / _scale(own)
+        for common, (_, own) in zip(covariances, parts, strict=True)
+    ]
+    (image_mean, _), (text_mean, _) = parts
+    return Projection(image_mean, axes[0], text_mean, axes[1])
+
+
+def principal_axes(covariance: np.ndarray, count: int) -> np.ndarray:
+    """Return the axes of largest variance, at most `count`: float64 (width, components)."""
+    _, axes = np.linalg.eigh(covariance)
+    axes = axes[:, ::-1][:, : min(COMPONENTS, count)]
+    # The sign of an axis is arbitrary: make its largest coefficient positive.
+    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+
+def _scale(covariance: np.ndarray) -> float:
+    return max(np.sqrt(max(np.trace(covariance), 0.0)), 1e-12)
 
 
 class _Moments:
@@ -79,13 +104,6 @@ class _Moments:
         self.total = self.total + values.sum(axis=0)
         self.outer = self.outer + values.T @ values
 
-    def principal_axes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean (width,) and the scaled axes of largest variance (width, components)."""
+    def mean_and_covariance(self) -> tuple[np.ndarray, np.ndarray]:
         mean = self.total / self.count
-        covariance = self.outer / self.count - np.outer(mean, mean)
-        _, axes = np.linalg.eigh(covariance)
-        axes = axes[:, ::-1][:, : min(COMPONENTS, self.count)]
-        # The sign of an axis is arbitrary: make its largest coefficient positive.
-        signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-        scale = np.sqrt(max(np.trace(covariance), 0.0))
-        return mean, axes * signs / max(scale, 1e-12)
+        return mean, self.outer / self.count - np.outer(mean, mean)

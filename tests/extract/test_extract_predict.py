@@ -22,7 +22,7 @@ def features(tiny_run):
 
 
 def embed(run, reading, on_bad_rows="stop"):
-    [table] = embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
+    [(table, _)] = embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
     return table
 
 
@@ -49,7 +49,8 @@ def test_test_table_has_the_same_bits_as_features_h5(tiny_run, tiny_sample, feat
 def test_table_embedded_in_chunks_has_the_same_bits(tiny_run, tiny_sample, features, monkeypatch):
     monkeypatch.setattr("extract.predict.CHUNK_ROWS", 20)
     reading = read_unlabelled(tiny_sample / "test.csv")
-    tables = list(embed_memes(reading, tiny_run / "backbones", "cpu", "stop"))
+    memes = embed_memes(reading, tiny_run / "backbones", "cpu", "stop")
+    tables = [table for table, _ in memes]
     assert [len(table) for table in tables] == [20, 20, 8]
     first = np.flatnonzero(features.rows.split == "test")[0]
     for start, table in zip((0, 20, 40), tables, strict=True):

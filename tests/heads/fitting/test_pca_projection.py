@@ -224,3 +224,23 @@ def test_labelled_rows_without_held_out_logits_count_as_seen():
     assert columns.X[0].tolist() == [0, 0] and np.isfinite(columns.X).all()
     assert columns.seen.tolist() == [False, True, False]
     assert columns.held_out.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_columns_of_towers_that_share_coordinates_stay_comparable(rng, shared):
+    meaning = rng.normal(size=(500, 90))
+    # The same coordinates, of different importance in each modality.
+    image, text = (meaning * rng.uniform(0.2, 2.0, 90) for _ in range(2))
+    columns = fit_projection([(image, text)], shared).apply(image, text)
+    one, other = columns[:, :COMPONENTS], columns[:, COMPONENTS:]
+    correlations = [np.corrcoef(one[:, k], other[:, k])[0, 1] for k in range(COMPONENTS)]
+    assert np.mean(correlations) > 0.7 if shared else np.mean(correlations) < 0.1
+
+
+def test_shared_coordinates_have_the_same_axes_in_both_modalities(embeddings):
+    image, text = embeddings[0][:, :20], embeddings[1]
+    separate = fit_projection([(image, text)])
+    shared = fit_projection([(image, text)], shared_coordinates=True)
+    assert not np.allclose(separate.image_axes, shared.image_axes)
+    both = (shared.image_axes, shared.text_axes)
+    np.testing.assert_allclose(*(axes / np.linalg.norm(axes, axis=0) for axes in both))
