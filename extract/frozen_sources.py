@@ -8,7 +8,9 @@ from runtime.errors import UserError, quoted
 
 MODALITIES = ("text", "image", "clip")
 
-POOLINGS = ("checkpoint", "mean", "first", "layers")
+AUTO = "auto"
+
+POOLINGS = (AUTO, "checkpoint", "mean", "first", "layers")
 
 SHAPE = "text=MODEL, image=MODEL or clip=MODEL, with MODEL a folder, a name on the hub, or mpnet"
 
@@ -21,13 +23,14 @@ class FrozenSource:
     """text, image, or clip: a pair whose towers share their coordinates."""
     model: str
     """A folder, a hub repository (NAME or NAME@REVISION), or the name of an optional package."""
-    pooling: str = "checkpoint"
-    """Pooling of the text tower; `checkpoint`: what the model says, else mean."""
+    pooling: str = AUTO
+    """Pooling of the text tower. `checkpoint`: what the model says, else mean. `auto`: layers in
+    place of mean, else what the model says."""
 
     @property
     def flag(self) -> str:
         """The value of the flag."""
-        pooling = "" if self.pooling == "checkpoint" else f",pooling={self.pooling}"
+        pooling = "" if self.pooling == AUTO else f",pooling={self.pooling}"
         return f"{self.modality}={self.model}{pooling}"
 
     @property
@@ -35,7 +38,7 @@ class FrozenSource:
         """Name of the space: the modality and the last part of the model's name."""
         last = re.split(r"[/\\]", self.model.rstrip("/\\").partition("@")[0])[-1]
         slug = re.sub(r"[^a-z0-9.]+", "-", last.lower()).strip("-.") or "model"
-        pooling = "" if self.pooling == "checkpoint" else f"-{self.pooling}"
+        pooling = "" if self.pooling == AUTO else f"-{self.pooling}"
         return f"{self.modality}-{slug}{pooling}"
 
 
@@ -69,4 +72,4 @@ def _parse(value: str) -> FrozenSource:
     if pooling and pooling not in POOLINGS:
         allowed = ", ".join(POOLINGS)
         raise UserError(f"--frozen: found {quoted(value)}, allowed poolings: {allowed}.")
-    return FrozenSource(modality, model, pooling or "checkpoint")
+    return FrozenSource(modality, model, pooling or AUTO)

