@@ -181,9 +181,10 @@ def predict(
     """Predict labels of new memes with the saved models of a run; writes id,probability,label."""
     import numpy as np
 
-    from extract.predict import embed_memes, read_new_memes, read_single_meme
-    from heads.ensemble.submission import predictions_csv, write_predictions
+    from extract.predict import add_captions, embed_memes, read_new_memes, read_single_meme
+    from heads.ensemble.submission import predictions_csv
     from heads.predict import score_memes
+    from runtime.atomic_files import write_text
 
     single = image is not None or text is not None
     if single == (data is not None):
@@ -191,13 +192,11 @@ def predict(
     folder = _folder(run)
     backbones = folder / "backbones"
     reading = read_single_meme(image, text) if single else read_new_memes(Path(data), backbones)
-    tables = embed_memes(reading, backbones, device, on_bad_rows)
-    parts = [(table.rows.id, *score_memes(table, folder)) for table in tables]
-    scored = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    if out:
-        print(write_predictions(out, *scored))
-    else:
-        print_data(predictions_csv(*scored))
+    memes = embed_memes(reading, backbones, device, on_bad_rows)
+    parts = [(table.rows.id, *score_memes(table, folder), read) for table, read in memes]
+    *scored, captions = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    predictions = add_captions(predictions_csv(*scored), captions)
+    print_data(f"{write_text(out, predictions)}\n" if out else predictions)
 
 
 @app.command()

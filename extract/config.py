@@ -49,6 +49,11 @@ class ExtractConfig:
     image_folder: str | None = setting(
         None, "Folder of the pictures, if they are not found; in --data or a path.", DATA
     )
+    read_captions: bool = setting(
+        False,
+        "Read absent captions off their pictures, here and in predict (requirements-ocr.txt).",
+        DATA,
+    )
     positive: str | None = setting(
         None,
         "Label values that mean hateful, separated by commas, if they are not 1 or true. All "
@@ -107,8 +112,8 @@ class ExtractConfig:
         None,
         "Add a space of a model that is not fine-tuned; may be repeated. text=MODEL, image=MODEL "
         "or clip=MODEL (both towers of CLIP or SigLIP), with MODEL a local folder, a name on the "
-        "hub (NAME or NAME@REVISION), or mpnet (requirements-large.txt). text=MODEL,pooling=layers "
-        "also takes mean and first; the default is what the model says. A finished run keeps its "
+        "hub (NAME or NAME@REVISION), or mpnet (requirements-large.txt). text=MODEL may "
+        "be followed by ,pooling= and checkpoint, mean, first or layers. A finished run keeps its "
         "other spaces.",
         WEIGHTS,
     )
@@ -190,7 +195,7 @@ class ExtractConfig:
 EMBEDDING_SETTINGS = tuple(
     field.name
     for field in fields(ExtractConfig)
-    if field.metadata["group"] in (WEIGHTS, MODEL, MACHINE)
+    if (field.metadata["group"] in (WEIGHTS, MODEL, MACHINE) or field.name == "read_captions")
     and field.name not in ("fusion", "frozen")
 )
 """Settings that change the embeddings of towers that are not trained."""

@@ -1,6 +1,8 @@
 """Prediction, stage one: embed new memes in every space of a run, without the training data."""
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +66,11 @@ def read_new_memes(data: Path, backbones: Path) -> ReadResult:
 
 def embed_memes(
     reading: ReadResult, backbones: Path, device: str, on_bad_rows: str
-) -> Iterator[FeatureTable]:
+) -> Iterator[tuple[FeatureTable, np.ndarray]]:
     """Embed the memes in each space of the folder `backbones`, exactly as `extract` does.
 
-    Yields a table for every CHUNK_ROWS rows, so that memory does not grow with their number. Raises
+    Yields a table for every CHUNK_ROWS rows, so that memory does not grow with their number; and
+    their captions, object (N,), if the run reads absent ones off the pictures, else (0,). Raises
     UserError for bad rows (unless blanked), missing backbones or a device that does not exist.
     """
     folders = _space_folders(backbones)
@@ -88,7 +91,19 @@ def embed_memes(
         spaces: dict[str, Space] = {}
         for (folder, made), embed in zip(checkpoints.items(), embedders, strict=True):
             spaces[folder.name] = _space(folder.name, embed(memes, spaces), made.origins)
-        yield FeatureTable(_rows(memes), list(spaces.values()), {"stamp": checkpoint.stamp})
+        table = FeatureTable(_rows(memes), list(spaces.values()), {"stamp": checkpoint.stamp})
+        yield table, np.array(memes.captions() if checkpoint.read_captions else [], dtype=object)
+
+
+def add_captions(predictions: str, captions: Sequence[str] | np.ndarray) -> str:
+    """Add the column `caption` to a CSV of predictions. Without captions, return it as it is."""
+    if not len(captions):
+        return predictions
+    added, text = ["caption", *captions], io.StringIO()
+    rows = csv.reader(io.StringIO(predictions))
+    lines = ([*row, caption] for row, caption in zip(rows, added, strict=True))
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
 
 
 def _space_folders(backbones: Path) -> list[Path]:
@@ -112,7 +127,8 @@ def _load_data(
     image = load_image_encoder(folder / "image")
     text = load_text_encoder(folder / "text", checkpoint.text_pooling)
     size, limit = checkpoint.image_size, checkpoint.max_tokens
-    return load_data(reading, size, image.interpolation, limit, text, on_bad_rows)
+    read = checkpoint.read_captions
+    return load_data(reading, size, image.interpolation, limit, text, on_bad_rows, read)
 
 
 def _space(name: str, arrays: dict[str, np.ndarray], origins: dict[str, Any]) -> Space:

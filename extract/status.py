@@ -7,6 +7,7 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import without_captions
+from extract.data.read_captions import read_captions
 from extract.doctor.check_rows import THUMBNAIL_SIZE
 from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
@@ -72,7 +73,12 @@ def _data_path(run: Path) -> dict[str, str | None]:
 def _changed_flags(config: ExtractConfig) -> str:
     default = to_dict(ExtractConfig())
     changed = {k: v for k, v in to_dict(config).items() if v != default[k]}
-    return " ".join(f"{flag(key)} {value}" for key, value in changed.items()) or ALL_DEFAULTS
+    flags = [
+        flag(key) if one is True else f"{flag(key)} {one}"
+        for key, value in changed.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return " ".join(flags) or ALL_DEFAULTS
 
 
 def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
@@ -93,7 +99,11 @@ def _fingerprint(config: ExtractConfig, data: Path) -> str:
     table, problems, _ = read_memes(data, options)
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
-    loaded = without_captions(table, replace(pictures, index=pictures.index[positions]))
+    pictures = replace(pictures, index=pictures.index[positions])
+    if options.shares and config.read_captions:
+        # Near-duplicates, which are never divided, depend on what is read.
+        table, _ = read_captions(table, pictures)
+    loaded = without_captions(table, pictures)
     if options.shares:
         loaded = divide_rows(loaded, options.shares, config.seed)
     return loaded.fingerprint()

@@ -9,6 +9,7 @@ from typing import Self
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
+from extract.data.read_captions import read_captions
 from extract.data.tokenisation import Captions, tokenise
 from extract.tables.bad_rows import resolve_bad_rows, summarise
 from extract.tables.meme_table import MemeTable
@@ -39,10 +40,14 @@ class LoadedData:
         return replace(self, table=table, inputs=self.inputs.subset(rows))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over id, split, caption, label, order and picture file of each row."""
+        """Return the SHA-256 over id, split, caption, label, order and picture file of each row.
+
+        Captions count as they were given: what is read off pictures follows from these.
+        """
         digest = hashlib.sha256()
         pictures = self.inputs.pictures
-        columns = self.table.rows[["id", "split", "caption", "label", "order"]]
+        caption = "given" if "given" in self.table.rows else "caption"
+        columns = self.table.rows[["id", "split", caption, "label", "order"]]
         for row, picture in zip(columns.itertuples(index=False), pictures.index, strict=True):
             line = [*row, pictures.digests[picture]]
             digest.update(json.dumps([str(value) for value in line]).encode() + b"\n")
@@ -61,19 +66,24 @@ def load_data(
     max_tokens: int,
     text: TextEncoder,
     on_bad_rows: str,
+    read_absent: bool = False,
 ) -> LoadedData:
     """Decode the pictures and tokenise the captions of a table that was read.
 
-    Raises UserError for bad rows, unless they are blanked.
+    With `read_absent`, absent captions are read off the pictures first. Raises UserError for bad
+    rows, unless they are blanked, and if the packages that read captions are missing.
     """
     table, problems, notes = reading
     pictures, undecodable = decode_pictures(table, image_size, interpolation)
     problems = problems + undecodable
     table, positions = resolve_bad_rows(table, problems, on_bad_rows)
     pictures = replace(pictures, index=pictures.index[positions])
+    remarks = [*notes, *(f"blanked or left out: {line}" for line in summarise(problems))]
+    if read_absent:
+        table, remark = read_captions(table, pictures)
+        remarks.append(remark)
     limit = min(max_tokens, text.max_tokens)
     captions = tokenise(table.rows["caption"].tolist(), text.tokenizer, limit, text.pad_id)
-    remarks = [*notes, *(f"blanked or left out: {line}" for line in summarise(problems))]
     if captions.truncated:
         remarks.append(f"{captions.truncated} captions were truncated to {limit} tokens")
     if captions.unknown > MAX_UNKNOWN_TOKENS:

@@ -7,6 +7,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from rich.filesize import decimal
 
 from extract.config import ExtractConfig
+from extract.data.read_captions import load_reader
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.frozen_sources import parse_frozen
 from extract.spaces.frozen import load_frozen_towers
@@ -70,6 +71,15 @@ def load_frozen(
         widths = " and ".join(f"{tower.dim}-d" for tower in towers if tower)
         findings.append(Finding(OK, name, f"{origin['name']}, {widths}"))
     return loaded, findings
+
+
+def check_reader() -> Finding:
+    """Check that captions can be read off pictures."""
+    try:
+        load_reader()
+    except UserError as error:
+        return Finding(FAIL, "caption reader", str(error))
+    return Finding(OK, "caption reader", "loaded; its time is not part of the estimate")
 
 
 def _check(

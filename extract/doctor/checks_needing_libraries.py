@@ -26,7 +26,7 @@ from extract.doctor.check_machine import check_device, check_openmp, check_threa
 from extract.doctor.check_rows import Memes, check_data
 from extract.doctor.check_run_folder import check_features, check_folder, check_lock
 from extract.doctor.check_time import check_time, longest_captions, synthetic_inputs
-from extract.doctor.check_weights import check_weights, load_frozen
+from extract.doctor.check_weights import check_reader, check_weights, load_frozen
 from extract.doctor.finding import FAIL, WARNING, Finding
 from extract.folds.near_duplicates import group_near_duplicates
 from extract.sample import write_sample
@@ -52,6 +52,8 @@ def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Findi
     with _data_folder(config) as folder:
         memes, data_findings = check_data(config, folder)
     findings += data_findings
+    if config.read_captions:
+        findings.append(check_reader())
     rows = None
     if memes:
         rows, row_findings = _check_rows(memes, config)

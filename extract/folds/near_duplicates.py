@@ -14,9 +14,9 @@ from extract.tables.meme_table import MemeTable
 HASH_RADIUS = 8
 """Maximum number of bits, of 64, in which the hashes of near-duplicate pictures differ.
 
-Measured on 3,544 memes (benchmarks/hash_radius.py): up to 8 bits, all inspected pairs show the same
-picture or template, and 74 of 354 test memes are linked. At 10 bits, one pair in nine is unrelated;
-at 12, nearly half."""
+Measured on 3,544 memes (benchmarks/accuracy/hash_radius.py): up to 8 bits, all inspected pairs show
+the same picture or template, and 74 of 354 test memes are linked. At 10 bits, one pair in nine is
+unrelated; at 12, nearly half."""
 
 MAX_PAIRS_IN_MEMORY = 2**22
 """Maximum number of pairs of pictures that are compared at a time: 32 MiB of hashes."""

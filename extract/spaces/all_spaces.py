@@ -58,7 +58,7 @@ def _create_space(setup: Setup, name: str) -> None:
 def _checkpoint(setup: Setup, seconds: float, folder: Path, own: dict[str, Any]) -> Checkpoint:
     """Return what checkpoint.json holds: the run's settings, and the space's `own` fields."""
     config = setup.config
-    shared = ("text_pooling", "image_size", "max_tokens", "precision")
+    shared = ("text_pooling", "image_size", "max_tokens", "precision", "read_captions")
     settings = {
         "fusion": None,
         "least_image_size": 0,

@@ -50,6 +50,8 @@ class Checkpoint:
     origins: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of the `image` and the `text` embeddings: name, revision and whatever else determines them.
     Empty in runs of older versions."""
+    read_captions: bool = False
+    """Whether absent captions are read off their pictures."""
 
 
 def space_remedy(folder: Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from extract.config import ExtractConfig
 from extract.data.load_data import LoadedData, load_data
+from extract.data.read_captions import load_reader
 from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
 from extract.folds.near_duplicates import Grouping, group_near_duplicates
 from extract.folds.random_split import describe, divide_rows
@@ -100,7 +101,9 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
 
     Raises UserError for bad data or settings.
     """
-    # The data first: loading or downloading weights takes long.
+    # Packages and data first: loading or downloading weights takes long.
+    if config.read_captions:
+        load_reader()
     reading = _read_data(config, run)
     backbones = load_backbones(
         config.weights,
@@ -182,6 +185,7 @@ def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones)
         config.max_tokens,
         backbones.text,
         config.on_bad_rows,
+        config.read_captions,
     )
     shares = table_options(config).shares
     if shares is None:

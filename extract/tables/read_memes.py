@@ -138,15 +138,16 @@ def _image_folder(root: Path, named: Path | None) -> Path | None:
 
 
 def _absent(frame: pd.DataFrame) -> Iterator[str]:
-    for column, what, instead in (
-        ("image", "picture", "a grey picture"),
-        ("caption", "caption", "an empty caption"),
+    for column, what, instead, unless in (
+        ("image", "picture", "a grey picture", ""),
+        ("caption", "caption", "an empty caption", ", or --read-captions reads them"),
     ):
         count = int((frame[column] == "").sum())
         if count == len(frame):
-            yield f"no row has a {what}: memes are classified by the other modality alone."
+            yield f"no row has a {what}: the other modality alone decides{unless}."
         elif count:
-            yield f"{count} of {len(frame)} rows have no {what}: they are used with {instead}."
+            share = f"{count} of {len(frame)} rows have no {what}"
+            yield f"{share}: they are used with {instead}{unless}."
 
 
 def _require_known_labels(rows: Sequence[Row], labels: Sequence[tuple[int, str | None]]) -> None:

@@ -1,6 +1,6 @@
 """Choose HASH_RADIUS, the largest distance between perceptual hashes of near-duplicate pictures.
 
-python -m benchmarks.hash_radius --data DIR --sheet sheet.png
+python -m benchmarks.accuracy.hash_radius --data DIR --sheet sheet.png
 """
 
 import sys
