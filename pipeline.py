@@ -17,6 +17,7 @@ from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
 from runtime.flags_from_config import Force, RunName, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
+from serve.config import PredictConfig, ServeConfig, parse_prior
 
 RUNS = Path("runs")
 
@@ -157,46 +158,23 @@ def status(*, run: RunName = "default") -> None:
 
 
 @app.command()
-def predict(
-    *,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Table of memes, or folder with one.", rich_help_panel="Memes"),
-    ] = None,
-    image: Annotated[Path | None, typer.Option(help="A picture.", rich_help_panel="Memes")] = None,
-    text: Annotated[str | None, typer.Option(help="Its caption.", rich_help_panel="Memes")] = None,
-    on_bad_rows: Annotated[
-        str,
-        typer.Option(help="stop, or blank: grey image, empty caption.", rich_help_panel="Memes"),
-    ] = "stop",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write; default: stdout.", rich_help_panel="Memes"),
-    ] = None,
-    run: RunName = "default",
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="Run")
-    ] = "auto",
-) -> None:
-    """Predict labels of new memes with the saved models of a run; writes id,probability,label."""
-    import numpy as np
+@with_settings(PredictConfig)
+def predict(config: PredictConfig, *, run: RunName = "default") -> None:
+    """Score new memes with the saved models of a run; writes id,probability,label."""
+    from serve.table_predictions import predict_table
 
-    from extract.predict import add_captions, embed_memes, read_new_memes, read_single_meme
-    from heads.ensemble.submission import predictions_csv
-    from heads.predict import score_memes
-    from runtime.atomic_files import write_text
+    if written := predict_table(config, _folder(run), print_data):
+        print(written)
 
-    single = image is not None or text is not None
-    if single == (data is not None):
-        raise UserError("predict: pass either --data, or --image, --text or both")
-    folder = _folder(run)
-    backbones = folder / "backbones"
-    reading = read_single_meme(image, text) if single else read_new_memes(Path(data), backbones)
-    memes = embed_memes(reading, backbones, device, on_bad_rows)
-    parts = [(table.rows.id, *score_memes(table, folder), read) for table, read in memes]
-    *scored, captions = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    predictions = add_captions(predictions_csv(*scored), captions)
-    print_data(f"{write_text(out, predictions)}\n" if out else predictions)
+
+@app.command()
+@with_settings(ServeConfig)
+def serve(config: ServeConfig, *, run: RunName = "default") -> None:
+    """Answer over HTTP: an API, a page to try memes, and a page to review doubtful ones."""
+    from serve.server import serve as run_service
+
+    prior = parse_prior(config.prior)
+    run_service(_folder(run), config.host, config.port, config.token, config.device, prior)
 
 
 @app.command()

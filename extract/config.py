@@ -41,6 +41,12 @@ class ExtractConfig:
     split_column: str | None = setting(
         None, "Name of the split column (train, val or test), if it is not recognised.", DATA
     )
+    group_column: str | None = setting(
+        None,
+        "Name of a column of slices, such as language or source, that the report compares. Models "
+        "do not see it.",
+        DATA,
+    )
     train: str | None = setting(
         None, "Table of the train rows, if its name does not say so; in --data or a path.", DATA
     )

@@ -1,8 +1,6 @@
 """Prediction, stage one: embed new memes in every space of a run, without the training data."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from extract.data.load_data import LoadedData, load_data
 from extract.spaces.checkpoint import Checkpoint, read_checkpoint, space_remedy, verify_files
 from extract.spaces.fine_tuned import PREFIX
 from extract.spaces.pretrained import PRETRAINED
+from extract.spaces.space_kind import Embedder
 from extract.spaces.space_registry import in_order, kind_of
 from extract.tables.columns import Columns
 from extract.tables.layouts import is_file
@@ -23,13 +22,10 @@ from extract.tables.read_memes import ReadResult, read_unlabelled
 from extract.tables.table_options import TableOptions
 from extract.tables.text_cells import read_caption, unreadable
 from extract.towers.device import Machine, choose_machine
-from extract.towers.encoders import load_image_encoder, load_text_encoder
+from extract.towers.encoders import TextEncoder, load_image_encoder, load_text_encoder
 from features.feature_table import FeatureTable, Rows, Space
 from runtime.errors import UserError, quoted
 from runtime.progress import log
-
-CHUNK_ROWS = 8192
-"""Memes that are embedded, then scored, at a time."""
 
 
 def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
@@ -64,46 +60,57 @@ def read_new_memes(data: Path, backbones: Path) -> ReadResult:
     return read_unlabelled(data, TableOptions(columns=Columns(**columns)))
 
 
-def embed_memes(
-    reading: ReadResult, backbones: Path, device: str, on_bad_rows: str
-) -> Iterator[tuple[FeatureTable, np.ndarray]]:
-    """Embed the memes in each space of the folder `backbones`, exactly as `extract` does.
+@dataclass(frozen=True)
+class LoadedSpaces:
+    """The models of all spaces of a run, loaded once. Threads may share it."""
 
-    Yields a table for every CHUNK_ROWS rows, so that memory does not grow with their number; and
-    their captions, object (N,), if the run reads absent ones off the pictures, else (0,). Raises
-    UserError for bad rows (unless blanked), missing backbones or a device that does not exist.
+    checkpoint: Checkpoint
+    """Of the first space; all spaces of a run share data settings and stamp."""
+    machine: Machine
+    embedders: dict[str, Embedder]
+    origins: dict[str, dict[str, Any]]
+    """By space: the towers of its embeddings."""
+    interpolation: str
+    text: TextEncoder
+    """Its tokenizer is that of the run."""
+
+    def load(self, reading: ReadResult, on_bad_rows: str) -> LoadedData:
+        """Decode and tokenise a table that was read. Raises UserError for bad rows."""
+        made = self.checkpoint
+        settings = made.image_size, self.interpolation, made.max_tokens, self.text
+        return load_data(reading, *settings, on_bad_rows, made.read_captions)
+
+    def embed(self, memes: LoadedData) -> FeatureTable:
+        """Embed memes in each space, exactly as `extract` does."""
+        spaces: dict[str, Space] = {}
+        for name, embed in self.embedders.items():
+            spaces[name] = _space(name, embed(memes, spaces), self.origins[name])
+        return FeatureTable(_rows(memes), list(spaces.values()), {"stamp": self.checkpoint.stamp})
+
+
+def load_spaces(backbones: Path, device: str) -> LoadedSpaces:
+    """Load the models in the folder `backbones` of a run.
+
+    Raises UserError for missing or damaged backbones, or a device that does not exist.
     """
     folders = _space_folders(backbones)
-    checkpoint = read_checkpoint(folders[0])
-    for folder in folders:
-        space_checkpoint = read_checkpoint(folder)
-        if space_checkpoint.stamp != checkpoint.stamp:
+    checkpoints = {folder: read_checkpoint(folder) for folder in folders}
+    first = checkpoints[folders[0]]
+    for folder, checkpoint in checkpoints.items():
+        if checkpoint.stamp != first.stamp:
             other = f"belongs to another extraction than {folders[0]}"
             raise UserError(f"{folder} {other}. {space_remedy(folder)}")
-        verify_files(folder, space_checkpoint)
-    machine = _choose_machine(device, checkpoint.precision)
+        verify_files(folder, checkpoint)
+    machine = _choose_machine(device, first.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    loaded = _load_data(reading, folders[0], checkpoint, on_bad_rows)
-    checkpoints = {folder: read_checkpoint(folder) for folder in folders}
-    embedders = [kind_of(f.name).load(f, made, machine) for f, made in checkpoints.items()]
-    for start in range(0, len(loaded.table), CHUNK_ROWS):
-        memes = loaded.subset(slice(start, start + CHUNK_ROWS))
-        spaces: dict[str, Space] = {}
-        for (folder, made), embed in zip(checkpoints.items(), embedders, strict=True):
-            spaces[folder.name] = _space(folder.name, embed(memes, spaces), made.origins)
-        table = FeatureTable(_rows(memes), list(spaces.values()), {"stamp": checkpoint.stamp})
-        yield table, np.array(memes.captions() if checkpoint.read_captions else [], dtype=object)
-
-
-def add_captions(predictions: str, captions: Sequence[str] | np.ndarray) -> str:
-    """Add the column `caption` to a CSV of predictions. Without captions, return it as it is."""
-    if not len(captions):
-        return predictions
-    added, text = ["caption", *captions], io.StringIO()
-    rows = csv.reader(io.StringIO(predictions))
-    lines = ([*row, caption] for row, caption in zip(rows, added, strict=True))
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+    return LoadedSpaces(
+        first,
+        machine,
+        {f.name: kind_of(f.name).load(f, made, machine) for f, made in checkpoints.items()},
+        {folder.name: made.origins for folder, made in checkpoints.items()},
+        load_image_encoder(folders[0] / "image").interpolation,
+        load_text_encoder(folders[0] / "text", first.text_pooling),
+    )
 
 
 def _space_folders(backbones: Path) -> list[Path]:
@@ -118,17 +125,6 @@ def _space_folders(backbones: Path) -> list[Path]:
             "Run: python pipeline.py extract"
         )
     return folders
-
-
-def _load_data(
-    reading: ReadResult, folder: Path, checkpoint: Checkpoint, on_bad_rows: str
-) -> LoadedData:
-    """Decode and tokenise with the settings that all spaces of the run share."""
-    image = load_image_encoder(folder / "image")
-    text = load_text_encoder(folder / "text", checkpoint.text_pooling)
-    size, limit = checkpoint.image_size, checkpoint.max_tokens
-    read = checkpoint.read_captions
-    return load_data(reading, size, image.interpolation, limit, text, on_bad_rows, read)
 
 
 def _space(name: str, arrays: dict[str, np.ndarray], origins: dict[str, Any]) -> Space:

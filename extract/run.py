@@ -121,8 +121,11 @@ def _repair_records(setup: Setup) -> None:
     run = setup.run
     try:
         read_json(run / CONFIG, "extract")
-        if read_json(run / "data.json", "extract").get("stamp") != setup.stamp:
+        data = read_json(run / "data.json", "extract")
+        if data.get("stamp") != setup.stamp:
             raise UserError(f"{run / 'data.json'} belongs to another features.h5.")
+        if data.get("group_column") != setup.config.group_column:
+            raise UserError("--group-column is another than before.")
         for name in ("memes.jsonl", "near_duplicates.csv"):
             if not (run / name).is_file():
                 raise UserError(f"{run / name} is missing.")
@@ -197,8 +200,9 @@ def _write_records(setup: Setup, summary: dict[str, Any], names: list[str], spac
     versions = {name: version(name) for name in ("torch", "timm", "transformers")}
     summary |= {"device": setup.machine.describe(), "seconds": seconds, "versions": versions}
     summary |= {"remarks": [*summary["remarks"], *setup.grouping.remarks()]}
+    summary |= {"group_column": setup.config.group_column}
     write_json(run / "data.json", {"stamp": setup.stamp, **summary})
-    columns = ["id", "split", "caption", "image"]
+    columns = ["id", "split", "caption", "image", *["slice"] * bool(setup.config.group_column)]
     memes = setup.data.table.rows[columns].copy()
     memes["image"] = [str(Path(path).resolve()) if path else "" for path in memes["image"]]
     write_text(run / "memes.jsonl", memes.to_json(orient="records", lines=True, force_ascii=False))

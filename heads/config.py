@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from heads.decision.targets import Target, parse_targets
 from heads.ensemble.combining import BEST, ENSEMBLES
 from heads.evaluation.metrics import METRICS
 from heads.registry import HEADS
@@ -12,6 +13,12 @@ from runtime.errors import UserError
 GROUP = "Heads"
 
 SUBMISSION = "Submission"
+
+SUBMITTED = "submit"
+"""Prior of new memes: that of `submit`, which is its --prior, or else that of the val rows."""
+
+TRAINED = "train"
+"""Prior of new memes: that of the rows that the heads were fitted on. Nothing is moved."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,14 @@ class SubmitConfig:
     proba: bool = setting(
         False, "Write probabilities instead of labels into the label column.", SUBMISSION
     )
+    target: list[str] | None = setting(
+        None,
+        "Find the threshold that meets it, and say what is guaranteed; may be repeated. "
+        "precision>=0.9, recall>=0.95, fpr<=0.01, or cost=FP:FN, the costs of both errors. With a "
+        "precision or fpr and a recall: also what is left for review. The labels of the "
+        "submission stay as they are.",
+        SUBMISSION,
+    )
     out: str = setting("solution.csv", "File to write the submission to.", SUBMISSION)
 
     def __post_init__(self) -> None:
@@ -68,3 +83,8 @@ class SubmitConfig:
             raise UserError(f"--prior: found {self.prior}, allowed: between 0 and 1")
         if Path(self.out).is_dir():
             raise UserError(f"--out: {self.out} is a folder, allowed: a file")
+        self.targets()
+
+    def targets(self) -> list[Target]:
+        """The requested targets. Raises UserError for one that cannot be parsed."""
+        return parse_targets(self.target)

@@ -1,15 +1,18 @@
 """Predict new memes with a run's saved heads and ensemble."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from features.feature_table import FeatureTable
+from heads.config import SUBMITTED, TRAINED
 from heads.decision.calibration import Calibration
 from heads.ensemble.combining import combine
-from heads.ensemble.ensemble import adjust_probabilities
+from heads.ensemble.ensemble import EnsembleRecord, adjust_probabilities
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.cross_validation import average_predictions
 from heads.fitting.head_inputs import (
@@ -21,41 +24,127 @@ from heads.fitting.head_inputs import (
     logit_inputs,
     read_projections,
 )
+from heads.fitting.pca_projection import Projection
 from heads.fitting.saved_heads import HeadRecord, load_models, read_probabilities, read_records
 from heads.fitting.space_blending import apply_blend
 from heads.registry import ENTRIES
 from runtime.errors import UserError
 
 
-def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Predict probability float64 (N,) and label bool (N,) of every row, as `submit` would.
+@dataclass(frozen=True)
+class Scorer:
+    """A run's saved heads and ensemble, loaded once. Threads may share it."""
 
-    `table` holds the memes' embeddings in each space of the run. Raises UserError if the heads or
-    the ensemble were fitted on other features.
+    run: Path
+    stamp: str
+    records: dict[str, HeadRecord]
+    ensemble: EnsembleRecord
+    members: list[str]
+    """The heads that the ensemble uses."""
+    reference: np.ndarray
+    """float64 (members, R): held-out probabilities, for ensembles of ranks."""
+    projections: dict[str, Projection]
+    models: Callable[[str, str], dict[str, list[Any]]]
+    """f(head, kind of space) -> its models by space."""
+
+    @property
+    def threshold(self) -> float:
+        """A meme is positive if its probability is larger."""
+        return self.ensemble.threshold["value"]
+
+    def score(self, table: FeatureTable, prior: float | str = SUBMITTED) -> np.ndarray:
+        """Predict the probability of every row: float64 (N,).
+
+        `table` holds the memes' embeddings in each space of the run. `prior` is the share of
+        positives among memes like these, SUBMITTED or TRAINED. Raises UserError if the heads were
+        fitted on other features.
+        """
+        needed = {head for name in self.members for head in (name, *fitted_parents(name, table))}
+        if self.stamp != table.attributes["stamp"] or not self.records.keys() >= needed:
+            raise UserError(
+                f"{self.run / 'heads' / 'ensemble.json'} was built from other heads than the run "
+                "has now. Run: python pipeline.py submit"
+            )
+        _require_spaces(table, [self.records[name] for name in needed], self.run)
+        predict = self._head_predictor(table)
+        by_head = np.stack([_blend(self.records[name], predict(name)) for name in self.members])
+        thresholds = np.array([[self.records[name].threshold["value"]] for name in self.members])
+        weights = np.array([self.ensemble.weights[name] for name in self.members])
+        score = combine(self.ensemble.kind, by_head, weights, self.reference, thresholds)
+        return self._adjust(Calibration(**self.ensemble.calibration).apply(score), prior)
+
+    def _adjust(self, calibrated: np.ndarray, prior: float | str) -> np.ndarray:
+        ensemble = self.ensemble
+        if prior == TRAINED:
+            return calibrated
+        offset, target = (ensemble.offset, ensemble.prior) if prior == SUBMITTED else (0.0, prior)
+        return adjust_probabilities(calibrated, offset, ensemble.trained_prior, target)
+
+    def _head_predictor(self, table: FeatureTable) -> Callable[[str], dict[str, np.ndarray]]:
+        """Return a cached f(head name) -> its probabilities float64 (N,) by kind of space."""
+        projected = {
+            space.name: Projected(
+                self.projections[space.name].apply(space.image, space.text),
+                self.projections[space.name].image_width,
+            )
+            for space in table.spaces
+        }
+        no_row = np.zeros(len(table), dtype=bool)
+
+        @cache
+        def predict(name: str) -> dict[str, np.ndarray]:
+            entry = ENTRIES[name]
+            if entry.parents:
+                parents = [p for n in fitted_parents(name, table) for p in predict(n).values()]
+                inputs = {LOGITS: [logit_inputs(parents, no_row, no_row)]}
+            else:
+                inputs = inputs_by_kind(entry, table, projected, no_row)
+            return {
+                kind: average_predictions(self.models(name, kind), spaces, ~no_row)
+                for kind, spaces in inputs.items()
+            }
+
+        return predict
+
+
+def load_scorer(run: Path, stamp: str) -> Scorer:
+    """Load the heads and the ensemble of a run, which were fitted on the features `stamp`.
+
+    A head's models are loaded when they are first used. Raises UserError if there are none, or if
+    they belong to other features.
     """
-    heads, stamp = run / "heads", table.attributes["stamp"]
+    heads = run / "heads"
     records = {record.name: record for record in read_records(heads, stamp)}
     ensemble = read_ensemble(heads)
     members = [name for name, weight in ensemble.weights.items() if weight > 0]
-    needed = {head for name in members for head in (name, *fitted_parents(name, table))}
-    if ensemble.stamp != stamp or not records.keys() >= needed:
+    if not records.keys() >= set(members):
         raise UserError(
             f"{heads / 'ensemble.json'} was built from other heads than the run has now. "
             "Run: python pipeline.py submit"
         )
-    _require_spaces(table, [records[name] for name in needed], run)
-    predict = _head_predictor(table, run, records)
-    probability = np.stack([_blend(records[name], predict(name)) for name in members])
     held_out = np.stack([read_probabilities(heads / name).held_out for name in members])
-    reference = held_out[:, ~np.isnan(held_out).any(axis=0)]
-    thresholds = np.array([[records[name].threshold["value"]] for name in members])
-    weights = np.array([ensemble.weights[name] for name in members])
-    score = combine(ensemble.kind, probability, weights, reference, thresholds)
-    calibrated = Calibration(**ensemble.calibration).apply(score)
-    final = adjust_probabilities(
-        calibrated, ensemble.offset, ensemble.trained_prior, ensemble.prior
+
+    @cache
+    def models(name: str, kind: str) -> dict[str, list[Any]]:
+        return load_models(heads / name, records[name], kind)
+
+    return Scorer(
+        run,
+        ensemble.stamp,
+        records,
+        ensemble,
+        members,
+        held_out[:, ~np.isnan(held_out).any(axis=0)],
+        read_projections(run),
+        models,
     )
-    return final, final > ensemble.threshold["value"]
+
+
+def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Predict probability float64 (N,) and label bool (N,) of every row, as `submit` would."""
+    scorer = load_scorer(run, table.attributes["stamp"])
+    probability = scorer.score(table)
+    return probability, probability > scorer.threshold
 
 
 def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -> None:
@@ -67,39 +156,6 @@ def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -
             f"{run / 'backbones'} lacks {', '.join(missing)}, in which heads were fitted. "
             "Run with the same flags as before: python pipeline.py extract, fit-heads and submit"
         )
-
-
-def _head_predictor(
-    table: FeatureTable, run: Path, records: dict[str, HeadRecord]
-) -> Callable[[str], dict[str, np.ndarray]]:
-    """Return a cached f(head name) -> its probabilities float64 (N,) by kind of space."""
-    projections = read_projections(run, table)
-    projected = {
-        space.name: Projected(
-            projections[space.name].apply(space.image, space.text),
-            projections[space.name].image_width,
-        )
-        for space in table.spaces
-    }
-    no_row = np.zeros(len(table), dtype=bool)
-    heads = run / "heads"
-
-    @cache
-    def predict(name: str) -> dict[str, np.ndarray]:
-        entry = ENTRIES[name]
-        if entry.parents:
-            parents = [p for n in fitted_parents(name, table) for p in predict(n).values()]
-            inputs = {LOGITS: [logit_inputs(parents, no_row, no_row)]}
-        else:
-            inputs = inputs_by_kind(entry, table, projected, no_row)
-        return {
-            kind: average_predictions(
-                load_models(heads / name, records[name], kind), spaces, ~no_row
-            )
-            for kind, spaces in inputs.items()
-        }
-
-    return predict
 
 
 def _blend(record: HeadRecord, by_kind: dict[str, np.ndarray]) -> np.ndarray:

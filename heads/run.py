@@ -10,6 +10,7 @@ from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.check.submission_checks import check_scores
 from heads.config import FitConfig, SubmitConfig
+from heads.decision.terminal_operating_points import print_operating_points
 from heads.ensemble.build_ensemble import build_ensemble
 from heads.ensemble.saved_ensemble import WITHOUT_FINE_TUNING_FILE, save_ensemble_probabilities
 from heads.ensemble.submission import (
@@ -125,7 +126,9 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     metrics = read_json(run / "metrics.json", "fit-heads")
     records = read_records(run / "heads", attributes["stamp"])
     offered = [record for record in records if record.member]
-    built = build_ensemble(config.ensemble, config.prior, offered, table, run / "heads")
+    built = build_ensemble(
+        config.ensemble, config.prior, config.targets(), offered, table, run / "heads"
+    )
     ensemble, probability = built.record, built.probabilities.final
     decision = probability > ensemble.threshold["value"]
     test, requested = np.flatnonzero(rows.split == "test"), requested_rows(rows)
@@ -151,6 +154,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     record = {"path": str(solution), "sha256": checksum, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION_FILE, record)
     print_results_tables(metrics)
+    print_operating_points(ensemble.operating_points, ensemble.review_band)
     if ensemble.offset:
         log(
             f"added {ensemble.offset:+.2f} to the logits of val and test memes, "

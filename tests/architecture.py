@@ -32,6 +32,8 @@ LAYERS = (
     "heads.check",
     "heads.report",
     "heads",
+    "serve.review",
+    "serve",
     "pipeline",
 )
 """From the bottom up. A module is in the layer of the longest of these names that contains it, and
@@ -42,7 +44,7 @@ SHARED_NAMES = {"__init__.py", "config.py", "run.py", "status.py", "predict.py"}
 MAX_ENTRIES = 13
 """Maximum of files, and of subfolders, in a folder. `__init__.py`, caches and the registered heads
 are not counted."""
-PACKAGES = ("runtime", "features", "extract", "heads")
+PACKAGES = ("runtime", "features", "extract", "heads", "serve")
 SOURCES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 SOURCES.append(ROOT / "pipeline.py")
 

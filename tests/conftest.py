@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import json
 import random
+import shutil
 import signal
 import string
 import subprocess
@@ -31,6 +32,8 @@ from extract.run import extract
 from extract.sample import write_sample
 from extract.spaces import pretrained
 from extract.towers.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
+from heads.config import FitConfig, SubmitConfig
+from heads.run import fit_heads, submit
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
@@ -152,6 +155,16 @@ def tiny_run(tmp_path_factory, tiny_config):
     """Folder of a run after stage one. Copy it before you change it."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     extract(tiny_config, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def scored_run(tiny_run, tmp_path_factory):
+    """Folder of `tiny_run` after submit: the mean of two heads. Copy it before you change it."""
+    folder = tmp_path_factory.mktemp("scored")
+    run = shutil.copytree(tiny_run, folder / "run")
+    fit_heads(FitConfig(heads="linear,svm"), run)
+    submit(SubmitConfig(ensemble="mean", out=str(folder / "solution.csv")), run)
     return run
 
 

@@ -17,7 +17,7 @@ from extract.doctor.finding import FAIL, OK, Finding
 from extract.folds.fold_assignment import HOLDOUT_PARTS, Plan
 from extract.spaces import pretrained
 from extract.towers.joint_model import JointModel
-from extract.training.embedding import BATCH_SIZE, embed
+from extract.training.embedding import batch_size, embed
 from extract.training.training_loop import finetune
 from features.feature_table import Rows
 from runtime.errors import UserError
@@ -74,7 +74,7 @@ def check_time(
         advice += "--precision"
         return Finding(FAIL, "training", found, advice)
     training = config.epochs * fitted_rows(rows, config.folds) * per_row
-    batches = max(pictures, len(captions.tokens)) / BATCH_SIZE
+    batches = max(pictures, len(captions.tokens)) / batch_size(model.machine.device)
     embedding = batches * (config.folds * tuned + label_free)
     found = (
         f"about {duration(training + embedding)} at the current speed: "
@@ -124,9 +124,11 @@ def _seconds_per_epoch(
 
 
 def _seconds_per_batch(model: JointModel, captions: Captions, image_size: int) -> float:
-    """Time embedding BATCH_SIZE pictures and as many captions, as far as it has the towers."""
+    """Time embedding a batch of pictures and as many captions, as far as it has the towers."""
     median = np.argsort(captions.lengths(), kind="stable")[len(captions.tokens) // 2]
-    inputs = synthetic_inputs(captions, np.full(BATCH_SIZE, median), image_size)
+    inputs = synthetic_inputs(
+        captions, np.full(batch_size(model.machine.device), median), image_size
+    )
     towers = JointModel(model.image, model.text, None, model.machine)
     start = time.perf_counter()
     embed(towers, inputs, lambda *_: None, lambda *_: None)

@@ -13,7 +13,10 @@ from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
 from runtime.config_fields import flag
 from runtime.lock import require_single_process
 
-COLUMN_SETTINGS = ("id_column", "image_column", "text_column", "label_column", "split_column")
+COLUMN_SETTINGS = (
+    *("id_column", "image_column", "text_column", "label_column", "split_column"),
+    "group_column",
+)
 
 
 def doctor(config: ExtractConfig, run: Path) -> bool:

@@ -146,10 +146,12 @@ def identify(
 ) -> dict[str, Any]:
     """Return what determines features.h5: equal settings, data and weights give equal features.
 
-    The path of the data is left out.
+    The path of the data is left out, and so is the column of slices, which no model sees.
     """
+    settings = {**to_dict(config), "data": None}
+    del settings["group_column"]
     return {
-        "config": {**to_dict(config), "data": None},
+        "config": settings,
         "fingerprint": loaded.fingerprint(),
         "weights": [backbones.image_origin["revision"], backbones.text_origin["revision"]],
         "frozen": {name: model.origin["revision"] for name, model in frozen.items()},

@@ -71,6 +71,16 @@ def resolve_columns(
     )
 
 
+def find_group(header: Sequence[str], name: str | None, file: str, *, needed: bool) -> str | None:
+    """Return `name` if it is a column; None if it is not and not needed, or not requested.
+
+    Raises UserError if it is needed.
+    """
+    if name is None or name in header:
+        return name
+    return _raise_no_such_column(header, "group", name, file) if needed else None
+
+
 def _find_label(header: Sequence[str], requested: Columns, file: str, needed: bool) -> str | None:
     if not needed and requested.label is not None and requested.label not in header:
         return None  # The flag names the column of the train table; test tables often have none.

@@ -11,7 +11,7 @@ class MemeTable:
 
     `rows` has the columns id (str), split (train, val, test), image (path as str), caption (str),
     label (int8, -1 = unknown), order (int32, row index in solution.csv, -1 = not in it), file and
-    line (where the row was read).
+    line (where the row was read); and slice (str) if a column of slices was named.
     """
 
     rows: pd.DataFrame

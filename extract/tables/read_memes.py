@@ -114,6 +114,8 @@ def _validate(
             "line": np.array([row.line for row in rows], dtype=np.int64),
         }
     )
+    if options.group:
+        frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
     notes = [*_absent(frame), *finder.notes()]
     return frame, [problem for column in faults for problem in column], notes
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from extract.tables.columns import SPLIT_NAMES, Columns, raise_missing, recognised, resolve_columns
+from extract.tables.columns import (
+    SPLIT_NAMES,
+    Columns,
+    find_group,
+    raise_missing,
+    recognised,
+    resolve_columns,
+)
 from extract.tables.labels import first_of_list
 from extract.tables.layouts import Sources
 from extract.tables.parsing.parsed_table import Table
@@ -33,6 +40,8 @@ class Row:
     image: str
     text: str
     label: str
+    slice: str
+    """Empty without a column of slices."""
 
 
 def read_rows(
@@ -55,10 +64,12 @@ def read_rows(
             needs_label=given != "test",
             needs_split=given is None,
         )
-        tables.append((table, columns, given, path.stem.lower()))
+        # Test tables often have fewer columns, and the report compares labelled rows.
+        group = find_group(table.header, options.group, table.file, needed=given != "test")
+        tables.append((table, columns, group, given, path.stem.lower()))
     _require_same_modalities(tables)
-    for table, columns, split, stem in tables:
-        found = list(_rows_of(table, columns, split, stem))
+    for table, columns, group, split, stem in tables:
+        found = list(_rows_of(table, columns, group, split, stem))
         rows += [row for row in found if isinstance(row, Row)]
         problems += [*table.problems, *(row for row in found if isinstance(row, Problem))]
         notes += _column_notes(table, columns)
@@ -69,7 +80,9 @@ def read_rows(
     return rows, problems + repeats, notes
 
 
-def _require_same_modalities(tables: list[tuple[Table, Columns, str | None, str]]) -> None:
+def _require_same_modalities(
+    tables: list[tuple[Table, Columns, str | None, str | None, str]],
+) -> None:
     """Raise UserError if some tables have captions, or pictures, and others have none.
 
     If no table has captions, memes are classified by their pictures alone, and vice versa.
@@ -78,9 +91,9 @@ def _require_same_modalities(tables: list[tuple[Table, Columns, str | None, str]
         without = [table for table, columns, *_ in tables if getattr(columns, role) is None]
         if without and len(without) < len(tables):
             raise_missing(without[0].header, (role,), without[0].file)
-    for table, columns, *_ in tables:
+    for table, columns, group, *_ in tables:
         # A column of words that nobody claims is more likely the captions than nothing.
-        unclaimed = set(table.header) - set(vars(columns).values())
+        unclaimed = set(table.header) - {*vars(columns).values(), group}
         if columns.text is None and any(_holds_words(table, name) for name in unclaimed):
             raise_missing(table.header, ("text",), table.file)
 
@@ -91,11 +104,12 @@ def _holds_words(table: Table, name: str) -> bool:
 
 
 def _rows_of(
-    table: Table, columns: Columns, split: str | None, stem: str
+    table: Table, columns: Columns, group: str | None, split: str | None, stem: str
 ) -> Iterator[Row | Problem]:
     for line, fields in table.records:
         try:
             cells = [_cell(fields, getattr(columns, role), role) for role in ROLES]
+            cells.append(_cell(fields, group))
             name = _cell(fields, columns.split).strip().lower() if columns.split else stem
             row_split = _split(name, columns.split) if columns.split else split
         except ValueError as error:

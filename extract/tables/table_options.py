@@ -14,6 +14,8 @@ class TableOptions:
     """Column names, files and values that the user named; the others are recognised."""
 
     columns: Columns = RECOGNISE_ALL
+    group: str | None = None
+    """Name of the column of slices."""
     files: dict[str, Path] = field(default_factory=dict)
     """Split -> its table, relative to the data folder or to the working directory."""
     image_folder: Path | None = None
@@ -33,6 +35,7 @@ def table_options(config: ExtractConfig) -> TableOptions:
     named = {"train": config.train, "val": config.val, "test": config.test}
     return TableOptions(
         columns=columns_named(config),
+        group=config.group_column,
         files={split: Path(name) for split, name in named.items() if name},
         image_folder=Path(config.image_folder) if config.image_folder else None,
         positive=tuple(v.strip().lower() for v in (config.positive or "").split(",") if v.strip()),

@@ -8,7 +8,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from features.feature_table import FeatureTable
+from heads.decision.operating_points import choose_operating_points
 from heads.decision.prior_shift import class_weights
+from heads.decision.review_band import find_review_band
+from heads.decision.targets import Target
 from heads.decision.val_offset import fit_val_offset
 from heads.ensemble.combining import BEST, ENSEMBLES
 from heads.ensemble.ensemble import (
@@ -22,6 +25,7 @@ from heads.ensemble.member_contributions import correlation, member_contribution
 from heads.ensemble.saved_ensemble import EnsembleProbabilities
 from heads.ensemble.without_fine_tuning import label_free_members
 from heads.evaluation.metrics import mean_log_loss
+from heads.evaluation.ratio_intervals import ScoredRows
 from heads.fitting.held_out_evaluation import Evaluation, Protocol, evaluate, load_protocol
 from heads.fitting.saved_heads import HeadRecord, Probabilities, read_probabilities
 
@@ -35,11 +39,16 @@ class BuiltEnsemble(NamedTuple):
 
 
 def build_ensemble(
-    kind: str, prior: float | None, offered: list[HeadRecord], table: FeatureTable, heads: Path
+    kind: str,
+    prior: float | None,
+    targets: list[Target],
+    offered: list[HeadRecord],
+    table: FeatureTable,
+    heads: Path,
 ) -> BuiltEnsemble:
     """Build the ensemble of this `kind` (a name in ENSEMBLES, or BEST) and its probabilities.
 
-    `prior` is the test set's share of positives, if known.
+    `prior` is the test set's share of positives, if known; `targets` are those of `submit`.
     """
     protocol = load_protocol(table, offered[0].metric, heads)
     y = table.rows.label.astype(np.int64)
@@ -55,6 +64,10 @@ def build_ensemble(
         if label_free
         else None
     )
+    scored = _scored_rows(adjusted, protocol)
+    known = ~np.isnan(adjusted.probabilities.held_out)
+    points = choose_operating_points(targets, scored, protocol.part[known])
+    band = find_review_band(points, scored)
     names = [record.name for record in offered]
     record = EnsembleRecord(
         stamp=table.attributes["stamp"],
@@ -70,6 +83,8 @@ def build_ensemble(
         members=member_contributions(names, members, fitted, y),
         correlation=correlation(members),
         without_fine_tuning=without and without.scores(),
+        operating_points=[asdict(point) for point in points],
+        review_band=band and asdict(band),
     )
     return BuiltEnsemble(record, adjusted.probabilities, without and without.probabilities)
 
@@ -80,6 +95,8 @@ class _Adjusted(NamedTuple):
     offset: float
     trained_prior: float
     probabilities: EnsembleProbabilities
+    weight: np.ndarray
+    """float64 (N,): see `evaluate`."""
     evaluation: Evaluation
 
     def scores(self) -> dict[str, Any]:
@@ -90,7 +107,7 @@ def _adjust(fitted: FittedEnsemble, prior: float | None, protocol: Protocol) -> 
     """Adjust to `prior`, or else to the val rows; tune the threshold and score."""
     label = protocol.rows.label
     trained = float(label[~np.isnan(fitted.held_out)].mean())
-    weight = None if prior is None else class_weights(label, trained, prior)
+    weight = np.ones(len(label)) if prior is None else class_weights(label, trained, prior)
     offset, held_out = 0.0, fitted.held_out
     if prior is None:
         offset, held_out = fit_val_offset(held_out, protocol.rows, protocol.part)
@@ -99,7 +116,19 @@ def _adjust(fitted: FittedEnsemble, prior: float | None, protocol: Protocol) -> 
     final = adjust_probabilities(fitted.final, offset, trained, prior)
     evaluation = evaluate(protocol, held_out, final, weight)
     probabilities = EnsembleProbabilities(held_out, final, evaluation.row_threshold)
-    return _Adjusted(offset, trained, probabilities, evaluation)
+    return _Adjusted(offset, trained, probabilities, weight, evaluation)
+
+
+def _scored_rows(adjusted: _Adjusted, protocol: Protocol) -> ScoredRows:
+    held_out, rows = adjusted.probabilities.held_out, protocol.rows
+    known = ~np.isnan(held_out)
+    return ScoredRows(
+        y=rows.label[known],
+        probability=held_out[known],
+        group=rows.group[known],
+        weight=adjusted.weight[known],
+        seed=protocol.seed,
+    )
 
 
 def _members(offered: list[HeadRecord], saved: list[Probabilities]) -> MemberPredictions:

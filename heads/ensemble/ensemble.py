@@ -1,6 +1,6 @@
 """Fit an ensemble: select weights, combine the members, calibrate, adjust to the contest."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,10 @@ class EnsembleRecord:
     without_fine_tuning: dict[str, Any] | None
     """Threshold and scores of the same ensemble of the label-free spaces alone; None if the run
     has no fine-tuned space or no other."""
+    operating_points: list[dict[str, Any]] = field(default_factory=list)
+    """One `OperatingPoint` for each target of `submit`."""
+    review_band: dict[str, Any] | None = None
+    """A `ReviewBand`; None if no two targets span one."""
 
 
 @dataclass(frozen=True)

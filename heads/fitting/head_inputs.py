@@ -66,10 +66,12 @@ def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
                 _project_space(run / "features.h5", space, table.rows.labelled, folder)
                 advance(1)
         write_json(stamp_file, {"stamp": stamp, "files": folder_checksums(folder)})
-    widths = {n: p.image_width for n, p in read_projections(run, table).items()}
+    projections = read_projections(run)
     return {
-        name: Projected(read_array(folder / f"{name}.npy", REPROJECT), width)
-        for name, width in widths.items()
+        space.name: Projected(
+            read_array(folder / f"{space.name}.npy", REPROJECT), projections[space.name].image_width
+        )
+        for space in table.spaces
     }
 
 
@@ -90,10 +92,10 @@ def _project_space(features: Path, space: Space, labelled: np.ndarray, folder: P
         X.flush()
 
 
-def read_projections(run: Path, table: FeatureTable) -> dict[str, Projection]:
+def read_projections(run: Path) -> dict[str, Projection]:
     """Read the projection of each space that `project_spaces` fitted."""
-    folder = run / "heads" / "projections"
-    return {space.name: Projection.load(folder / f"{space.name}.npz") for space in table.spaces}
+    paths = (run / "heads" / "projections").glob("*.npz")
+    return {path.stem: Projection.load(path) for path in paths}
 
 
 def select_columns(entry: Entry, space: Space, projected: Projected) -> Projected | None:

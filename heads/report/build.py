@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from heads.evaluation.ratio_intervals import ScoredRows
+from heads.evaluation.slices import SliceComparison, compare_slices
 from heads.report import formatting
 from heads.report.comparison_plots import (
     draw_auroc_intervals,
@@ -14,7 +17,7 @@ from heads.report.comparison_plots import (
 )
 from heads.report.conclusions import make_conclusions
 from heads.report.confusion import confusion_matrices, correlation_matrix
-from heads.report.finished_run import FinishedRun, read_run
+from heads.report.finished_run import ENSEMBLE, FinishedRun, read_run
 from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_space_kinds, make_leaderboard
 from heads.report.roc_reliability_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
@@ -50,12 +53,30 @@ def _common_content(run: FinishedRun) -> dict[str, object]:
         "name": run.folder.resolve().name,
         "conclusions": make_conclusions(run),
         "ensemble": run.ensemble,
+        "slices": _slices(run),
+        "group_column": run.data.get("group_column"),
         "boards": [board for board in boards if board],
         "space_kinds": list_space_kinds(run),
         "metric": formatting.METRIC_NAMES[run.best_head().record.metric],
         "check": run.check,
         "summary": summarise_run(run),
     }
+
+
+def _slices(run: FinishedRun) -> SliceComparison | None:
+    """Compare the slices of the held-out rows; None if `extract` was given no group column."""
+    if not run.data.get("group_column"):
+        return None
+    rows, chosen = run.table.rows, run.held_out_rows
+    scored = ScoredRows(
+        y=rows.label[chosen],
+        probability=run.models[ENSEMBLE].held_out[chosen],
+        group=rows.group[chosen],
+        weight=run.weight[chosen],
+        seed=run.seed,
+    )
+    names = np.array([run.memes[row].slice for row in chosen], dtype=object)
+    return compare_slices(scored, names, run.ensemble.threshold["value"])
 
 
 def _html_content(run: FinishedRun) -> dict[str, object]:

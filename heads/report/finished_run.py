@@ -62,6 +62,8 @@ class Meme:
     caption: str
     image: str
     """Path of the picture; empty if it was already missing in `extract`."""
+    slice: str
+    """Its value in `extract --group-column`; empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,10 @@ def _read_memes(path: Path, table: FeatureTable) -> list[Meme]:
     with user_error_if_damaged(path, REMAKE):
         # Not splitlines: captions may contain line separators that JSON does not escape.
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        memes = [Meme(line["id"], line["caption"], line["image"]) for line in lines]
+        memes = [
+            Meme(line["id"], line["caption"], line["image"], line.get("slice", ""))
+            for line in lines
+        ]
     if [meme.id for meme in memes] != table.rows.id.tolist():
         raise UserError(f"{path} does not list the same memes as features.h5. {REMAKE}")
     return memes

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from extract.predict import embed_memes, read_single_meme
+from extract.predict import load_spaces, read_single_meme
 from extract.spaces.checkpoint import read_checkpoint
 from extract.tables.read_memes import read_unlabelled
 from features.feature_table import FINE_TUNED
@@ -22,8 +22,8 @@ def features(tiny_run):
 
 
 def embed(run, reading, on_bad_rows="stop"):
-    [(table, _)] = embed_memes(reading, run / "backbones", "cpu", on_bad_rows)
-    return table
+    spaces = load_spaces(run / "backbones", "cpu")
+    return spaces.embed(spaces.load(reading, on_bad_rows))
 
 
 def assert_same_bits(predicted, features, rows):
@@ -46,14 +46,12 @@ def test_test_table_has_the_same_bits_as_features_h5(tiny_run, tiny_sample, feat
     assert_same_bits(predicted, features, test)
 
 
-def test_table_embedded_in_chunks_has_the_same_bits(tiny_run, tiny_sample, features, monkeypatch):
-    monkeypatch.setattr("extract.predict.CHUNK_ROWS", 20)
-    reading = read_unlabelled(tiny_sample / "test.csv")
-    memes = embed_memes(reading, tiny_run / "backbones", "cpu", "stop")
-    tables = [table for table, _ in memes]
-    assert [len(table) for table in tables] == [20, 20, 8]
+def test_table_embedded_in_parts_has_the_same_bits(tiny_run, tiny_sample, features):
+    spaces = load_spaces(tiny_run / "backbones", "cpu")
+    memes = spaces.load(read_unlabelled(tiny_sample / "test.csv"), "stop")
     first = np.flatnonzero(features.rows.split == "test")[0]
-    for start, table in zip((0, 20, 40), tables, strict=True):
+    for start in (0, 20, 40):
+        table = spaces.embed(memes.subset(slice(start, start + 20)))
         rows = np.arange(len(table)) + first + start
         assert table.rows.id.tolist() == features.rows.id[rows].tolist()
         assert_same_bits(table, features, rows)

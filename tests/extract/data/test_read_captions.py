@@ -15,7 +15,7 @@ from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import without_captions
 from extract.data.read_captions import load_reader, read_captions
 from extract.doctor.check_weights import check_reader
-from extract.predict import add_captions, embed_memes, read_single_meme
+from extract.predict import load_spaces, read_single_meme
 from extract.run import extract
 from extract.spaces.checkpoint import read_checkpoint
 from extract.spaces.reuse_spaces import is_affected
@@ -133,8 +133,9 @@ def reading_run(silent, tiny_config, tmp_path, opened):
 
 
 def embed(run, reading):
-    [(table, captions)] = embed_memes(reading, run / "backbones", "cpu", "stop")
-    return table, captions.tolist()
+    spaces = load_spaces(run / "backbones", "cpu")
+    memes = spaces.load(reading, "stop")
+    return spaces.embed(memes), memes.captions()
 
 
 def test_run_uses_shows_and_remembers_what_was_read(reading_run, silent, opened):
@@ -173,7 +174,7 @@ def test_predict_reads_captions_with_the_same_bits(reading_run, silent):
 
 def test_run_without_the_setting_reads_nothing(tiny_run, tiny_sample, opened):
     picture = next((tiny_sample / "img").iterdir())
-    assert embed(tiny_run, read_single_meme(picture, None))[1] == []
+    assert embed(tiny_run, read_single_meme(picture, None))[1] == [""]
     assert not opened
 
 
@@ -181,14 +182,6 @@ def test_no_space_is_reused_after_a_change_of_the_setting(reading_run):
     new = read_attributes(reading_run / "features.h5")
     old = {**new, "config": {**new["config"], "read_captions": False}}
     assert is_affected("pretrained", old, new) and is_affected("lexical", old, new)
-
-
-def test_predictions_get_a_column_of_captions():
-    predictions = 'id,probability,label\n"a,b",0.123456789,0\nNA,1,1\n'
-    assert add_captions(predictions, []) == predictions
-    assert add_captions(predictions, ['say "hi", you', ""]) == (
-        'id,probability,label,caption\n"a,b",0.123456789,0,"say ""hi"", you"\nNA,1,1,\n'
-    )
 
 
 # With rapidocr

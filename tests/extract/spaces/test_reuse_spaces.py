@@ -1,5 +1,6 @@
 """A change of settings creates only the spaces again that it affects."""
 
+import json
 import resource
 import shutil
 import signal
@@ -191,6 +192,18 @@ def test_missing_or_damaged_records_are_written_again_and_nothing_else(
     assert (run / "features.h5").stat().st_mtime_ns == features
     extract(tiny_config, run)
     assert "up to date" in capsys.readouterr().err
+
+
+def test_group_column_is_added_to_a_finished_run_and_nothing_is_created(run, tiny_config, created):
+    features = (run / "features.h5").stat().st_mtime_ns
+    extract(replace(tiny_config, group_column="text"), run)
+    lines = (run / "memes.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(" ".join(m["caption"].split()) == m["slice"] for m in map(json.loads, lines))
+    assert read_json(run / "data.json", "extract")["group_column"] == "text"
+    assert created == set()
+    assert (run / "features.h5").stat().st_mtime_ns == features
+    extract(tiny_config, run)
+    assert "slice" not in (run / "memes.jsonl").read_text(encoding="utf-8").partition("\n")[0]
 
 
 @pytest.mark.parametrize("name", ["pretrained", "lexical"])

@@ -12,7 +12,8 @@ from extract.towers.device import Machine
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.training import out_of_memory
-from extract.training.embedding import BATCH_SIZE, embed
+from extract.training.embedding import CPU_BATCH_SIZE as BATCH_SIZE
+from extract.training.embedding import embed
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_features, writing_space
 from runtime.errors import UserError

@@ -163,7 +163,7 @@ def test_columns_of_other_features_are_not_used(run):
 
 def test_interrupted_projection_is_computed_again(features, run, monkeypatch):
     project_spaces(table(run), run)
-    before = read_projections(run, features)
+    before = read_projections(run)
     other = planted.table(count=90, seed=1, stamp="b")
     planted.write(run / "features.h5", other)
     with monkeypatch.context() as patch:
@@ -173,7 +173,7 @@ def test_interrupted_projection_is_computed_again(features, run, monkeypatch):
     # Restore the first features; some of their saved axes have been overwritten.
     planted.write(run / "features.h5", features)
     project_spaces(table(run), run)
-    for name, axes in read_projections(run, features).items():
+    for name, axes in read_projections(run).items():
         np.testing.assert_array_equal(axes.image_axes, before[name].image_axes)
 
 

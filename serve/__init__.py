@@ -1,0 +1,5 @@
+"""Above both stages: score new memes with a finished run, from Python, a table, or a service.
+
+`predictor` loads a run once and answers many times. `table_predictions` scores tables part by part.
+`server` and `api` answer over HTTP; `review_queue` collects what people decide.
+"""

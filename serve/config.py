@@ -1,0 +1,83 @@
+"""Settings of `predict` and `serve`. Command-line flags derive from these classes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.config import ON_BAD_ROWS
+from heads.config import SUBMITTED, TRAINED
+from runtime.config_fields import setting, validate
+from runtime.errors import UserError
+
+MEMES, OUTPUT, MODEL, SERVICE = "Memes", "Output", "Model", "Service"
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+PRIOR = (
+    f"Share of hateful memes that you expect; or {TRAINED}: that of the training rows; or "
+    f"{SUBMITTED}: as in solution.csv, moved to the shares of val or of submit --prior."
+)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Settings of `predict`. Raises UserError for a value that is not allowed."""
+
+    data: str | None = setting(None, "Table of memes, or folder with one.", MEMES)
+    image: str | None = setting(None, "A picture.", MEMES)
+    text: str | None = setting(None, "Its caption.", MEMES)
+    on_bad_rows: str = setting(
+        "stop", "stop, or blank: grey image, empty caption.", MEMES, choices=ON_BAD_ROWS
+    )
+    out: str | None = setting(
+        None,
+        "File to write, .csv, .jsonl or .parquet; default: CSV on stdout. A killed command is "
+        "continued by the same command.",
+        OUTPUT,
+    )
+    audit: bool = setting(
+        False, "Add threshold, prior, run, stamp and version to each row.", OUTPUT
+    )
+    prior: str = setting(SUBMITTED, PRIOR, MODEL)
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.", MODEL)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        parse_prior(self.prior)
+        single = self.image is not None or self.text is not None
+        if single == (self.data is not None):
+            raise UserError("predict: pass either --data, or --image, --text or both")
+        if self.out and Path(self.out).suffix.lower() not in SUFFIXES:
+            raise UserError(f'--out: found "{self.out}", allowed: a name in {", ".join(SUFFIXES)}')
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """Settings of `serve`. Raises UserError for a value that is not allowed."""
+
+    host: str = setting(
+        "127.0.0.1", "Address to listen on. Any but this machine's own needs a token.", SERVICE
+    )
+    port: int = setting(8000, "Port to listen on.", SERVICE, minimum=0)
+    token: str | None = setting(
+        None, "Token that callers must send; default: MEMEFUSE_TOKEN, if it is set.", SERVICE
+    )
+    prior: str = setting(TRAINED, PRIOR, MODEL)
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.", MODEL)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        parse_prior(self.prior)
+
+
+def parse_prior(text: str) -> float | str:
+    """Return SUBMITTED, TRAINED or a share. Raises UserError for anything else."""
+    if text in (SUBMITTED, TRAINED):
+        return text
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        allowed = f"{SUBMITTED}, {TRAINED}, or a number between 0 and 1"
+        raise UserError(f'--prior: found "{text}", allowed: {allowed}')
+    return share

@@ -1,0 +1,172 @@
+"""Why a meme has its probability: what each modality says, what matters in it, what is like it.
+
+Words and parts of the picture are removed one at a time (occlusion, Zeiler and Fergus 2014); the
+change of the probability is their contribution. The nearest training memes are those with the most
+similar embeddings in the pretrained space.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from extract.data.image_decoding import GREY, open_picture
+from features.feature_table import FeatureTable
+from features.hdf5_store import read_features
+from heads.fitting.pca_projection import REPROJECT
+from runtime.array_files import read_array
+from serve.predictor import Predictor
+
+SPACE = "pretrained"
+
+GRID = 3
+"""Rows and columns of parts that the picture is cut into."""
+
+MAX_WORDS = 24
+"""Of longer captions, groups of neighbouring words are removed together."""
+
+NEAREST = 5
+
+
+class Part(NamedTuple):
+    """Words, or a part of the picture, and what their removal takes from the probability."""
+
+    what: str
+    """The words, or `row,column` of the part, from 0 at the top left."""
+    contribution: float
+    """Positive if the meme would look less hateful without it."""
+
+
+class Neighbour(NamedTuple):
+    """A labelled training meme."""
+
+    id: str
+    caption: str
+    label: int
+    similarity: float
+    """Cosine, 1 for the same embeddings."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one meme."""
+
+    probability: float
+    picture_alone: float | None
+    """Probability without the caption; None if there is no picture."""
+    caption_alone: float | None
+    words: list[Part]
+    """The largest contribution first."""
+    picture: list[Part]
+    nearest: list[Neighbour]
+    novelty: float
+    """Share of training memes that are closer to another training meme than this one to any: near 1
+    means that nothing like it was seen."""
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains memes with a resident predictor."""
+
+    predictor: Predictor
+    run: Path
+
+    def explain(self, picture: bytes | None, caption: str) -> Explanation:
+        """Explain one meme whose picture can be decoded. Raises what Pillow raises otherwise."""
+        groups = word_groups(caption.split())
+        parts = picture_parts(picture) if picture else {}
+        memes = [
+            (picture, caption),
+            *([(picture, "")] if picture and caption else []),
+            *([(None, caption)] if picture and caption else []),
+            *((picture, " ".join(without)) for _, without in groups),
+            *((one, caption) for one in parts.values()),
+        ]
+        found = self.predictor.predict(*map(list, zip(*memes, strict=True)))
+        probability = [one.probability for one in found]
+        whole, rest = probability[0], probability[1:]
+        alone = [rest.pop(0), rest.pop(0)] if picture and caption else [None, None]
+        names = [" ".join(removed) for removed, _ in groups] + list(parts)
+        removed = [Part(name, whole - p) for name, p in zip(names, rest, strict=True)]
+        words, cells = removed[: len(groups)], removed[len(groups) :]
+        nearest, novelty = self._nearest(picture, caption)
+        return Explanation(whole, *alone, _largest(words), _largest(cells), nearest, novelty)
+
+    def _nearest(self, picture: bytes | None, caption: str) -> tuple[list[Neighbour], float]:
+        table = self.predictor.embed([picture], [caption])
+        space = next(one for one in table.spaces if one.name == SPACE)
+        projection = self.predictor.scorer.projections[SPACE]
+        similarity = self._seen @ _unit(projection.apply(space.image, space.text))[0]
+        order = np.argsort(-similarity)[:NEAREST]
+        rows = self._features.rows
+        labelled = np.flatnonzero(rows.labelled)[order]
+        neighbours = [
+            Neighbour(str(rows.id[row]), self._captions[row], int(rows.label[row]), float(s))
+            for row, s in zip(labelled, similarity[order], strict=True)
+        ]
+        return neighbours, float(np.mean(self._closest > similarity.max()))
+
+    @cached_property
+    def _features(self) -> FeatureTable:
+        return read_features(self.run / "features.h5", embeddings=False)
+
+    @cached_property
+    def _captions(self) -> list[str]:
+        lines = (self.run / "memes.jsonl").read_text("utf-8").splitlines()
+        return [json.loads(line)["caption"] for line in lines]
+
+    @cached_property
+    def _seen(self) -> np.ndarray:
+        """float32 (labelled rows, columns): unit vectors."""
+        columns = read_array(self.run / "heads" / "projections" / f"{SPACE}.npy", REPROJECT)
+        return _unit(columns[self._features.rows.labelled])
+
+    @cached_property
+    def _closest(self) -> np.ndarray:
+        """float32 (up to 1000,): similarity of training memes to the closest other group."""
+        group = self._features.rows.group[self._features.rows.labelled]
+        sample = np.linspace(0, len(group) - 1, min(len(group), 1000)).astype(int)
+        similarity = self._seen[sample] @ self._seen.T
+        similarity[group[sample][:, None] == group[None, :]] = -1
+        return similarity.max(axis=1)
+
+
+def word_groups(words: list[str]) -> list[tuple[list[str], list[str]]]:
+    """Divide words into at most MAX_WORDS groups; return each and the words without it."""
+    size = max(1, -(-len(words) // MAX_WORDS))
+    starts = range(0, len(words), size)
+    return [(words[i : i + size], words[:i] + words[i + size :]) for i in starts]
+
+
+def picture_parts(picture: bytes) -> dict[str, bytes]:
+    """Return the picture with each of GRID x GRID parts greyed out, as PNG, by `row,column`."""
+    original = open_picture(BytesIO(picture))
+    across, down = (np.linspace(0, side, GRID + 1).astype(int) for side in original.size)
+    found = {}
+    for row in range(GRID):
+        for column in range(GRID):
+            covered = original.copy()
+            box = (across[column], down[row], across[column + 1], down[row + 1])
+            covered.paste((GREY, GREY, GREY), tuple(map(int, box)))
+            found[f"{row},{column}"] = _png(covered)
+    return found
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _largest(parts: list[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: -abs(part.contribution))
+
+
+def _unit(columns: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; a row of zeros stays."""
+    return columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-12)

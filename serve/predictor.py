@@ -1,0 +1,121 @@
+"""Predictor: load a finished run once, then score many memes."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
+from extract.predict import load_spaces
+from extract.tables.meme_table import MemeTable
+from extract.tables.read_memes import ReadResult
+from extract.tables.text_cells import read_caption
+from features.feature_table import FeatureTable
+from heads.config import TRAINED
+from heads.predict import load_scorer
+from serve.versions import memefuse_version
+
+CHECKED_SIZE = 8
+"""Pictures are decoded once at this size, in pixels, to find the broken ones."""
+
+
+class Prediction(NamedTuple):
+    """What is known of one meme."""
+
+    probability: float
+    """Of being hateful; NaN if there is a fault."""
+    decision: bool
+    """Whether the probability exceeds the threshold."""
+    fault: str
+    """Why the picture or the caption cannot be used; empty if they can."""
+    caption: str
+    """As it was used: given, or read off the picture if the run does that."""
+
+
+class Predictor:
+    """A run's models, loaded once. Threads may share it.
+
+    Embeddings are those of `extract` bit for bit, so a meme has the probability of `submit` to the
+    digits that are written, whichever memes it comes with, if `prior` is SUBMITTED. With TRAINED,
+    the default, probabilities are not moved to the shares of a contest's val or test rows; a number
+    is the share of hateful memes that you expect.
+    """
+
+    def __init__(self, run: Path, device: str = "auto", prior: float | str = TRAINED) -> None:
+        """Load the run in the folder `run`. Raises UserError if it is not finished or damaged."""
+        self.name = run.name
+        self.prior = prior
+        self.version = memefuse_version()
+        self.spaces = load_spaces(run / "backbones", device)
+        self.stamp = self.spaces.checkpoint.stamp
+        self.scorer = load_scorer(run, self.stamp)
+        self.threshold = self.scorer.threshold
+        # Heads are loaded when they are first used.
+        self.predict([None], ["warm up"])
+
+    def predict(self, pictures: list[bytes | Path | None], captions: list[str]) -> list[Prediction]:
+        """Score memes, each a picture file (or its bytes), a caption, or both."""
+        with _readable(pictures, captions) as (reading, faults):
+            memes = self.spaces.load(reading, "blank")
+            probability = self.scorer.score(self.spaces.embed(memes), self.prior)
+        probability = np.where([fault != "" for fault in faults], np.nan, probability)
+        return [
+            Prediction(float(p), bool(p > self.threshold), fault, caption)
+            for p, fault, caption in zip(probability, faults, memes.captions(), strict=True)
+        ]
+
+    def embed(self, pictures: list[bytes | Path | None], captions: list[str]) -> FeatureTable:
+        """Return the embeddings of memes in each space of the run."""
+        with _readable(pictures, captions) as (reading, _):
+            return self.spaces.embed(self.spaces.load(reading, "blank"))
+
+
+@contextmanager
+def _readable(
+    pictures: list[bytes | Path | None], captions: list[str]
+) -> Iterator[tuple[ReadResult, list[str]]]:
+    """Yield the memes as if they had been read from a table, and the fault of each or ""."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [_path(one, number, Path(folder)) for number, one in enumerate(pictures)]
+        picture_faults = [_picture_fault(path) for path in paths]
+        texts, text_faults = zip(*(read_caption(text.strip()) for text in captions), strict=True)
+        both = zip(picture_faults, text_faults, strict=True)
+        faults = [one or other or "" for one, other in both]
+        yield _reading(paths, picture_faults, list(texts)), faults
+
+
+def _path(picture: bytes | Path | None, number: int, folder: Path) -> str:
+    """Return the path of a picture; write its bytes into `folder`. Empty without a picture."""
+    if picture is None:
+        return ""
+    if isinstance(picture, Path):
+        return str(picture)
+    path = folder / str(number)
+    path.write_bytes(picture)
+    return str(path)
+
+
+def _picture_fault(path: str) -> str:
+    if path and Path(path).stat().st_size > MAX_FILE_BYTES:
+        return f"the picture has more than {MAX_FILE_BYTES} bytes"
+    return decode_file(path, CHECKED_SIZE, "bilinear").fault
+
+
+def _reading(paths: list[str], faults: list[str], captions: list[str]) -> ReadResult:
+    """Return a table of memes as if it had been read from a file."""
+    count = len(paths)
+    rows = {
+        "id": [str(number) for number in range(count)],
+        "split": ["test"] * count,
+        "image": ["" if fault else path for path, fault in zip(paths, faults, strict=True)],
+        "caption": captions,
+        "label": np.full(count, -1, np.int8),
+        "order": np.arange(count, dtype=np.int32),
+        "file": [""] * count,
+        "line": np.arange(count),
+    }
+    return MemeTable(pd.DataFrame(rows), "id", "label"), [], []

@@ -1,0 +1,67 @@
+"""Predictor: loaded once, the same bits as submit, faults named, threads may share it."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from features.hdf5_store import read_features
+from heads.config import SUBMITTED
+from heads.ensemble.saved_ensemble import read_ensemble_probabilities
+from serve.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(scored_run):
+    return Predictor(scored_run, "cpu", SUBMITTED)
+
+
+@pytest.fixture(scope="module")
+def scored_features(scored_run):
+    return read_features(scored_run / "features.h5", embeddings=False)
+
+
+@pytest.fixture(scope="module")
+def memes(tiny_sample, scored_features):
+    """Pictures, captions and the probabilities of submit of eight test memes."""
+    rows = np.flatnonzero(scored_features.rows.split == "test")[:8]
+    ids = scored_features.rows.id[rows]
+    return ids, [(tiny_sample / "img" / f"{name}.png").read_bytes() for name in ids]
+
+
+def captions_of(tiny_sample, ids):
+    with (tiny_sample / "test.csv").open(encoding="utf-8") as file:
+        by_id = {row["id"]: row["text"] for row in csv.DictReader(file)}
+    return [by_id[name] for name in ids]
+
+
+def test_probabilities_are_those_of_submit_alone_and_together(
+    predictor, memes, scored_run, scored_features, tiny_sample
+):
+    ids, pictures = memes
+    captions = captions_of(tiny_sample, ids)
+    final = read_ensemble_probabilities(scored_run / "heads").final
+    expected = [final[np.flatnonzero(scored_features.rows.id == name)[0]] for name in ids]
+    together = [one.probability for one in predictor.predict(pictures, captions)]
+    np.testing.assert_allclose(together, expected, rtol=1e-12)
+    with ThreadPoolExecutor(4) as pool:
+        alone = list(pool.map(lambda p, c: predictor.predict([p], [c])[0], pictures, captions))
+    np.testing.assert_allclose([one.probability for one in alone], expected, rtol=1e-12)
+    assert [one.decision for one in alone] == [p > predictor.threshold for p in expected]
+
+
+def test_one_modality_is_enough_and_faults_are_named(predictor, memes):
+    picture = memes[1][0]
+    found = predictor.predict([picture, None, b"<html>", b""], ["", "words", "words", "\ud800"])
+    assert [one.fault == "" for one in found] == [True, True, False, False]
+    assert "web page" in found[2].fault and "empty" in found[3].fault
+    assert np.isnan(found[2].probability) and not found[2].decision
+    assert all("/" not in one.fault.replace("a web page", "") for one in found)
+
+
+def test_prior_moves_probabilities(scored_run, memes):
+    picture = memes[1][:1]
+    trained = Predictor(scored_run, "cpu").predict(picture, ["words"])[0].probability
+    rare = Predictor(scored_run, "cpu", 0.01).predict(picture, ["words"])[0].probability
+    assert rare < trained

@@ -1,0 +1,110 @@
+"""Tables are scored part by part: resumable, in several formats, with what an audit needs."""
+
+import csv
+import json
+
+import polars
+import pytest
+
+from runtime.errors import UserError
+from serve import table_predictions
+from serve.config import PredictConfig
+from serve.table_predictions import predict_table
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(table_predictions, "PART_ROWS", 10)
+
+
+@pytest.fixture
+def predict(scored_run, tiny_sample):
+    """f(**settings) -> the CSV that goes to stdout, or the file that was written."""
+
+    def run(**settings):
+        parts = []
+        config = PredictConfig(data=str(tiny_sample / "test.csv"), device="cpu", **settings)
+        return predict_table(config, scored_run, parts.append) or "".join(parts)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def submitted(scored_run):
+    with (scored_run / "predictions.csv").open() as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def test_parts_equal_what_submit_wrote(predict, submitted):
+    rows = list(csv.DictReader(predict().splitlines()))
+    assert {row["id"]: row for row in rows} == submitted
+
+
+def test_every_format_has_the_same_rows(predict, tmp_path):
+    expected = list(csv.DictReader(predict(audit=True).splitlines()))
+    predict(audit=True, out=str(tmp_path / "a.csv"))
+    predict(audit=True, out=str(tmp_path / "a.jsonl"))
+    predict(audit=True, out=str(tmp_path / "a.parquet"))
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert list(csv.DictReader(lines)) == expected
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    for found in (rows, polars.read_parquet(tmp_path / "a.parquet").to_dicts()):
+        assert [row["id"] for row in found] == [row["id"] for row in expected]
+        assert [row["probability"] for row in found] == [float(r["probability"]) for r in expected]
+    assert {row["prior"] for row in rows} == {"submit"} and rows[0]["version"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl", "a.parquet"]
+
+
+@pytest.mark.parametrize("cut", [0, 7])
+def test_killed_command_continues_without_a_row_twice_or_lost(predict, tmp_path, monkeypatch, cut):
+    out = tmp_path / "a.csv"
+    expected = predict()
+    score, calls = table_predictions.Scorer.score, []
+
+    def killed(scorer, table, prior):
+        calls.append(len(table))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return score(scorer, table, prior)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(table_predictions.Scorer, "score", killed)
+        predict(out=str(out))
+    partial = tmp_path / "a.csv.partial"
+    assert not out.exists()
+    if cut:
+        partial.write_bytes(partial.read_bytes()[:-cut])
+    calls.clear()
+    monkeypatch.setattr(
+        table_predictions.Scorer, "score", lambda *a: calls.append(len(a[1])) or score(*a)
+    )
+    predict(out=str(out))
+    assert out.read_text() == expected
+    assert sum(calls) == 48 - 20 + bool(cut)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_other_settings_start_again(predict, tmp_path, capsys):
+    out = tmp_path / "a.csv"
+    (tmp_path / "a.csv.partial").write_text("id,probability,label\n1,0.5,1\n")
+    (tmp_path / "a.csv.partial.json").write_text("{}")
+    with pytest.raises(UserError):
+        predict(out=str(out))
+    (tmp_path / "a.csv.partial.json").unlink()
+    predict(out=str(out), prior="0.2")
+    assert len(out.read_text().splitlines()) == 49
+    assert "prior: 0.2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prior": "2"}, "--prior: found"),
+        ({"prior": "x"}, "--prior: found"),
+        ({"out": "a.txt"}, "--out: found"),
+        ({"image": "a.png"}, "pass either --data"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        PredictConfig(data="x", **settings)
