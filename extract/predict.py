@@ -56,7 +56,7 @@ def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
 
 def read_new_memes(data: Path, backbones: Path) -> ReadResult:
     """Read a table of memes to score, with the column names of the run's training data."""
-    columns = read_checkpoint(_space_folders(backbones)[0]).columns
+    columns = read_checkpoint(space_folders(backbones)[0]).columns
     return read_unlabelled(data, TableOptions(columns=Columns(**columns)))
 
 
@@ -93,7 +93,7 @@ def load_spaces(backbones: Path, device: str) -> LoadedSpaces:
 
     Raises UserError for missing or damaged backbones, or a device that does not exist.
     """
-    folders = _space_folders(backbones)
+    folders = space_folders(backbones)
     checkpoints = {folder: read_checkpoint(folder) for folder in folders}
     first = checkpoints[folders[0]]
     for folder, checkpoint in checkpoints.items():
@@ -113,8 +113,11 @@ def load_spaces(backbones: Path, device: str) -> LoadedSpaces:
     )
 
 
-def _space_folders(backbones: Path) -> list[Path]:
-    """Return the folders of a run's spaces, in the order of features.h5."""
+def space_folders(backbones: Path) -> list[Path]:
+    """Return the folders of a run's spaces, in the order of features.h5.
+
+    Raises UserError if there are none.
+    """
     names = [folder.name for folder in backbones.glob("*") if not folder.name.startswith(".")]
     folders = [backbones / name for name in in_order(names)]
     if not folders:

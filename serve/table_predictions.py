@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from extract.predict import LoadedSpaces, load_spaces, read_new_memes, read_single_meme
+from extract.predict import (
+    LoadedSpaces,
+    load_spaces,
+    read_new_memes,
+    read_single_meme,
+    space_folders,
+)
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import ReadResult
 from heads.predict import Scorer, load_scorer
@@ -36,6 +42,7 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     cannot be written.
     """
     backbones = run / "backbones"
+    space_folders(backbones)  # an unfinished run is the first thing to say
     if config.data is None:
         image = None if config.image is None else Path(config.image)
         reading = read_single_meme(image, config.text)

@@ -16,7 +16,9 @@ from heads.registry import HEADS
 from runtime.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
-HEAD_FILES = [f"heads/{name}/*/*{'.safetensors' if name == 'mlp' else '.npz'}" for name in HEADS]
+HEAD_FILES = [
+    f"heads/{name}/*/*{'.safetensors' if name in ('mlp', 'align') else '.npz'}" for name in HEADS
+]
 """What each head saves of a fit."""
 READ_BY = {
     "features.h5": ("fit-heads",),
@@ -26,6 +28,7 @@ READ_BY = {
     "backbones/*/text/config.json": ONE_MEME,
     "backbones/*/text/model.safetensors": ONE_MEME,
     "backbones/*/text/tokenizer.json": ONE_MEME,
+    "backbones/*/text/tokenizer_config.json": ONE_MEME,
     "backbones/*/fusion.safetensors": ONE_MEME,
     "backbones/lexical/ngrams.json": ONE_MEME,
     "backbones/lexical/axes.npz": ONE_MEME,

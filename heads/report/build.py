@@ -20,6 +20,7 @@ from heads.report.confusion import confusion_matrices, correlation_matrix
 from heads.report.finished_run import ENSEMBLE, FinishedRun, read_run
 from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_space_kinds, make_leaderboard
+from heads.report.model_card import card_content
 from heads.report.roc_reliability_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
 from heads.report.run_summary import summarise_run
 from runtime.atomic_files import write_text
@@ -34,7 +35,7 @@ FILTERS = (
 
 
 def write_report(run: Path) -> Path:
-    """Write report.html and report.md into the run folder; return the path of report.html.
+    """Write report.html, report.md and model_card.md; return the path of report.html.
 
     Raises UserError if the run is not finished.
     """
@@ -42,7 +43,9 @@ def write_report(run: Path) -> Path:
     content = _common_content(finished)
     markdown = _render("report.md.jinja", content, html=False)
     page = _render("report.html.jinja", content | _html_content(finished), html=True)
+    card = _render("model_card.md.jinja", content | card_content(finished, markdown), html=False)
     write_text(run / "report.md", markdown)
+    write_text(run / "model_card.md", card)
     return write_text(run / "report.html", page)
 
 

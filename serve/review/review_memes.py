@@ -1,0 +1,79 @@
+"""The memes of a run that are worth a review, and their pictures."""
+
+import csv
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from extract.data.image_decoding import open_picture
+from runtime.errors import UserError, user_error_if_damaged
+from serve.review.review_queue import ReviewMeme
+
+BAND = 0.15
+"""A meme is doubtful if its probability is within this of the threshold."""
+
+MIN_MEMES = 20
+"""If fewer memes are doubtful, all are reviewed."""
+
+SHOWN_SIDE = 1024
+"""Maximum width and height of a picture that is sent, in pixels."""
+
+SUBMIT = "Run: python pipeline.py submit"
+
+
+class DoubtfulMemes(NamedTuple):
+    """Memes to review."""
+
+    memes: list[ReviewMeme]
+    """The least certain first."""
+    pictures: dict[int, Path]
+    """By row: the picture file, if the meme has one."""
+
+
+def read_doubtful_memes(run: Path, threshold: float) -> DoubtfulMemes:
+    """Read a run's test memes near `threshold`. Raises UserError if its files are not there."""
+    probabilities = _read_probabilities(run / "predictions.csv")
+    memes, pictures = [], {}
+    for row, meme in enumerate(_read_memes(run / "memes.jsonl")):
+        if meme["split"] == "test" and meme["id"] in probabilities:
+            memes.append(ReviewMeme(row, meme["id"], meme["caption"], probabilities[meme["id"]]))
+            if meme["image"]:
+                pictures[row] = Path(meme["image"])
+    if len(memes) < len(probabilities):
+        other = "has ids that memes.jsonl lacks: it belongs to other data"
+        raise UserError(f"{run / 'predictions.csv'} {other}. {SUBMIT}")
+    return DoubtfulMemes(_least_certain(memes, threshold), pictures)
+
+
+def _least_certain(memes: list[ReviewMeme], threshold: float) -> list[ReviewMeme]:
+    by_doubt = sorted(memes, key=lambda meme: abs(meme.probability - threshold))
+    doubtful = [meme for meme in by_doubt if abs(meme.probability - threshold) <= BAND]
+    return doubtful if len(doubtful) >= MIN_MEMES else by_doubt
+
+
+def _read_probabilities(path: Path) -> dict[str, float]:
+    with user_error_if_damaged(path, SUBMIT), path.open(encoding="utf-8", newline="") as file:
+        return {row["id"]: float(row["probability"]) for row in csv.DictReader(file)}
+
+
+def _read_memes(path: Path) -> list[dict[str, str]]:
+    with user_error_if_damaged(path, "Run: python pipeline.py extract"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        memes = [json.loads(line) for line in lines if line]
+        return [{key: one[key] for key in ("id", "split", "caption", "image")} for one in memes]
+
+
+def shown_picture(path: Path) -> bytes | None:
+    """Return a picture as a JPEG of at most SHOWN_SIDE pixels, None if it cannot be decoded.
+
+    The file itself is never sent: it could be anything.
+    """
+    try:
+        picture = open_picture(path)
+    except Exception:  # for a broken file, Pillow's readers raise errors of many types
+        return None
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    data = BytesIO()
+    picture.save(data, "JPEG", quality=88)
+    return data.getvalue()
