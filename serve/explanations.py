@@ -30,6 +30,9 @@ GRID = 3
 MAX_WORDS = 24
 """Of longer captions, groups of neighbouring words are removed together."""
 
+MAX_SIDE = 1024
+"""Larger pictures are shrunk, in pixels, before parts are cut out: nine are made of each."""
+
 NEAREST = 5
 
 
@@ -61,8 +64,9 @@ class Explanation:
     """Probability without the caption; None if there is no picture."""
     caption_alone: float | None
     words: list[Part]
-    """The largest contribution first."""
+    """In the order of the caption."""
     picture: list[Part]
+    """The largest contribution first."""
     nearest: list[Neighbour]
     novelty: float
     """Share of training memes that are closer to another training meme than this one to any: near 1
@@ -78,24 +82,42 @@ class Explainer:
 
     def explain(self, picture: bytes | None, caption: str) -> Explanation:
         """Explain one meme whose picture can be decoded. Raises what Pillow raises otherwise."""
-        groups = word_groups(caption.split())
-        parts = picture_parts(picture) if picture else {}
-        memes = [
-            (picture, caption),
-            *([(picture, "")] if picture and caption else []),
-            *([(None, caption)] if picture and caption else []),
-            *((picture, " ".join(without)) for _, without in groups),
-            *((one, caption) for one in parts.values()),
-        ]
-        found = self.predictor.predict(*map(list, zip(*memes, strict=True)))
-        probability = [one.probability for one in found]
-        whole, rest = probability[0], probability[1:]
-        alone = [rest.pop(0), rest.pop(0)] if picture and caption else [None, None]
-        names = [" ".join(removed) for removed, _ in groups] + list(parts)
-        removed = [Part(name, whole - p) for name, p in zip(names, rest, strict=True)]
-        words, cells = removed[: len(groups)], removed[len(groups) :]
+        caption = caption.strip()
         nearest, novelty = self._nearest(picture, caption)
-        return Explanation(whole, *alone, _largest(words), _largest(cells), nearest, novelty)
+        whole, *alone = self._probabilities(
+            [(picture, caption)] + ([(picture, ""), (None, caption)] if picture and caption else [])
+        )
+        return Explanation(
+            probability=whole,
+            picture_alone=alone[0] if alone else None,
+            caption_alone=alone[1] if alone else None,
+            words=self._words(picture, caption, whole),
+            picture=self._cells(picture, caption) if picture else [],
+            nearest=nearest,
+            novelty=novelty,
+        )
+
+    def _words(self, picture: bytes | None, caption: str, whole: float) -> list[Part]:
+        groups = word_groups(caption.split())
+        without = self._probabilities([(picture, " ".join(rest)) for _, rest in groups])
+        return [
+            Part(" ".join(removed), whole - p)
+            for (removed, _), p in zip(groups, without, strict=True)
+        ]
+
+    def _cells(self, picture: bytes, caption: str) -> list[Part]:
+        uncovered, parts = picture_parts(picture)
+        pictures = [uncovered, *parts.values()]
+        whole, *without = self._probabilities([(one, caption) for one in pictures])
+        cells = [Part(name, whole - p) for name, p in zip(parts, without, strict=True)]
+        return sorted(cells, key=lambda part: -abs(part.contribution))
+
+    def _probabilities(self, memes: list[tuple[bytes | None, str]]) -> list[float]:
+        if not memes:
+            return []
+        pictures, captions = zip(*memes, strict=True)
+        found = self.predictor.predict(list(pictures), list(captions))
+        return [one.probability for one in found]
 
     def _nearest(self, picture: bytes | None, caption: str) -> tuple[list[Neighbour], float]:
         table = self.predictor.embed([picture], [caption])
@@ -143,9 +165,13 @@ def word_groups(words: list[str]) -> list[tuple[list[str], list[str]]]:
     return [(words[i : i + size], words[:i] + words[i + size :]) for i in starts]
 
 
-def picture_parts(picture: bytes) -> dict[str, bytes]:
-    """Return the picture with each of GRID x GRID parts greyed out, as PNG, by `row,column`."""
+def picture_parts(picture: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """Return the picture, and it with each of GRID x GRID parts greyed out, by `row,column`.
+
+    All are PNGs without a side above MAX_SIDE.
+    """
     original = open_picture(BytesIO(picture))
+    original.thumbnail((MAX_SIDE, MAX_SIDE))
     across, down = (np.linspace(0, side, GRID + 1).astype(int) for side in original.size)
     found = {}
     for row in range(GRID):
@@ -154,17 +180,13 @@ def picture_parts(picture: bytes) -> dict[str, bytes]:
             box = (across[column], down[row], across[column + 1], down[row + 1])
             covered.paste((GREY, GREY, GREY), tuple(map(int, box)))
             found[f"{row},{column}"] = _png(covered)
-    return found
+    return _png(original), found
 
 
 def _png(picture: Image.Image) -> bytes:
     file = BytesIO()
     picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-def _largest(parts: list[Part]) -> list[Part]:
-    return sorted(parts, key=lambda part: -abs(part.contribution))
 
 
 def _unit(columns: np.ndarray) -> np.ndarray:

@@ -1,11 +1,16 @@
-"""Explanations: modalities, words, parts of the picture, neighbours."""
+"""Explanations: modalities, words, parts of the picture, neighbours; and over HTTP."""
 
+import base64
 import csv
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from serve.explanations import Explainer, word_groups
+from serve.explanations import MAX_SIDE, Explainer, picture_parts, word_groups
 from serve.predictor import Predictor
 
 
@@ -32,7 +37,7 @@ def test_contributions_are_differences_of_probabilities(explainer, tiny_sample):
     np.testing.assert_allclose(found.caption_alone, caption_alone, rtol=1e-9)
     [cat] = [part for part in found.words if part.what == "cat"]
     np.testing.assert_allclose(cat.contribution, whole - without_cat, atol=1e-9)
-    assert sorted(part.what for part in found.words) == ["cat", "loves", "the", "you"]
+    assert [part.what for part in found.words] == caption.split()
     assert len(found.picture) == 9 and found.picture[0].what.count(",") == 1
     sizes = [abs(part.contribution) for part in found.picture]
     assert sizes == sorted(sizes, reverse=True)
@@ -62,3 +67,105 @@ def test_long_captions_are_divided_into_groups():
     groups = word_groups(words)
     assert len(groups) <= 24 and [w for removed, _ in groups for w in removed] == words
     assert all(sorted(removed + without, key=int) == words for removed, without in groups)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((1, 1), (1, 1)), ((3000, 300), (MAX_SIDE, 102))])
+def test_tiny_and_large_pictures_are_cut(size, shown):
+    data = BytesIO()
+    Image.new("RGB", size, "teal").save(data, "PNG")
+    uncovered, parts = picture_parts(data.getvalue())
+    assert len(parts) == 9
+    for part in (uncovered, *parts.values()):
+        assert Image.open(BytesIO(part)).size == shown
+
+
+ASK_WHY = "/predict?explain=true"
+
+
+def as_json(*memes):
+    encoded = [(p and base64.b64encode(p).decode(), caption) for p, caption in memes]
+    return {"json": {"memes": [{"picture": p, "caption": caption} for p, caption in encoded]}}
+
+
+@pytest.fixture
+def explained_by(make_app):
+    """f(an explain function or None) -> a client of the service."""
+    testing = pytest.importorskip("fastapi.testclient")
+    with ExitStack() as clients:
+
+        def make(explain):
+            app = make_app(explain=explain)
+            client = testing.TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
+            return clients.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def explaining(explained_by, fake_explainer):
+    return explained_by(fake_explainer.explain)
+
+
+def test_an_explanation_of_one_meme(explaining, png):
+    form = explaining.post(ASK_WHY, files={"picture": png}, data={"caption": " so happy "})
+    assert form.status_code == 200
+    [answer] = form.json()
+    assert answer["caption"] == " so happy "
+    found = answer["explanation"]
+    assert found["words"] == [
+        {"what": "so", "contribution": -0.04}, {"what": "happy", "contribution": 0.02},
+    ]  # fmt: skip
+    assert len(found["picture"]) == 9
+    assert found["picture"][1] == {"row": 2, "column": 1, "contribution": 0.1}
+    assert found["nearest"][0] == {
+        "id": "01", "caption": "a happy cat", "label": 0, "similarity": 0.91,
+    }  # fmt: skip
+    numbers = "probability", "picture_alone", "caption_alone", "novelty"
+    assert [found[name] for name in numbers] == [0.75, 0.6, 0.2, 0.97]
+    same = explaining.post(ASK_WHY, **as_json((png, " so happy ")))
+    assert same.json() == form.json()
+    [alone] = explaining.post(ASK_WHY, **as_json((None, "so"))).json()
+    assert alone["explanation"]["picture_alone"] is None
+    assert alone["explanation"]["picture"] == []
+
+
+def test_what_cannot_be_explained(explaining, explained_by, fake_explainer):
+    def refusal(of, path=ASK_WHY, **content):
+        answer = of.post(path, **content)
+        return answer.status_code, answer.json()["detail"]
+
+    caption = {"files": {"caption": (None, "a")}}
+    assert refusal(explained_by(None), **caption) == (422, "Explanations are not available.")
+    two = as_json((None, "a"), (None, "b"))
+    assert refusal(explaining, **two) == (422, "Found 2 memes with explain=true, allowed: 1.")
+    assert refusal(explaining, files={"picture": b"broken"}) == (422, "not a picture")
+    status, detail = refusal(explaining, "/predict?explain=perhaps", **caption)
+    assert status == 422 and detail.startswith("query.explain: ") and "perhaps" not in detail
+    [faulty] = explaining.post(ASK_WHY, **as_json((b"broken", "x"))).json()
+    assert (faulty["fault"], faulty["explanation"]) == ("not a picture", None)
+    assert fake_explainer.running == 0
+
+
+def test_two_memes_are_explained_at_a_time_while_others_are_predicted(explaining, fake_explainer):
+    fake_explainer.going_on.clear()
+    content = as_json((None, "a"))
+    with ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(explaining.post, ASK_WHY, **content) for _ in range(2)]
+        while fake_explainer.running < 2:
+            pass
+        third = explaining.post(ASK_WHY, **content)
+        assert (third.status_code, third.headers["retry-after"]) == (429, "5")
+        assert explaining.post("/predict", **content).status_code == 200
+        fake_explainer.going_on.set()
+        assert [one.result().status_code for one in first] == [200, 200]
+    assert explaining.post(ASK_WHY, **content).status_code == 200
+
+
+def test_a_failed_explanation_lets_others_follow(explained_by):
+    def explain(picture, caption):
+        raise RuntimeError("secret of the machine")
+
+    client = explained_by(explain)
+    answers = [client.post(ASK_WHY, **as_json((None, "a"))) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [500] * 3
+    assert "secret" not in answers[0].text
