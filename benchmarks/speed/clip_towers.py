@@ -1,6 +1,6 @@
 """Time CLIP's towers at their true sizes, with random weights: a training step, or embedding.
 
-python -m benchmarks.clip_towers --size base-32|large-14 --what step|embed [--tune last:2]
+python -m benchmarks.speed.clip_towers --size base-32|large-14 --what step|embed [--tune last:2]
 """
 
 import resource

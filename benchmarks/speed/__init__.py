@@ -1,0 +1,1 @@
+"""Speed and memory of single parts, which the pages in docs/ quote."""

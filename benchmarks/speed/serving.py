@@ -1,0 +1,68 @@
+"""Time a resident predictor: one meme at a time and by 4 and 16 threads, and a table.
+
+python -m benchmarks.speed.serving --run runs/NAME --data TABLE
+"""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from extract.predict import read_new_memes
+from serve.batching import Batcher, Meme
+from serve.predictor import Predictor
+
+CALLERS = (1, 4, 16)
+
+
+def main(
+    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    data: Annotated[Path, typer.Option(help="Table of memes to score.")],
+    requests: Annotated[int, typer.Option(help="Requests per caller.")] = 50,
+) -> None:
+    """Print median, 99th percentile and memes per second, as the service would answer."""
+    start = time.perf_counter()
+    predictor = Predictor(run)
+    print(f"loaded in {time.perf_counter() - start:.1f} s")
+    rows = read_new_memes(data, run / "backbones")[0].rows
+    memes = [
+        Meme(Path(image).read_bytes() if image else None, caption)
+        for image, caption in zip(rows["image"], rows["caption"], strict=True)
+    ]
+    for callers in CALLERS:
+        seconds, total = answer_times(predictor, memes, callers, requests)
+        median, late = np.percentile(seconds, [50, 99]) * 1000
+        rate = callers * requests / total
+        print(f"{callers:2} callers: median {median:.0f} ms, p99 {late:.0f} ms, {rate:.1f} memes/s")
+    start = time.perf_counter()
+    predictor.predict(*map(list, zip(*memes, strict=True)))
+    print(f"{len(memes)} memes at once: {len(memes) / (time.perf_counter() - start):.1f} memes/s")
+
+
+def answer_times(
+    predictor: Predictor, memes: list[Meme], callers: int, requests: int
+) -> tuple[np.ndarray, float]:
+    """Return the seconds of each request, float (callers * requests,), and those of all."""
+    batcher, seconds, lock = Batcher(predictor.predict, lambda size: None), [], threading.Lock()
+
+    def call(caller: int) -> None:
+        for number in range(requests):
+            start = time.perf_counter()
+            batcher.submit([memes[(caller * requests + number) % len(memes)]]).result()
+            with lock:
+                seconds.append(time.perf_counter() - start)
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(call, range(callers)))
+    total = time.perf_counter() - start
+    batcher.close()
+    return np.array(seconds), total
+
+
+if __name__ == "__main__":
+    typer.run(main)
