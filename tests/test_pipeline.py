@@ -239,7 +239,7 @@ def test_hub_weights_without_network_or_cache_list_alternatives(tmp_path, tiny_s
         env=environment,
         check=False,
     )
-    assert done.returncode == 2 and "Do one of the following" in done.stderr
+    assert done.returncode == 2 and "Or pass --weights bundled" in done.stderr
     assert "--weights bundled" in done.stderr and "--image-weights DIR" in done.stderr
 
 
