@@ -21,8 +21,8 @@ from runtime.progress import progress
 
 CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 64
 """A batch is always full, so one meme alone takes as long as a batch. On two CPU cores, batches of
-8 embed 1.1 to 1.2 times as many memes a second as batches of 64, and one meme in a sixth of the
-time; a GPU needs large batches."""
+8 embed 1.1 to 1.6 times as many memes a second as batches of 64 (docs/performance.md); a GPU needs
+large batches."""
 
 Write = Callable[[str, np.ndarray, np.ndarray], None]
 """write(dataset name, rows (R,), values (R, ...))"""
