@@ -38,7 +38,7 @@ TIMED = {
         *((module, "_checksum") for module in (json_files, safetensors_files)),
         (file_checksums, "_file_checksum"),
     ],
-    "flushes to disk": [(atomic_files, "_flush")],
+    "flushes to disk": [(atomic_files, "flush")],
     "training states between epochs": [(resume_training, "save_training_state")],
     "search for leftover files": [(lock, "remove_leftovers")],
 }

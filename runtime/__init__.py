@@ -6,3 +6,13 @@
 damaged files. `console` and `progress` print to the terminal, `run_steps` prints how far a run has
 come, `processes` gives the rank under torchrun, and `errors` holds the errors that end a command.
 """
+
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
+
+def memefuse_version() -> str:
+    """Return the version in pyproject.toml."""
+    return tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]

@@ -28,9 +28,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with _user_error_if_unwritable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
-            _flush(partial)
+            flush(partial)
             partial.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -45,10 +45,10 @@ def atomic_write_folder(folder: Path) -> Iterator[Path]:
             partial.mkdir(parents=True)
             yield partial
             for path in (*partial.rglob("*"), partial):
-                _flush(path)
+                flush(path)
             remove_folder(folder)
             partial.rename(folder)
-            _flush(folder.parent)
+            flush(folder.parent)
     finally:
         remove_folder(partial)
 
@@ -103,7 +103,7 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Flush a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -18,6 +18,7 @@ from PIL import Image
 from extract.data.image_decoding import GREY, open_picture
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
+from heads.base import evenly_spaced
 from heads.fitting.pca_projection import REPROJECT
 from runtime.array_files import read_array
 from serve.predictor import Predictor
@@ -152,7 +153,7 @@ class Explainer:
     def _closest(self) -> np.ndarray:
         """float32 (up to 1000,): similarity of training memes to the closest other group."""
         group = self._features.rows.group[self._features.rows.labelled]
-        sample = np.linspace(0, len(group) - 1, min(len(group), 1000)).astype(int)
+        sample = evenly_spaced(len(group), 1000)
         similarity = self._seen[sample] @ self._seen.T
         similarity[group[sample][:, None] == group[None, :]] = -1
         return similarity.max(axis=1)

@@ -17,7 +17,7 @@ from extract.tables.text_cells import read_caption
 from features.feature_table import FeatureTable
 from heads.config import TRAINED
 from heads.predict import load_scorer
-from serve.versions import memefuse_version
+from runtime import memefuse_version
 
 CHECKED_SIZE = 8
 """Pictures are decoded once at this size, in pixels, to find the broken ones."""

@@ -24,12 +24,13 @@ from extract.predict import (
 )
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import ReadResult
+from heads.ensemble.submission import to_csv
 from heads.predict import Scorer, load_scorer
+from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL
 from runtime.json_files import read_object, write_json
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
-from serve.versions import memefuse_version
 
 PART_ROWS = 2048
 """Memes that are decoded, embedded, scored and written at a time."""
@@ -99,10 +100,7 @@ def _parts(
             }
             if spaces.checkpoint.read_captions:
                 columns["caption"] = memes.captions()
-            frame = pd.DataFrame({**columns, **audit})
-            yield frame.to_csv(
-                index=False, header=start == 0, float_format="%.9g", lineterminator="\n"
-            )
+            yield to_csv({**columns, **audit}, header=start == 0)
             advance(len(rows))
 
 

@@ -15,7 +15,7 @@ from extract.data.batches import Inputs
 from extract.data.load_data import LoadedData
 from extract.data.pictures_on_disk import on_disk
 from extract.data.tokenisation import tokenise
-from extract.frozen_sources import AUTO, FrozenSource, is_frozen_space, parse_frozen
+from extract.frozen_sources import FrozenSource, is_frozen_space, parse_frozen
 from extract.spaces.checkpoint import Checkpoint, load_model, save_model
 from extract.spaces.dump_embeddings import EMBEDDINGS, embed_into
 from extract.spaces.pretrained import PRETRAINED
@@ -64,20 +64,8 @@ def load_frozen_towers(
 ) -> tuple[ImageEncoder | None, TextEncoder | None]:
     """Load the image and the text tower of a flag; None for the one that it does not name."""
     image = load_image_encoder(folder) if source.modality != "text" else None
-    text = _load_text(folder, source.pooling) if source.modality != "image" else None
+    text = load_text_encoder(folder, source.pooling) if source.modality != "image" else None
     return image, text
-
-
-def _load_text(folder: Path, pooling: str) -> TextEncoder:
-    """Load a text encoder. By default, what averages its last layer averages three layers.
-
-    In held-out AUROC of a linear model on the captions, mpnet gained 0.018 and 0.002 by this on two
-    data sets (docs/accuracy.md).
-    """
-    if pooling != AUTO:
-        return load_text_encoder(folder, pooling)
-    text = load_text_encoder(folder, "checkpoint")
-    return load_text_encoder(folder, "layers") if text.pooling == "mean" else text
 
 
 def load_frozen(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:

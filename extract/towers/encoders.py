@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
+from extract.frozen_sources import AUTO
 from extract.towers.image_encoder import ImageEncoder
 from extract.towers.model_folder import (
     find_text_model,
@@ -71,7 +72,7 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     The folder has config.json, model.safetensors and tokenizer.json. Others are read if present:
     tokenizer_config.json, and config_sentence_transformers.json and 1_Pooling/config.json of
     sentence-transformers. `pooling` is one of TextEncoder's, or "checkpoint": what the folder says,
-    else projection for CLIP and SigLIP, mean for others.
+    else projection for CLIP and SigLIP, mean for others; or AUTO: the same, with layers for mean.
 
     Raises UserError if a file is missing or damaged, a weight is missing, the model is no text
     encoder, or if it has no such pooling.
@@ -91,8 +92,11 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
                 "MPNet, DeBERTa, ModernBERT and T5, and CLIP and SigLIP; decoders such as GPT and "
                 "Llama are not. Choose another model."
             )
-        if pooling == "checkpoint":
+        if pooling in (AUTO, "checkpoint"):
+            # Three layers gained on two data sets where a model averages one (docs/accuracy.md).
+            layers = "layers" if pooling == AUTO else "mean"
             pooling = _checkpoint_pooling(folder, config)
+            pooling = layers if pooling == "mean" else pooling
         encoder = TextEncoder(
             load_transformers(*found, folder),
             _load_tokenizer(folder),

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from heads.decision.targets import FPR, PRECISION, RECALL, RateTarget
+from heads.decision.threshold import midpoints
 from heads.evaluation.metrics import confusion_counts_above
 
 ERROR_LEVEL = 0.1
@@ -117,12 +118,6 @@ def _start_for_precision(target: RateTarget, expected: np.ndarray, trials: np.nd
 def trials_needed(target: RateTarget) -> int:
     """Return the smallest number of trials that can meet a target, if none of them is an error."""
     return math.ceil(math.log(ERROR_LEVEL) / math.log1p(-target.tolerated))
-
-
-def midpoints(probability: np.ndarray) -> np.ndarray:
-    """Return all midpoints between neighbouring distinct probabilities, ascending: (T,)."""
-    distinct = np.unique(probability)
-    return (distinct[1:] + distinct[:-1]) / 2
 
 
 def _count_errors(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from heads.decision.guaranteed_threshold import guarantee, midpoints
+from heads.decision.guaranteed_threshold import guarantee
 from heads.decision.targets import PRECISION, CostTarget, RateTarget, Target
+from heads.decision.threshold import midpoints
 from heads.evaluation.metrics import confusion_counts_above
 from heads.evaluation.out_of_fold import out_of_fold_values
 from heads.evaluation.ratio_intervals import ScoredRows, ratios_with_intervals

@@ -68,16 +68,21 @@ def tune_threshold(
     )
 
 
+def midpoints(probability: np.ndarray) -> np.ndarray:
+    """Return all midpoints between neighbouring distinct probabilities, ascending: (T,)."""
+    distinct = np.unique(probability)
+    return (distinct[1:] + distinct[:-1]) / 2
+
+
 def candidate_thresholds(probability: np.ndarray) -> np.ndarray:
     """Return 0.5 and midpoints between neighbouring probabilities, nearest 0.5 first: (T,).
 
     At most MAX_CANDIDATES midpoints are used, evenly spaced by rank.
     """
-    distinct = np.unique(probability)
-    midpoints = (distinct[1:] + distinct[:-1]) / 2
-    if len(midpoints) > MAX_CANDIDATES:
-        midpoints = midpoints[np.linspace(0, len(midpoints) - 1, MAX_CANDIDATES).astype(int)]
-    candidates = np.unique(np.append(midpoints, DEFAULT_THRESHOLD))
+    between = midpoints(probability)
+    if len(between) > MAX_CANDIDATES:
+        between = between[np.linspace(0, len(between) - 1, MAX_CANDIDATES).astype(int)]
+    candidates = np.unique(np.append(between, DEFAULT_THRESHOLD))
     return candidates[np.argsort(np.abs(candidates - DEFAULT_THRESHOLD), kind="stable")]
 
 

@@ -53,7 +53,7 @@ def prior_warning(decision: np.ndarray, prior: float) -> str | None:
 def predictions_csv(ids: np.ndarray, probability: np.ndarray, decision: np.ndarray) -> str:
     """Return a CSV with header id,probability,label and one line per meme."""
     columns = {"id": ids, "probability": probability, "label": decision.astype(int)}
-    return _to_csv(columns)
+    return to_csv(columns)
 
 
 def write_predictions(
@@ -65,8 +65,10 @@ def write_predictions(
 
 def write_solution(path: Path, columns: dict[str, np.ndarray]) -> Path:
     """Write the contest's columns: ids, labels (int) or probabilities (float)."""
-    return write_text(path, _to_csv(columns))
+    return write_text(path, to_csv(columns))
 
 
-def _to_csv(columns: dict[str, np.ndarray]) -> str:
-    return pd.DataFrame(columns).to_csv(index=False, float_format="%.9g", lineterminator="\n")
+def to_csv(columns: dict[str, object], header: bool = True) -> str:
+    """Return a table as CSV; numbers have nine digits."""
+    frame = pd.DataFrame(columns)
+    return frame.to_csv(index=False, header=header, float_format="%.9g", lineterminator="\n")

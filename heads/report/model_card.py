@@ -1,13 +1,9 @@
 """Model card of a finished run (Mitchell et al. 2019), in the format of the Hugging Face hub."""
 
-import tomllib
-from pathlib import Path
-
 from huggingface_hub import EvalResult, ModelCardData
 
 from heads.report.finished_run import ENSEMBLE, FinishedRun
-
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+from runtime import memefuse_version
 
 SCORES = (("AUROC", "auroc"), ("Accuracy", "accuracy_tuned"))
 """Name in the card, and key in the ensemble's scores."""
@@ -72,10 +68,9 @@ def card_content(run: FinishedRun, report: str) -> dict[str, object]:
     `report` is the report in Markdown; its title becomes a section of the card.
     """
     config = run.table.attributes["config"]
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     return {
         "header": card_header(run),
-        "version": project["version"],
+        "version": memefuse_version(),
         "models": [
             (name, revision, LICENCES.get(name, "see the model's own page"))
             for name, revision in sorted(base_models(run).items())

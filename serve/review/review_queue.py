@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from runtime.atomic_files import flush
 from runtime.errors import UserError
 
 DECISIONS = ("hateful", "not", "skip")
@@ -207,19 +208,10 @@ def _append_line(path: Path, line: str) -> None:
                 data = data[file.write(data) :]
             os.fsync(file.fileno())
             if new:
-                _flush_folder(path.parent)
+                flush(path.parent)
         except BaseException:
             file.truncate(end)
             raise
-
-
-def _flush_folder(folder: Path) -> None:
-    """Wait until a new file's entry is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read_mended(path: Path) -> list[dict[str, Any]]:

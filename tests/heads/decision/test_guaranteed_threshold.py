@@ -5,8 +5,9 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom, norm
 
-from heads.decision.guaranteed_threshold import ERROR_LEVEL, guarantee, midpoints, trials_needed
+from heads.decision.guaranteed_threshold import ERROR_LEVEL, guarantee, trials_needed
 from heads.decision.targets import parse_targets
+from heads.decision.threshold import midpoints
 
 DRAWS = 1000
 
