@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import without_captions
 from extract.data.read_captions import read_captions
@@ -44,7 +46,7 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
-        config = from_dict(ExtractConfig, {**attributes["config"], **_data_path(run)})
+        config = from_dict(ExtractConfig, {**attributes["config"], **_paths(run)})
     except UserError as error:
         yield Step("features.h5", STALE, str(error))
         return
@@ -65,9 +67,10 @@ def _settings(folder: Path) -> ExtractConfig:
     return from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
 
 
-def _data_path(run: Path) -> dict[str, str | None]:
-    """Return the path of the data, which is in config.json but not in features.h5."""
-    return {"data": read_json(run / "config.json", "extract").get("data")}
+def _paths(run: Path) -> dict[str, Any]:
+    """Return the paths of data and reviews, which are in config.json but not in features.h5."""
+    config = read_json(run / CONFIG, "extract")
+    return {name: config.get(name) for name in ("data", "add")}
 
 
 def _changed_flags(config: ExtractConfig) -> str:
@@ -106,7 +109,7 @@ def _fingerprint(config: ExtractConfig, data: Path) -> str:
     loaded = without_captions(table, pictures)
     if options.shares:
         loaded = divide_rows(loaded, options.shares, config.seed)
-    return loaded.fingerprint()
+    return train_on_decisions(loaded).fingerprint()
 
 
 def _backbones_step(run: Path, names: list[str], stamp: str) -> Step:

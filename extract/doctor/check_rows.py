@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.load_data import without_captions
+from extract.data.load_data import LoadedData, without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
 from extract.tables.bad_rows import are_few, resolve_bad_rows, summarise
@@ -54,12 +55,17 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
             return None, [*findings, Finding(FAIL, "split", str(error))]
     if not {"train", "test"} <= set(table.rows["split"]):
         return None, findings
-    return (table, replace(pictures, index=pictures.index[positions])), findings
+    pictures = replace(pictures, index=pictures.index[positions])
+    return _decided(without_captions(table, pictures)), findings
 
 
 def _divided(table: MemeTable, pictures: Pictures, config: ExtractConfig) -> Memes:
     loaded = without_captions(table, pictures)
-    loaded = divide_rows(loaded, table_options(config).shares, config.seed)
+    return _decided(divide_rows(loaded, table_options(config).shares, config.seed))
+
+
+def _decided(loaded: LoadedData) -> Memes:
+    loaded = train_on_decisions(loaded)
     return loaded.table, loaded.inputs.pictures
 
 

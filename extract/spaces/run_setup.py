@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_captions import load_reader
 from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
@@ -146,10 +147,11 @@ def identify(
 ) -> dict[str, Any]:
     """Return what determines features.h5: equal settings, data and weights give equal features.
 
-    The path of the data is left out, and so is the column of slices, which no model sees.
+    The paths of the data and of reviews are left out, and so is the column of slices, which no
+    model sees.
     """
     settings = {**to_dict(config), "data": None}
-    del settings["group_column"]
+    del settings["group_column"], settings["add"]
     return {
         "config": settings,
         "fingerprint": loaded.fingerprint(),
@@ -190,12 +192,12 @@ def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones)
         config.read_captions,
     )
     shares = table_options(config).shares
-    if shares is None:
-        return loaded
-    loaded = divide_rows(loaded, shares, config.seed)
-    remark = describe(loaded, config.seed)
-    log(remark)
-    return replace(loaded, remarks=[*loaded.remarks, remark])
+    if shares is not None:
+        loaded = divide_rows(loaded, shares, config.seed)
+        remark = describe(loaded, config.seed)
+        log(remark)
+        loaded = replace(loaded, remarks=[*loaded.remarks, remark])
+    return train_on_decisions(loaded)
 
 
 def _sample(folder: Path, config: ExtractConfig) -> Path:

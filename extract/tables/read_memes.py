@@ -15,6 +15,8 @@ from extract.tables.labels import LABELS, read_label, suggest_positive
 from extract.tables.layouts import SUFFIXES, Sources, find_sources
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import Problem
+from extract.tables.review_files import read_reviews
+from extract.tables.reviewed_memes import add_reviews
 from extract.tables.sample_submission import apply_sample_submission
 from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
@@ -31,7 +33,8 @@ def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
     Returns the table (rows in the order train, val, test; `image` is an existing path inside the
     data folder, or empty), the problems of single rows, and notes for the user. The caller adds
     the problems of the images themselves and calls `extract.tables.bad_rows.resolve_bad_rows`.
-    With shares, every row is a train row; the caller divides them.
+    With shares, every row is a train row; the caller divides them. With reviews, the caller calls
+    `extract.data.decided_rows.train_on_decisions` after that.
 
     Raises UserError if the data as a whole cannot be used: no such path, no train or test rows, an
     empty table, missing or ambiguous columns, or only one class in the train labels.
@@ -47,10 +50,13 @@ def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
     _require_two_classes(rows, frame)
     asked = next((row for row in rows if row.split == "test"), rows[0])
     table = MemeTable(frame, asked.columns.id, rows[0].columns.label)
-    if sources.submission is None:
-        return table, _sorted(problems + faults), notes
-    table, unknown_ids, omitted = apply_sample_submission(sources.submission, table)
-    return table, _sorted(problems + faults + unknown_ids), notes + omitted
+    if sources.submission is not None:
+        table, unknown_ids, omitted = apply_sample_submission(sources.submission, table)
+        faults, notes = faults + unknown_ids, notes + omitted
+    if options.reviews:
+        table, reviewed = add_reviews(table, read_reviews([*options.reviews]))
+        notes = notes + reviewed
+    return table, _sorted(problems + faults), notes
 
 
 def read_unlabelled(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
