@@ -54,10 +54,13 @@ def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 
-def read_new_memes(data: Path, backbones: Path) -> ReadResult:
-    """Read a table of memes to score, with the column names of the run's training data."""
+def read_new_memes(data: Path, backbones: Path, unpack_to: Path | None = None) -> ReadResult:
+    """Read a table of memes to score, with the column names of the run's training data.
+
+    Pictures whose bytes the table holds are written to the folder `unpack_to`.
+    """
     columns = read_checkpoint(space_folders(backbones)[0]).columns
-    return read_unlabelled(data, TableOptions(columns=Columns(**columns)))
+    return read_unlabelled(data, TableOptions(columns=Columns(**columns), unpack_to=unpack_to))
 
 
 @dataclass(frozen=True)

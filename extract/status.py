@@ -15,6 +15,7 @@ from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
 from extract.spaces.checkpoint import holds_checkpoint
 from extract.spaces.fine_tuned import STATE_SUFFIX
+from extract.spaces.run_setup import PICTURES
 from extract.spaces.space_registry import space_names
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import read_memes
@@ -87,7 +88,7 @@ def _changed_flags(config: ExtractConfig) -> str:
 def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
     data = Path(config.data) if config.data else run / "sample"
     try:
-        now = _fingerprint(config, data)
+        now = _fingerprint(config, data, run / PICTURES)
     except UserError as error:
         return Step("data", STALE, f"can no longer be read: {error}")
     if now == fingerprint:
@@ -96,9 +97,9 @@ def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
     return Step("data", STALE, f"{change}: run extract --force, then fit-heads")
 
 
-def _fingerprint(config: ExtractConfig, data: Path) -> str:
+def _fingerprint(config: ExtractConfig, data: Path, unpack_to: Path) -> str:
     """Return the fingerprint of the data now. It does not depend on the size of the pictures."""
-    options = table_options(config)
+    options = replace(table_options(config), unpack_to=unpack_to)
     table, problems, _ = read_memes(data, options)
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)

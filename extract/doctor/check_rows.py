@@ -28,14 +28,16 @@ MAX_LISTED = 5
 Memes = tuple[MemeTable, Pictures]
 
 
-def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[Finding]]:
-    """Read every row and decode every picture.
+def check_data(
+    config: ExtractConfig, folder: Path, unpack_to: Path | None = None
+) -> tuple[Memes | None, list[Finding]]:
+    """Read every row and decode every picture; those whose bytes a table holds from `unpack_to`.
 
     Returns the rows without problems, or None if the data cannot be read or has no train or no
     test rows left.
     """
     try:
-        options = table_options(config)
+        options = replace(table_options(config), unpack_to=unpack_to)
         table, problems, notes = read_memes(folder, options)
     except UserError as error:
         return None, [Finding(FAIL, "data", str(error))]

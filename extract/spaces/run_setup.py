@@ -32,6 +32,9 @@ from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
 
+PICTURES = "pictures"
+"""Folder of a run for pictures whose bytes a table holds."""
+
 
 class FrozenModel(NamedTuple):
     """A model of `--frozen`: the flag, the model's folder, and its name and revision."""
@@ -178,7 +181,7 @@ def check_folds(setup: Setup) -> None:
 
 def _read_data(config: ExtractConfig, run: Path) -> ReadResult:
     data = Path(config.data) if config.data else _sample(run / "sample", config)
-    return read_memes(data, table_options(config))
+    return read_memes(data, replace(table_options(config), unpack_to=run / PICTURES))
 
 
 def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones) -> LoadedData:

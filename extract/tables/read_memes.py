@@ -14,6 +14,7 @@ from extract.tables.find_images import ImageFinder
 from extract.tables.labels import LABELS, read_label, suggest_positive
 from extract.tables.layouts import SUFFIXES, Sources, find_sources
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.parsed_table import UnpackedPicture
 from extract.tables.parsing.problem import Problem
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
@@ -122,13 +123,18 @@ def _validate(
     )
     if options.group:
         frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
-    notes = [*_absent(frame), *finder.notes()]
+    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows)]
     return frame, [problem for column in faults for problem in column], notes
 
 
 def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
     """Find the picture of each row. None is expected if ids stand in for the image column."""
-    found = [finder.find(row.image, row.path, _image_folders(row)) for row in rows]
+    found = [
+        (str(row.image.file), None)
+        if isinstance(row.image, UnpackedPicture)
+        else finder.find(row.image, row.path, _image_folders(row))
+        for row in rows
+    ]
     from_ids = all(row.columns.image == row.columns.id for row in rows)
     captions = all(row.columns.text is not None for row in rows)
     if from_ids and captions and not any(path for path, _ in found) and not finder.has_images:
@@ -156,6 +162,14 @@ def _absent(frame: pd.DataFrame) -> Iterator[str]:
         elif count:
             share = f"{count} of {len(frame)} rows have no {what}"
             yield f"{share}: they are used with {instead}{unless}."
+
+
+def _unpacked(rows: Sequence[Row]) -> Iterator[str]:
+    """Say where the pictures of a table of bytes are, and how much disk they take."""
+    files = {row.image.file for row in rows if isinstance(row.image, UnpackedPicture)}
+    if files:
+        size, folder = sum(file.stat().st_size for file in files), next(iter(files)).parent
+        yield f"{len(files)} pictures in the table are unpacked in {folder} ({size / 1e6:.0f} MB)."
 
 
 def _require_known_labels(rows: Sequence[Row], labels: Sequence[tuple[int, str | None]]) -> None:

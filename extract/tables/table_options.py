@@ -26,6 +26,8 @@ class TableOptions:
     encoding: str = "utf-8"
     shares: tuple[float, float, float] | None = None
     """Shares of train, val and test, into which all labelled rows are divided."""
+    unpack_to: Path | None = None
+    """Folder for the pictures whose bytes a table holds; None: these are refused."""
     reviews: tuple[Path, ...] = ()
     """Files of reviewers' decisions."""
 
