@@ -77,11 +77,14 @@ class LoadedSpaces:
     text: TextEncoder
     """Its tokenizer is that of the run."""
 
-    def load(self, reading: ReadResult, on_bad_rows: str) -> LoadedData:
-        """Decode and tokenise a table that was read. Raises UserError for bad rows."""
+    def load(self, reading: ReadResult, on_bad_rows: str, read_absent: bool = True) -> LoadedData:
+        """Decode and tokenise a table that was read. Raises UserError for bad rows.
+
+        Without `read_absent`, no caption is read off its picture, whatever the run does.
+        """
         made = self.checkpoint
         settings = made.image_size, self.interpolation, made.max_tokens, self.text
-        return load_data(reading, *settings, on_bad_rows, made.read_captions)
+        return load_data(reading, *settings, on_bad_rows, made.read_captions and read_absent)
 
     def embed(self, memes: LoadedData) -> FeatureTable:
         """Embed memes in each space, exactly as `extract` does."""
