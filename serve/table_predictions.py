@@ -7,7 +7,9 @@ from. The same command continues it after its last whole line.
 import csv
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from extract.tables.read_memes import ReadResult
 from heads.ensemble.submission import to_csv
 from heads.predict import Scorer, load_scorer
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL
+from runtime.atomic_files import PARTIAL, remove_folder
 from runtime.json_files import read_object, write_json
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
@@ -42,13 +44,20 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     Raises UserError for bad rows (unless blanked), an unfinished or damaged run, or a file that
     cannot be written.
     """
+    with _pictures_folder(config.out) as folder:
+        return _predict_table(config, run, write, folder)
+
+
+def _predict_table(
+    config: PredictConfig, run: Path, write: Callable[[str], None], unpack_to: Path
+) -> Path | None:
     backbones = run / "backbones"
     space_folders(backbones)  # an unfinished run is the first thing to say
     if config.data is None:
         image = None if config.image is None else Path(config.image)
         reading = read_single_meme(image, config.text)
     else:
-        reading = read_new_memes(Path(config.data), backbones)
+        reading = read_new_memes(Path(config.data), backbones, unpack_to)
     reading = _without_bad_rows(reading, config.on_bad_rows)
     spaces = load_spaces(backbones, config.device)
     scorer = load_scorer(run, spaces.checkpoint.stamp)
@@ -68,6 +77,24 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
             file.flush()
     _finish(partial, out)
     return out
+
+
+@contextmanager
+def _pictures_folder(out: str | None) -> Iterator[Path]:
+    """Yield where pictures are unpacked whose bytes the table holds; delete it at the end.
+
+    Beside `out`, because temporary folders may be small, and because memes that a killed command
+    has left must have the same paths when it is continued.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(f"{out}{PARTIAL}.pictures")
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
 
 
 def _without_bad_rows(reading: ReadResult, on_bad_rows: str) -> ReadResult:
