@@ -11,8 +11,10 @@ import sys
 from multiprocessing import get_context
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
-sys.path[:0] = [str(Path(__file__).parents[depth]) for depth in (2, 3)]
+# Threads do not survive a fork.
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parents[3]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 from fast_settings import apply_fast_settings
