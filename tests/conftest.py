@@ -24,17 +24,18 @@ import numpy as np
 import pytest
 import timm
 import torch
+from fast_settings import apply_fast_settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
 from extract.config import ExtractConfig
 from extract.run import extract
 from extract.sample import write_sample
-from extract.spaces import pretrained
 from extract.towers.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 
+apply_fast_settings()
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
 
@@ -65,14 +66,6 @@ def seed():
 @pytest.fixture(autouse=True)
 def seeded():
     seed()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def small_pictures():
-    """Enlarge pictures for the pretrained tower less than usual, to save time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrained, "PRETRAINED_SIZE", 48)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +163,7 @@ def scored_run(tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def forked_command():
-    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err, pretrained_size).
+    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err).
 
     forked_commands.py documents the arguments. Returns the exit status, the number of file
     operations, and the connections that were opened.
@@ -188,7 +181,7 @@ def forked_command():
 
     def run(
         cwd, args, operation=None, seconds=None, max_file_bytes=None, sent=signal.SIGKILL,
-        out="log.txt", err="log.txt", pretrained_size=48,
+        out="log.txt", err="log.txt",
     ):  # fmt: skip
         task = {
             "cwd": str(cwd),
@@ -199,7 +192,6 @@ def forked_command():
             "signal": sent,
             "out": str(out),
             "err": str(err),
-            "pretrained_size": pretrained_size,
         }
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
@@ -220,10 +212,7 @@ def command(forked_command, tmp_path_factory):
         files = out, err = folder / "out", folder / "err"
         for file in files:
             file.write_bytes(b"")
-        size = pretrained.PRETRAINED_SIZE
-        code, *_ = forked_command(
-            cwd, [*map(str, arguments)], out=out, err=err, pretrained_size=size
-        )
+        code, *_ = forked_command(cwd, [*map(str, arguments)], out=out, err=err)
         return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
 
     return run

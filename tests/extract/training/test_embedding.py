@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from fast_settings import CPU_BATCH_SIZE as BATCH_SIZE
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures
@@ -11,8 +12,7 @@ from extract.towers.bundled_weights import load_bundled_image, load_bundled_text
 from extract.towers.device import Machine
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
-from extract.training import out_of_memory
-from extract.training.embedding import CPU_BATCH_SIZE as BATCH_SIZE
+from extract.training import embedding, out_of_memory
 from extract.training.embedding import embed
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_features, writing_space
@@ -20,6 +20,11 @@ from runtime.errors import UserError
 
 ROWS = 150
 FP32, BF16 = torch.float32, torch.bfloat16
+
+
+@pytest.fixture(autouse=True)
+def batches_of_users(monkeypatch):
+    monkeypatch.setattr(embedding, "CPU_BATCH_SIZE", BATCH_SIZE)
 
 
 @pytest.fixture(scope="module")
