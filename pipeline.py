@@ -176,7 +176,14 @@ def status(*, run: RunName = "default") -> None:
 @app.command()
 @with_settings(PredictConfig)
 def predict(config: PredictConfig, *, run: RunName = "default") -> None:
-    """Score new memes with the saved models of a run; writes id,probability,label."""
+    """Score new memes with a run's saved models; writes id,probability,label."""
+    if config.writes_shards:
+        from serve.shards.predict_shards import predict_shards
+
+        if not predict_shards(config, _folder(run)):
+            raise typer.Exit(1)
+        print(config.out)
+        return
     from serve.table_predictions import predict_table
 
     if written := predict_table(config, _folder(run), print_data):

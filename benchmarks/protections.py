@@ -36,7 +36,7 @@ TIMED = {
             for name in ("write_checksum", "verify_checksum", "_compare", "xxhash")
         ),
         *((module, "_checksum") for module in (json_files, safetensors_files)),
-        (file_checksums, "_file_checksum"),
+        (file_checksums, "file_checksum"),
     ],
     "flushes to disk": [(atomic_files, "flush")],
     "training states between epochs": [(resume_training, "save_training_state")],

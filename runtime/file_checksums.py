@@ -14,7 +14,7 @@ def folder_checksums(folder: Path, *excluded: str) -> dict[str, str]:
     The checksum is xxh3 (64 bits, hexadecimal). Paths in `excluded` are left out.
     """
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    return {name: _file_checksum(folder / name) for name in sorted(names) if name not in excluded}
+    return {name: file_checksum(folder / name) for name in sorted(names) if name not in excluded}
 
 
 def verify_checksums(folder: Path, expected: dict[str, str], remedy: str) -> None:
@@ -22,11 +22,12 @@ def verify_checksums(folder: Path, expected: dict[str, str], remedy: str) -> Non
     for name, checksum in expected.items():
         path = folder / name
         with user_error_if_damaged(path, remedy):
-            if _file_checksum(path) != checksum:
+            if file_checksum(path) != checksum:
                 raise ValueError("its checksum differs")
 
 
-def _file_checksum(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """Return the xxh3 of a file, 64 bits in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
 

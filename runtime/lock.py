@@ -20,8 +20,10 @@ WRITTEN_FOLDERS = ("heads", "heads/*/", "unfinished", "unfinished/*/", "unfinish
 
 
 @contextmanager
-def locked(run: Path, distributed: bool = False) -> Iterator[Path]:
+def locked(run: Path, distributed: bool = False, flag: str = "--run") -> Iterator[Path]:
     """Hold the run's lock and yield its folder, from which leftovers of killed commands are gone.
+
+    `flag` is the one that names the folder, for the message.
 
     Raises UserError, which names the holder, if another process holds the lock; also if torchrun
     started several processes and the command is not `distributed`.
@@ -41,9 +43,9 @@ def locked(run: Path, distributed: bool = False) -> Iterator[Path]:
     except OSError as error:
         # A Timeout is an OSError without an errno.
         if error.errno:
-            raise UserError(f"--run: {run} cannot be locked: {error.strerror}") from error
+            raise UserError(f"{flag}: {run} cannot be locked: {error.strerror}") from error
         raise UserError(
-            f"{run} is in use by {_read_holder(holder)}. Wait until it ends, or use another --run."
+            f"{run} is in use by {_read_holder(holder)}. Wait until it ends, or use another {flag}."
         ) from error
     try:
         holder.write_text(json.dumps(_this_process()), encoding="utf-8")

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,15 +15,37 @@ PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines."""
 
 
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+"""Where messages go instead of stderr."""
+
+
 def log(message: str) -> None:
     """Print one line to stderr; under torchrun, only rank 0 does."""
-    if first():
+    if (messages := _collected.get()) is not None:
+        messages.append(message)
+    elif first():
         print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def collect_messages() -> Iterator[list[str]]:
+    """Yield a list that gets what is logged inside this context; show no progress there.
+
+    For one of many tasks, whose messages are shown later with the name of the task.
+    """
+    token = _collected.set([])
+    try:
+        yield _collected.get()
+    finally:
+        _collected.reset(token)
 
 
 @contextmanager
 def progress(task: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Yield `advance(count)`; show count, rate in `unit` per second, and the time left."""
+    if _collected.get() is not None:
+        yield lambda count: None
+        return
     console = Console(stderr=True)
     display = _bar(task, total, unit, console) if console.is_terminal else _lines(task, total, unit)
     with display as advance:
@@ -82,4 +105,4 @@ class _Rate:
 
     def text(self) -> str:
         rate = self.per_second()
-        return f"{rate:.0f} {self.unit}/s" if rate >= 10 else f"{rate:.1f} {self.unit}/s"
+        return f"{rate:.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s"

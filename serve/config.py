@@ -9,6 +9,11 @@ from runtime.config_fields import setting, validate
 from runtime.errors import UserError
 
 MEMES, OUTPUT, MODEL, SERVICE = "Memes", "Output", "Model", "Service"
+MACHINES = "Machines"
+
+ENGINES = LOCAL, RAY = "local", "ray"
+
+RAY_DEVICES = ("auto", "cpu", "cuda")
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -22,7 +27,9 @@ PRIOR = (
 class PredictConfig:
     """Settings of `predict`. Raises UserError for a value that is not allowed."""
 
-    data: str | None = setting(None, "Table of memes, or folder with one.", MEMES)
+    data: str | None = setting(
+        None, "Table of memes, folder with one, or folder of many: see --out.", MEMES
+    )
     image: str | None = setting(None, "A picture.", MEMES)
     text: str | None = setting(None, "Its caption.", MEMES)
     on_bad_rows: str = setting(
@@ -30,7 +37,8 @@ class PredictConfig:
     )
     out: str | None = setting(
         None,
-        "File to write, .csv, .jsonl or .parquet; default: CSV on stdout. A killed command is "
+        "File to write, .csv, .jsonl or .parquet; default: CSV on stdout. Or a folder: each table "
+        "in the folder --data is a shard, whose results get a file there. A killed command is "
         "continued by the same command.",
         OUTPUT,
     )
@@ -39,6 +47,19 @@ class PredictConfig:
     )
     prior: str = setting(SUBMITTED, PRIOR, MODEL)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", MODEL)
+    engine: str = setting(
+        LOCAL,
+        f"{LOCAL}: one shard after the other; or {RAY}: many at a time, on this machine or the "
+        "cluster RAY_ADDRESS (requirements-scale.txt).",
+        MACHINES,
+        choices=ENGINES,
+    )
+    workers: int | None = setting(
+        None,
+        f"Processes of --engine {RAY} that score shards; default: one per GPU, else per CPU core.",
+        MACHINES,
+        minimum=1,
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -46,8 +67,27 @@ class PredictConfig:
         single = self.image is not None or self.text is not None
         if single == (self.data is not None):
             raise UserError("predict: pass either --data, or --image, --text or both")
-        if self.out and Path(self.out).suffix.lower() not in SUFFIXES:
-            raise UserError(f'--out: found "{self.out}", allowed: a name in {", ".join(SUFFIXES)}')
+        if self.out and not self.writes_shards and _suffix(self.out) not in SUFFIXES:
+            allowed = f"a name in {', '.join(SUFFIXES)}, or a folder (without suffix) for shards"
+            raise UserError(f'--out: found "{self.out}", allowed: {allowed}')
+        if self.writes_shards and self.data is None:
+            raise UserError(f'--out: found "{self.out}", a folder, which --data DIR needs only')
+        if self.engine == RAY and not self.writes_shards:
+            advice = "Pass a folder of tables as --data, and a folder as --out"
+            raise UserError(f"--engine {RAY} scores a folder of shards. {advice}.")
+        if self.engine == RAY and self.device not in RAY_DEVICES:
+            allowed = ", ".join(RAY_DEVICES)
+            raise UserError(
+                f'--device: found "{self.device}", allowed with --engine {RAY}, which chooses the '
+                f"GPU of each worker: {allowed}"
+            )
+        if self.engine != RAY and self.workers is not None:
+            raise UserError(f"--workers: only --engine {RAY} has workers. Add it, or omit this.")
+
+    @property
+    def writes_shards(self) -> bool:
+        """Whether `out` is a folder, so that each table in the folder `data` is a shard."""
+        return bool(self.out) and (not _suffix(self.out) or Path(self.out).is_dir())
 
 
 @dataclass(frozen=True)
@@ -67,6 +107,10 @@ class ServeConfig:
     def __post_init__(self) -> None:
         validate(self)
         parse_prior(self.prior)
+
+
+def _suffix(path: str) -> str:
+    return Path(path).suffix.lower()
 
 
 def parse_prior(text: str) -> float | str:

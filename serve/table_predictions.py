@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from extract.tables.read_memes import ReadResult
 from heads.ensemble.submission import to_csv
 from heads.predict import Scorer, load_scorer
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL, remove_folder
+from runtime.atomic_files import PARTIAL, flush, remove_folder
+from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
@@ -38,13 +39,54 @@ PART_ROWS = 2048
 """Memes that are decoded, embedded, scored and written at a time."""
 
 
+@dataclass(frozen=True)
+class LoadedRun:
+    """The models of a run, loaded once, and the settings with which they score tables."""
+
+    config: PredictConfig
+    run: Path
+    spaces: LoadedSpaces
+    scorer: Scorer
+
+    def lines(self, reading: ReadResult, done: int = 0) -> Iterator[str]:
+        """Yield CSV lines of PART_ROWS memes at a time, from row `done` on; a header at row 0."""
+        table, _, notes = reading
+        on_bad_rows, prior = self.config.on_bad_rows, parse_prior(self.config.prior)
+        audit = self._audit() if self.config.audit else {}
+        with progress("score", len(table) - done, "memes") as advance:
+            for start in range(done, len(table), PART_ROWS):
+                rows = table.rows.iloc[start : start + PART_ROWS].reset_index(drop=True)
+                memes = self.spaces.load((replace(table, rows=rows), [], notes), on_bad_rows)
+                notes = []
+                probability = self.scorer.score(self.spaces.embed(memes), prior)
+                columns = {
+                    "id": rows["id"],
+                    "probability": probability,
+                    "label": (probability > self.scorer.threshold).astype(int),
+                }
+                if self.spaces.checkpoint.read_captions:
+                    columns["caption"] = memes.captions()
+                yield to_csv({**columns, **audit}, header=start == 0)
+                advance(len(rows))
+
+    def _audit(self) -> dict[str, Any]:
+        """Return what every row says of the model that scored it."""
+        return {
+            "threshold": self.scorer.threshold,
+            "prior": self.config.prior,
+            "run": self.run.name,
+            "stamp": self.scorer.stamp,
+            "version": memefuse_version(),
+        }
+
+
 def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]) -> Path | None:
     """Score the memes that `config` names; return the file, or None if `write` got the CSV.
 
     Raises UserError for bad rows (unless blanked), an unfinished or damaged run, or a file that
     cannot be written.
     """
-    with _pictures_folder(config.out) as folder:
+    with pictures_folder(config.out) as folder:
         return _predict_table(config, run, write, folder)
 
 
@@ -58,29 +100,26 @@ def _predict_table(
         reading = read_single_meme(image, config.text)
     else:
         reading = read_new_memes(Path(config.data), backbones, unpack_to)
-    reading = _without_bad_rows(reading, config.on_bad_rows)
-    spaces = load_spaces(backbones, config.device)
-    scorer = load_scorer(run, spaces.checkpoint.stamp)
-    prior = parse_prior(config.prior)
-    log(f"prior: {prior}; threshold {scorer.threshold:.4g}")
-    audit = _audit(run, scorer, config.prior) if config.audit else {}
+    reading = without_bad_rows(reading, config.on_bad_rows)
+    loaded = load_run(config, run)
+    made_from = {**describe_model(config, loaded.scorer), "memes": _checksum(reading)}
     if config.out is None:
-        for part in _parts(reading, 0, spaces, scorer, config.on_bad_rows, prior, audit):
+        for part in loaded.lines(reading):
             write(part)
         return None
     out = Path(config.out)
-    made_from = {"stamp": scorer.stamp, "memes": _checksum(reading), "prior": config.prior}
-    partial, done = _continue(out, {**made_from, "audit": config.audit})
+    partial, done = _continue(out, made_from)
     with partial.open("a", encoding="utf-8", newline="") as file:
-        for part in _parts(reading, done, spaces, scorer, config.on_bad_rows, prior, audit):
+        for part in loaded.lines(reading, done):
             file.write(part)
             file.flush()
-    _finish(partial, out)
+    finish(partial, out)
+    partial.with_name(f"{partial.name}.json").unlink()
     return out
 
 
 @contextmanager
-def _pictures_folder(out: str | None) -> Iterator[Path]:
+def pictures_folder(out: Path | str | None) -> Iterator[Path]:
     """Yield where pictures are unpacked whose bytes the table holds; delete it at the end.
 
     Beside `out`, because temporary folders may be small, and because memes that a killed command
@@ -97,49 +136,24 @@ def _pictures_folder(out: str | None) -> Iterator[Path]:
         remove_folder(folder)
 
 
-def _without_bad_rows(reading: ReadResult, on_bad_rows: str) -> ReadResult:
+def load_run(config: PredictConfig, run: Path) -> LoadedRun:
+    """Load the models of a run. Raises UserError if it is unfinished or damaged."""
+    spaces = load_spaces(run / "backbones", config.device)
+    return LoadedRun(config, run, spaces, load_scorer(run, spaces.checkpoint.stamp))
+
+
+def describe_model(config: PredictConfig, scorer: Scorer) -> dict[str, Any]:
+    """Log how memes are scored; return what results depend on, besides the memes."""
+    log(f"prior: {parse_prior(config.prior)}; threshold {scorer.threshold:.4g}")
+    ensemble = file_checksum(scorer.run / "heads" / "ensemble.json")
+    settings = {"prior": config.prior, "audit": config.audit, "on_bad_rows": config.on_bad_rows}
+    return {"stamp": scorer.stamp, "ensemble": ensemble, **settings}
+
+
+def without_bad_rows(reading: ReadResult, on_bad_rows: str) -> ReadResult:
     """Stop at faults of the table before anything is loaded, or blank what is bad."""
     table, problems, notes = reading
     return resolve_bad_rows(table, problems, on_bad_rows)[0], [], notes
-
-
-def _parts(
-    reading: ReadResult,
-    done: int,
-    spaces: LoadedSpaces,
-    scorer: Scorer,
-    on_bad_rows: str,
-    prior: float | str,
-    audit: dict[str, Any],
-) -> Iterator[str]:
-    """Yield CSV lines of PART_ROWS memes at a time, from row `done` on; a header at row 0."""
-    table, _, notes = reading
-    with progress("score", len(table) - done, "memes") as advance:
-        for start in range(done, len(table), PART_ROWS):
-            rows = table.rows.iloc[start : start + PART_ROWS].reset_index(drop=True)
-            memes = spaces.load((replace(table, rows=rows), [], notes), on_bad_rows)
-            notes = []
-            probability = scorer.score(spaces.embed(memes), prior)
-            columns = {
-                "id": rows["id"],
-                "probability": probability,
-                "label": (probability > scorer.threshold).astype(int),
-            }
-            if spaces.checkpoint.read_captions:
-                columns["caption"] = memes.captions()
-            yield to_csv({**columns, **audit}, header=start == 0)
-            advance(len(rows))
-
-
-def _audit(run: Path, scorer: Scorer, prior: str) -> dict[str, Any]:
-    """Return what every row says of the model that scored it."""
-    return {
-        "threshold": scorer.threshold,
-        "prior": prior,
-        "run": run.name,
-        "stamp": scorer.stamp,
-        "version": memefuse_version(),
-    }
 
 
 def _checksum(reading: ReadResult) -> str:
@@ -182,19 +196,34 @@ def _drop_cut_line(partial: Path) -> int:
     return max(rows - 1, 0)
 
 
-def _finish(partial: Path, out: Path) -> None:
-    """Give the file its format and its name."""
-    state = partial.with_name(f"{partial.name}.json")
+def finish(lines: Path, out: Path) -> None:
+    """Give a file of CSV lines the format of `out`, and this name. A kill leaves no half file."""
     if out.suffix.lower() == ".csv":
-        partial.replace(out)
-    else:
-        import polars
+        _rename(lines, out)
+        return
+    converted = lines.with_name(f"{lines.name}{out.suffix}")
+    try:
+        _convert(lines, converted)
+        _rename(converted, out)
+    finally:
+        converted.unlink(missing_ok=True)
+    lines.unlink()
 
-        as_text = dict.fromkeys(("id", "caption", "prior", "run", "stamp"), polars.String)
-        rows = polars.scan_csv(partial, schema_overrides=as_text)
-        if out.suffix.lower() == ".parquet":
-            rows.sink_parquet(out)
-        else:
-            rows.sink_ndjson(out)
-        partial.unlink()
-    state.unlink()
+
+def _convert(lines: Path, converted: Path) -> None:
+    """Write the rows of a CSV file as Parquet or JSON lines. Types do not depend on the values."""
+    import polars
+
+    text = dict.fromkeys(("id", "caption", "prior", "run", "stamp", "version"), polars.String)
+    types = {**text, "probability": polars.Float64, "threshold": polars.Float64}
+    rows = polars.scan_csv(lines, schema_overrides=types)
+    if converted.suffix.lower() == ".parquet":
+        rows.sink_parquet(converted)
+    else:
+        rows.sink_ndjson(converted)
+
+
+def _rename(written: Path, out: Path) -> None:
+    flush(written)
+    written.replace(out)
+    flush(out.parent)

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     "runtime",
+    "runtime.cluster",
     "features",
     "extract.frozen_sources",
     "extract.config",
@@ -34,6 +35,7 @@ LAYERS = (
     "heads",
     "serve.review",
     "serve",
+    "serve.shards",
     "pipeline",
 )
 """From the bottom up. A module is in the layer of the longest of these names that contains it, and

@@ -1,0 +1,1 @@
+"""Divide work among processes on many machines, with an optional package."""
