@@ -70,9 +70,9 @@ def scored(monkeypatch):
     """Names of the tables that were scored."""
     names, read = [], scoring.read_new_memes
 
-    def spy(table, backbones):
+    def spy(table, backbones, unpack_to):
         names.append(table.name)
-        return read(table, backbones)
+        return read(table, backbones, unpack_to)
 
     monkeypatch.setattr(scoring, "read_new_memes", spy)
     return names
