@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Each core has a test process of its own.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import io
 import json
 import random
 import shutil
@@ -25,9 +26,11 @@ import pytest
 import timm
 import torch
 from fast_settings import apply_fast_settings
+from quick_heads import apply_quick_settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
+import pipeline
 from extract.config import ExtractConfig
 from extract.run import extract
 from extract.sample import write_sample
@@ -156,9 +159,19 @@ def scored_run(tiny_run, tmp_path_factory):
     """Folder of `tiny_run` after submit: the mean of two heads. Copy it before you change it."""
     folder = tmp_path_factory.mktemp("scored")
     run = shutil.copytree(tiny_run, folder / "run")
-    fit_heads(FitConfig(heads="linear,svm"), run)
-    submit(SubmitConfig(ensemble="mean", out=str(folder / "solution.csv")), run)
+    with pytest.MonkeyPatch.context() as patch:
+        apply_quick_settings(patch.setattr)
+        fit_heads(FitConfig(heads="linear,svm"), run)
+        submit(SubmitConfig(ensemble="mean", out=str(folder / "solution.csv")), run)
     return run
+
+
+@pytest.fixture(scope="module")
+def quick_heads():
+    """Fit heads with fewer candidates, trees and resamples in all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        apply_quick_settings(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -203,16 +216,20 @@ def forked_command():
     process.wait()
 
 
-@pytest.fixture(scope="module")
-def command(forked_command, tmp_path_factory):
-    """f(*args, cwd) -> returncode, stdout, stderr of pipeline.py."""
-    folder = tmp_path_factory.mktemp("output")
+@pytest.fixture(scope="session")
+def command():
+    """f(*args, cwd) -> returncode, stdout, stderr of pipeline.py, called in this process."""
 
     def run(*arguments, cwd):
-        files = out, err = folder / "out", folder / "err"
-        for file in files:
-            file.write_bytes(b"")
-        code, *_ = forked_command(cwd, [*map(str, arguments)], out=out, err=err)
-        return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr("sys.argv", ["pipeline.py", *map(str, arguments)])
+            patch.setattr("sys.stdout", out)
+            patch.setattr("sys.stderr", err)
+            code = pipeline.main()
+        for stream in (out, err):
+            stream.seek(0)
+        return SimpleNamespace(returncode=code, stdout=out.read(), stderr=err.read())
 
     return run

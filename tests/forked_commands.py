@@ -15,6 +15,7 @@ File operations are those reported by Python's audit hooks: open for writing, cr
 and delete. Clocks are stopped in the children, so that no file differs by a duration in it.
 """
 
+import gc
 import json
 import os
 import resource
@@ -23,17 +24,18 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import lightgbm  # noqa: F401
-import timm  # noqa: F401
-import transformers  # noqa: F401
 from fast_settings import apply_fast_settings
+from quick_heads import apply_quick_settings
 
 import pipeline
+import serve.table_predictions  # noqa: F401
 from extract.training import resume_training as training
+from runtime.errors import UserError
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
 NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
@@ -45,12 +47,17 @@ NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
 }
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 apply_fast_settings()
+apply_quick_settings()
 # Save training states even though these trainings are short.
 training.FIRST_SAVE_SECONDS = 0.0
 
 
 def main() -> None:
     """Run commands until stdin ends."""
+    # Typer imports more when it parses arguments for the first time.
+    with suppress(UserError):
+        pipeline.app(["status", "--run", ".."], standalone_mode=False)
+    gc.freeze()
     for line in sys.stdin:
         task = json.loads(line)
         read, write = os.pipe()
