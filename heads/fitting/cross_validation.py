@@ -91,7 +91,8 @@ def cross_validate(
     final = np.full(len(y), np.nan)
     test = part < 0
     if test.any():
-        final[test] = average_predictions(models, spaces, test)
+        predictions = map_in_threads(lambda r: _predict(r.model, r.task.space.X[test]), selected)
+        final[test] = mean_logit(predictions)
     fitted_rows = round(np.mean([result.task.train.sum() for result in selected]))
     seconds = time.perf_counter() - start
     return FittedHead(models, out_of_fold, final, choices[best], fitted_rows, seconds)
