@@ -85,7 +85,7 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
         for key in changed_settings(old, made_from)
     ]
     if old["fingerprint"] != made_from["fingerprint"]:
-        changed.append("the data: other rows, captions, labels or pictures")
+        changed.append("the data: other rows, captions, labels or pictures, or other --add")
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     kept = old.get("frozen", {})
