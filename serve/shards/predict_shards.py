@@ -10,6 +10,7 @@ from typing import Any
 from extract.predict import space_folders
 from extract.spaces.checkpoint import read_checkpoint
 from heads.predict import load_scorer
+from runtime.atomic_files import remove_leftovers
 from runtime.errors import MAX_LISTED, UserError
 from runtime.lock import locked
 from runtime.progress import log, progress
@@ -38,6 +39,7 @@ def predict_shards(config: PredictConfig, run: Path) -> bool:
         unfinished = [shard for shard in shards if not is_finished(shard, model)]
         log(f"{len(shards) - len(unfinished)} of {len(shards)} shards are finished already")
         failed = _watch(_score(config, run, unfinished, model), unfinished) if unfinished else []
+        remove_leftovers([out / STATE])
     return _report(failed, len(shards), out)
 
 
