@@ -122,11 +122,27 @@ def run(
 
 
 @app.command()
-def report(*, run: RunName = "default") -> None:
+def report(
+    *,
+    run: RunName = "default",
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="First explain the memes of its gallery: what picture, caption and words add. "
+            "Takes minutes on a CPU.",
+            rich_help_panel="Run",
+        ),
+    ] = False,
+) -> None:
     """Write runs/NAME/report.html and report.md again, from the current files of the run."""
     from heads.report.build import write_report
 
     with locked(_folder(run)) as folder:
+        if explain:
+            from serve.gallery_explanations import explain_gallery
+
+            explain_gallery(folder)
         print(write_report(folder))
 
 

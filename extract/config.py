@@ -72,6 +72,12 @@ class ExtractConfig:
         "Near-duplicates stay together.",
         DATA,
     )
+    add: list[str] | None = setting(
+        None,
+        "Train also on what reviewers decided on the Review page: runs/NAME/review.jsonl. May be "
+        "repeated.",
+        DATA,
+    )
     encoding: str = setting("utf-8", "Encoding of CSV and JSON files.", DATA)
     on_bad_rows: str = setting(
         "stop",

@@ -54,10 +54,13 @@ def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 
-def read_new_memes(data: Path, backbones: Path) -> ReadResult:
-    """Read a table of memes to score, with the column names of the run's training data."""
+def read_new_memes(data: Path, backbones: Path, unpack_to: Path | None = None) -> ReadResult:
+    """Read a table of memes to score, with the column names of the run's training data.
+
+    Pictures whose bytes the table holds are written to the folder `unpack_to`.
+    """
     columns = read_checkpoint(space_folders(backbones)[0]).columns
-    return read_unlabelled(data, TableOptions(columns=Columns(**columns)))
+    return read_unlabelled(data, TableOptions(columns=Columns(**columns), unpack_to=unpack_to))
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,14 @@ class LoadedSpaces:
     text: TextEncoder
     """Its tokenizer is that of the run."""
 
-    def load(self, reading: ReadResult, on_bad_rows: str) -> LoadedData:
-        """Decode and tokenise a table that was read. Raises UserError for bad rows."""
+    def load(self, reading: ReadResult, on_bad_rows: str, read_absent: bool = True) -> LoadedData:
+        """Decode and tokenise a table that was read. Raises UserError for bad rows.
+
+        Without `read_absent`, no caption is read off its picture, whatever the run does.
+        """
         made = self.checkpoint
         settings = made.image_size, self.interpolation, made.max_tokens, self.text
-        return load_data(reading, *settings, on_bad_rows, made.read_captions)
+        return load_data(reading, *settings, on_bad_rows, made.read_captions and read_absent)
 
     def embed(self, memes: LoadedData) -> FeatureTable:
         """Embed memes in each space, exactly as `extract` does."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import without_captions
 from extract.data.read_captions import read_captions
@@ -13,6 +15,7 @@ from extract.folds.random_split import divide_rows
 from extract.run import CONFIG
 from extract.spaces.checkpoint import holds_checkpoint
 from extract.spaces.fine_tuned import STATE_SUFFIX
+from extract.spaces.run_setup import PICTURES
 from extract.spaces.space_registry import space_names
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import read_memes
@@ -44,7 +47,7 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
         return
     try:
         attributes, names = read_attributes(features), read_space_names(features)
-        config = from_dict(ExtractConfig, {**attributes["config"], **_data_path(run)})
+        config = from_dict(ExtractConfig, {**attributes["config"], **_paths(run)})
     except UserError as error:
         yield Step("features.h5", STALE, str(error))
         return
@@ -65,9 +68,10 @@ def _settings(folder: Path) -> ExtractConfig:
     return from_dict(ExtractConfig, read_json(folder / CONFIG, "extract"))
 
 
-def _data_path(run: Path) -> dict[str, str | None]:
-    """Return the path of the data, which is in config.json but not in features.h5."""
-    return {"data": read_json(run / "config.json", "extract").get("data")}
+def _paths(run: Path) -> dict[str, Any]:
+    """Return the paths of data and reviews, which are in config.json but not in features.h5."""
+    config = read_json(run / CONFIG, "extract")
+    return {name: config.get(name) for name in ("data", "add")}
 
 
 def _changed_flags(config: ExtractConfig) -> str:
@@ -84,7 +88,7 @@ def _changed_flags(config: ExtractConfig) -> str:
 def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
     data = Path(config.data) if config.data else run / "sample"
     try:
-        now = _fingerprint(config, data)
+        now = _fingerprint(config, data, run / PICTURES)
     except UserError as error:
         return Step("data", STALE, f"can no longer be read: {error}")
     if now == fingerprint:
@@ -93,9 +97,9 @@ def _data_step(config: ExtractConfig, fingerprint: str, run: Path) -> Step:
     return Step("data", STALE, f"{change}: run extract --force, then fit-heads")
 
 
-def _fingerprint(config: ExtractConfig, data: Path) -> str:
+def _fingerprint(config: ExtractConfig, data: Path, unpack_to: Path) -> str:
     """Return the fingerprint of the data now. It does not depend on the size of the pictures."""
-    options = table_options(config)
+    options = replace(table_options(config), unpack_to=unpack_to)
     table, problems, _ = read_memes(data, options)
     pictures, undecodable = decode_pictures(table, THUMBNAIL_SIZE, "bilinear")
     table, positions = resolve_bad_rows(table, problems + undecodable, config.on_bad_rows)
@@ -106,7 +110,7 @@ def _fingerprint(config: ExtractConfig, data: Path) -> str:
     loaded = without_captions(table, pictures)
     if options.shares:
         loaded = divide_rows(loaded, options.shares, config.seed)
-    return loaded.fingerprint()
+    return train_on_decisions(loaded).fingerprint()
 
 
 def _backbones_step(run: Path, names: list[str], stamp: str) -> Step:

@@ -1,14 +1,16 @@
 """Align fusion: the element-wise product of both modalities in a learned common space (PyTorch)."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu, normalize
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils.rnn import pad_sequence
 
 from heads.base import REFIT, Head
 from runtime.errors import user_error_if_damaged
@@ -56,6 +58,8 @@ class AlignHead(Head):
 
     GRID: ClassVar = [{"steps": 48}, {"steps": 192}]
 
+    STACKED: ClassVar = True
+
     def __init__(self, image_width: int = 0, seed: int = 0, steps: int = 48) -> None:
         self.image_width = image_width
         self.seed = seed
@@ -63,16 +67,25 @@ class AlignHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        self.classes_ = np.unique(y)
-        scale = max(float(np.sqrt((X**2).mean())), 1e-6)
-        rows = torch.from_numpy(X / scale).float(), torch.from_numpy(y).float()
-        # Fits run in threads, so each needs its own random generator.
-        generator = torch.Generator().manual_seed(self.seed)
-        self.weights_ = initial_weights(self.image_width, X.shape[1], generator)
-        self._train(*rows, generator)
-        for name in ("image.weight", "text.weight"):
-            self.weights_[name] /= scale
+        self.fit_together([self], [(X, y)])
         return self
+
+    @classmethod
+    def fit_together(
+        cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        """Train heads with equal shapes and steps as one stack, in less than half of the time."""
+        stacks = defaultdict(list)
+        for head, (X, y) in zip(heads, data, strict=True):
+            head.classes_ = np.unique(y)
+            fit = _Fit.create(head, X, y)
+            stacks[head.steps, head.image_width, X.shape[1]].append((head, fit))
+        for (steps, *_), stack in stacks.items():
+            weights = _train([fit for _, fit in stack], steps)
+            for index, (head, fit) in enumerate(stack):
+                head.weights_ = {name: value[index].clone() for name, value in weights.items()}
+                for name in ("image.weight", "text.weight"):
+                    head.weights_[name] /= fit.scale
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""
@@ -96,27 +109,74 @@ class AlignHead(Head):
         head.classes_ = np.array([0, 1])
         return head
 
-    def _train(self, X: Tensor, y: Tensor, generator: torch.Generator) -> None:
-        parameters = [value.requires_grad_() for value in self.weights_.values()]
-        optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=0.1, fused=True)
-        batch_size = min(BATCH_SIZE, -(-len(X) // MIN_BATCHES))
-        batches: list[Tensor] = []
-        for step in range(self.steps):
-            if not batches:
-                batches += torch.randperm(len(X), generator=generator).split(batch_size)
-            rows = batches.pop()
-            shape = NETWORKS, len(rows), WIDTH
-            dropout = (torch.rand(shape, generator=generator) > DROPOUT).float()
-            logits = network_logits(self.weights_, X[rows], dropout)
-            loss = binary_cross_entropy_with_logits(logits, y[rows].expand_as(logits))
-            optimizer.zero_grad()
-            # Each network has its own weights, so the sum of the losses trains each on its own.
-            (loss * NETWORKS).backward()
-            clip_grad_norm_(parameters, GRADIENT_NORM)
-            learning_rate = LEARNING_RATE * (1 + math.cos(math.pi * step / self.steps)) / 2
-            optimizer.param_groups[0]["lr"] = learning_rate
-            optimizer.step()
-        self.weights_ = {name: value.detach() for name, value in self.weights_.items()}
+
+class _Fit(NamedTuple):
+    """The initial weights of one head's networks, and its training rows."""
+
+    weights: Weights
+    X: Tensor
+    """float (N, columns), divided by `scale`."""
+    y: Tensor
+    """float (N, 1)."""
+    scale: float
+    generator: torch.Generator
+    """Fits run in threads, so each needs its own."""
+
+    @classmethod
+    def create(cls, head: AlignHead, X: np.ndarray, y: np.ndarray) -> Self:
+        generator = torch.Generator().manual_seed(head.seed)
+        weights = initial_weights(head.image_width, X.shape[1], generator)
+        scale = max(float(np.sqrt((X**2).mean())), 1e-6)
+        rows = torch.from_numpy(X / scale).float(), torch.from_numpy(y).float()[:, None]
+        return cls(weights, *rows, scale, generator)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield X and y of each batch, the weight of each of its rows, and dropout.
+
+        Dropout is 0 or 1, (N, NETWORKS, WIDTH). An epoch starts with its incomplete batch.
+        """
+        batch_size = min(BATCH_SIZE, -(-len(self.X) // MIN_BATCHES))
+        while True:
+            for rows in reversed(
+                torch.randperm(len(self.X), generator=self.generator).split(batch_size)
+            ):
+                shape = NETWORKS, len(rows), WIDTH
+                dropout = (torch.rand(shape, generator=self.generator) > DROPOUT).float()
+                weight = torch.full((len(rows), 1), 1 / len(rows))
+                yield self.X[rows], self.y[rows], weight, dropout.transpose(0, 1)
+
+
+def _train(fits: list[_Fit], steps: int) -> Weights:
+    """Train all networks of some heads at once; return their weights, with heads as first axis."""
+    weights = {name: torch.stack([fit.weights[name] for fit in fits]) for name in fits[0].weights}
+    parameters = [value.requires_grad_() for value in weights.values()]
+    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=0.1, fused=True)
+    batches = zip(*(fit.batches() for fit in fits), strict=True)
+    for step, batch in zip(range(steps), batches, strict=False):
+        # Batches of different lengths are padded with rows of weight 0.
+        padded = (pad_sequence(values, batch_first=True) for values in zip(*batch, strict=True))
+        X, y, weight, dropout = padded
+        logits = network_logits(weights, X[:, None], dropout.transpose(1, 2))
+        losses = binary_cross_entropy_with_logits(
+            logits, y.mT.expand_as(logits), weight.mT.expand_as(logits), reduction="sum"
+        )
+        optimizer.zero_grad()
+        # Each network has its own weights, so the sum of the losses trains each on its own.
+        losses.backward()
+        clip_gradients(parameters)
+        learning_rate = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        optimizer.param_groups[0]["lr"] = learning_rate
+        optimizer.step()
+    return {name: value.detach() for name, value in weights.items()}
+
+
+def clip_gradients(parameters: list[Tensor]) -> None:
+    """Clip the gradients of each head, the first axis of all parameters, to GRADIENT_NORM."""
+    squares = [parameter.grad.flatten(1).square().sum(dim=1) for parameter in parameters]
+    norm = torch.stack(squares).sum(dim=0).sqrt()
+    factor = (GRADIENT_NORM / (norm + 1e-6)).clamp(max=1)
+    for parameter in parameters:
+        parameter.grad *= factor[:, None, None, None]
 
 
 def initial_weights(image_width: int, columns: int, generator: torch.Generator) -> Weights:
@@ -147,14 +207,16 @@ def network_logits(weights: Weights, X: Tensor, dropout: Tensor | float = 1.0) -
 
     X is float (N, columns). `dropout`, 0 or 1 (NETWORKS, N, WIDTH), drops coordinates of the common
     space. It is the same for both modalities: the product of two unit vectors with different
-    missing coordinates would be smaller on average than without dropout.
+    missing coordinates would be smaller on average than without dropout. Weights, X (with an axis
+    of length 1 for the networks), dropout and logits may have another axis, that of heads, in
+    front.
     """
-    width = weights["image.weight"].shape[1]
-    image = _linear(weights, "image", X[:, :width]) * dropout
-    text = _linear(weights, "text", X[:, width:]) * dropout
+    width = weights["image.weight"].shape[-2]
+    image = _linear(weights, "image", X[..., :width]) * dropout
+    text = _linear(weights, "text", X[..., width:]) * dropout
     # The coordinates of a unit vector shrink with its width: scale their products back.
-    product = normalize(image, dim=2) * normalize(text, dim=2) * WIDTH
-    return _linear(weights, "output", gelu(_linear(weights, "hidden", product)))[:, :, 0]
+    product = normalize(image, dim=-1) * normalize(text, dim=-1) * WIDTH
+    return _linear(weights, "output", gelu(_linear(weights, "hidden", product)))[..., 0]
 
 
 def _linear(weights: Weights, layer: str, X: Tensor) -> Tensor:

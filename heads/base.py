@@ -1,6 +1,8 @@
 """Base class of all heads; saving and loading of learned arrays."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -13,6 +15,18 @@ REFIT = "Delete the head's folder and run: python pipeline.py fit-heads"
 
 class Head(ClassifierMixin, BaseEstimator):
     """A binary classifier with `predict_proba`. Its tuned threshold is stored in head.json."""
+
+    STACKED: ClassVar = False
+    """Which fits `fit_together` is given: some fits of one candidate on different rows, or else all
+    candidates on the same rows."""
+
+    @classmethod
+    def fit_together(
+        cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        """Fit each head on its X and y, as `fit` would. Heads that can share work override this."""
+        for head, (X, y) in zip(heads, data, strict=True):
+            head.fit(X, y)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predict the label of each row at threshold 0.5: (N,)."""

@@ -1,5 +1,6 @@
 """Gradient-boosted trees on the leading columns of both modalities and their products."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -50,10 +51,29 @@ class LightgbmHead(Head):
             force_row_wise=True,
             verbosity=-1,
         )
-        self.booster_ = model.fit(self._columns(X), y).booster_
-        text = self.booster_.model_to_string()
-        self.trees_ = np.frombuffer(text.encode(), np.uint8)
+        booster = model.fit(self._columns(X), y).booster_
+        self._set_trees(booster.model_to_string())
         return self
+
+    @classmethod
+    def fit_together(
+        cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        """Fit the head with most rounds; the others get its first trees, which are the same."""
+        longest = max(heads, key=lambda head: head.rounds)
+        longest.fit(*data[0])
+        for head in heads:
+            same = {**head.get_params(), "rounds": longest.rounds} == longest.get_params()
+            if not same:
+                head.fit(*data[0])
+            elif head is not longest:
+                head.classes_, head.shape_ = longest.classes_, longest.shape_
+                head._set_trees(longest.booster_.model_to_string(num_iteration=head.rounds))
+
+    def _set_trees(self, text: str) -> None:
+        """Use the trees of LightGBM's text format."""
+        self.trees_ = np.frombuffer(text.encode(), np.uint8)
+        self.booster_ = lightgbm.Booster(model_str=text)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""
@@ -73,7 +93,7 @@ class LightgbmHead(Head):
         head, path = cls(), folder / "trees.npz"
         load_arrays(head, path, LEARNED)
         with user_error_if_damaged(path, REFIT):
-            head.booster_ = lightgbm.Booster(model_str=head.trees_.tobytes().decode())
+            head._set_trees(head.trees_.tobytes().decode())
         return head
 
     def _columns(self, X: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Support vector machine with an RBF kernel (Cortes and Vapnik 1995; scikit-learn's SVC)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -31,16 +32,27 @@ class SvmHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        rows = evenly_spaced(len(X), MAX_ROWS)
-        columns = X[rows].astype(np.float64)
-        # What scikit-learn calls gamma="scale".
-        self.gamma_ = 1 / max(columns.shape[1] * columns.var(), 1e-12)
-        model = SVC(C=self.C, gamma=self.gamma_, cache_size=500).fit(columns, y[rows])
-        self.classes_ = model.classes_
-        self.vectors_ = model.support_vectors_
-        self.coef_ = model.dual_coef_[0]
-        self.intercept_ = model.intercept_[0]
+        self.fit_together([self], [(X, y)])
         return self
+
+    @classmethod
+    def fit_together(
+        cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        """Fit on one kernel matrix, which takes longer to compute than the fits themselves."""
+        X, y = data[0]
+        rows = evenly_spaced(len(X), MAX_ROWS)
+        columns, labels = X[rows].astype(np.float64), y[rows]
+        # What scikit-learn calls gamma="scale".
+        gamma = 1 / max(columns.shape[1] * columns.var(), 1e-12)
+        kernel = rbf_kernel(columns, gamma=gamma)
+        for head in heads:
+            model = SVC(C=head.C, kernel="precomputed").fit(kernel, labels)
+            head.gamma_ = gamma
+            head.classes_ = model.classes_
+            head.vectors_ = columns[model.support_]
+            head.coef_ = model.dual_coef_[0]
+            head.intercept_ = model.intercept_[0]
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""

@@ -82,7 +82,10 @@ class Explainer:
     run: Path
 
     def explain(self, picture: bytes | None, caption: str) -> Explanation:
-        """Explain one meme whose picture can be decoded. Raises what Pillow raises otherwise."""
+        """Explain one meme whose picture can be decoded. Raises what Pillow raises otherwise.
+
+        `caption` is as it was scored: none is read off the picture, which must count alone.
+        """
         caption = caption.strip()
         nearest, novelty = self._nearest(picture, caption)
         whole, *alone = self._probabilities(
@@ -117,7 +120,7 @@ class Explainer:
         if not memes:
             return []
         pictures, captions = zip(*memes, strict=True)
-        found = self.predictor.predict(list(pictures), list(captions))
+        found = self.predictor.predict(list(pictures), list(captions), read_absent=False)
         return [one.probability for one in found]
 
     def _nearest(self, picture: bytes | None, caption: str) -> tuple[list[Neighbour], float]:

@@ -57,10 +57,18 @@ class Predictor:
         # Heads are loaded when they are first used.
         self.predict([None], ["warm up"])
 
-    def predict(self, pictures: list[bytes | Path | None], captions: list[str]) -> list[Prediction]:
-        """Score memes, each a picture file (or its bytes), a caption, or both."""
+    def predict(
+        self,
+        pictures: list[bytes | Path | None],
+        captions: list[str],
+        read_absent: bool = True,
+    ) -> list[Prediction]:
+        """Score memes, each a picture file (or its bytes), a caption, or both.
+
+        If the run reads absent captions off their pictures, so does this with `read_absent`.
+        """
         with _readable(pictures, captions) as (reading, faults):
-            memes = self.spaces.load(reading, "blank")
+            memes = self.spaces.load(reading, "blank", read_absent)
             probability = self.scorer.score(self.spaces.embed(memes), self.prior)
         probability = np.where([fault != "" for fault in faults], np.nan, probability)
         return [
@@ -69,9 +77,9 @@ class Predictor:
         ]
 
     def embed(self, pictures: list[bytes | Path | None], captions: list[str]) -> FeatureTable:
-        """Return the embeddings of memes in each space of the run."""
+        """Return the embeddings of memes in each space of the run; no absent caption is read."""
         with _readable(pictures, captions) as (reading, _):
-            return self.spaces.embed(self.spaces.load(reading, "blank"))
+            return self.spaces.embed(self.spaces.load(reading, "blank", read_absent=False))
 
 
 @contextmanager

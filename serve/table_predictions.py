@@ -7,7 +7,9 @@ from. The same command continues it after its last whole line.
 import csv
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from extract.tables.read_memes import ReadResult
 from heads.ensemble.submission import to_csv
 from heads.predict import Scorer, load_scorer
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL, flush
+from runtime.atomic_files import PARTIAL, flush, remove_folder
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
 from runtime.progress import log, progress
@@ -84,13 +86,20 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     Raises UserError for bad rows (unless blanked), an unfinished or damaged run, or a file that
     cannot be written.
     """
+    with pictures_folder(config.out) as folder:
+        return _predict_table(config, run, write, folder)
+
+
+def _predict_table(
+    config: PredictConfig, run: Path, write: Callable[[str], None], unpack_to: Path
+) -> Path | None:
     backbones = run / "backbones"
     space_folders(backbones)  # an unfinished run is the first thing to say
     if config.data is None:
         image = None if config.image is None else Path(config.image)
         reading = read_single_meme(image, config.text)
     else:
-        reading = read_new_memes(Path(config.data), backbones)
+        reading = read_new_memes(Path(config.data), backbones, unpack_to)
     reading = without_bad_rows(reading, config.on_bad_rows)
     loaded = load_run(config, run)
     made_from = {**describe_model(config, loaded.scorer), "memes": _checksum(reading)}
@@ -107,6 +116,24 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     finish(partial, out)
     partial.with_name(f"{partial.name}.json").unlink()
     return out
+
+
+@contextmanager
+def pictures_folder(out: Path | str | None) -> Iterator[Path]:
+    """Yield where pictures are unpacked whose bytes the table holds; delete it at the end.
+
+    Beside `out`, because temporary folders may be small, and because memes that a killed command
+    has left must have the same paths when it is continued.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(f"{out}{PARTIAL}.pictures")
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
 
 
 def load_run(config: PredictConfig, run: Path) -> LoadedRun:

@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Each core has a test process of its own.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import io
 import json
 import random
 import shutil
@@ -24,17 +25,20 @@ import numpy as np
 import pytest
 import timm
 import torch
+from fast_settings import apply_fast_settings
+from quick_heads import apply_quick_settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
+import pipeline
 from extract.config import ExtractConfig
 from extract.run import extract
 from extract.sample import write_sample
-from extract.spaces import pretrained
 from extract.towers.encoders import ImageEncoder, TextEncoder, save_image_encoder, save_text_encoder
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 
+apply_fast_settings()
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = string.ascii_lowercase + string.digits
 
@@ -65,14 +69,6 @@ def seed():
 @pytest.fixture(autouse=True)
 def seeded():
     seed()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def small_pictures():
-    """Enlarge pictures for the pretrained tower less than usual, to save time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrained, "PRETRAINED_SIZE", 48)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -163,14 +159,24 @@ def scored_run(tiny_run, tmp_path_factory):
     """Folder of `tiny_run` after submit: the mean of two heads. Copy it before you change it."""
     folder = tmp_path_factory.mktemp("scored")
     run = shutil.copytree(tiny_run, folder / "run")
-    fit_heads(FitConfig(heads="linear,svm"), run)
-    submit(SubmitConfig(ensemble="mean", out=str(folder / "solution.csv")), run)
+    with pytest.MonkeyPatch.context() as patch:
+        apply_quick_settings(patch.setattr)
+        fit_heads(FitConfig(heads="linear,svm"), run)
+        submit(SubmitConfig(ensemble="mean", out=str(folder / "solution.csv")), run)
     return run
+
+
+@pytest.fixture(scope="module")
+def quick_heads():
+    """Fit heads with fewer candidates, trees and resamples in all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        apply_quick_settings(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="session")
 def forked_command():
-    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err, pretrained_size).
+    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err).
 
     forked_commands.py documents the arguments. Returns the exit status, the number of file
     operations, and the connections that were opened.
@@ -188,7 +194,7 @@ def forked_command():
 
     def run(
         cwd, args, operation=None, seconds=None, max_file_bytes=None, sent=signal.SIGKILL,
-        out="log.txt", err="log.txt", pretrained_size=48,
+        out="log.txt", err="log.txt",
     ):  # fmt: skip
         task = {
             "cwd": str(cwd),
@@ -199,7 +205,6 @@ def forked_command():
             "signal": sent,
             "out": str(out),
             "err": str(err),
-            "pretrained_size": pretrained_size,
         }
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
@@ -211,19 +216,20 @@ def forked_command():
     process.wait()
 
 
-@pytest.fixture(scope="module")
-def command(forked_command, tmp_path_factory):
-    """f(*args, cwd) -> returncode, stdout, stderr of pipeline.py."""
-    folder = tmp_path_factory.mktemp("output")
+@pytest.fixture(scope="session")
+def command():
+    """f(*args, cwd) -> returncode, stdout, stderr of pipeline.py, called in this process."""
 
     def run(*arguments, cwd):
-        files = out, err = folder / "out", folder / "err"
-        for file in files:
-            file.write_bytes(b"")
-        size = pretrained.PRETRAINED_SIZE
-        code, *_ = forked_command(
-            cwd, [*map(str, arguments)], out=out, err=err, pretrained_size=size
-        )
-        return SimpleNamespace(returncode=code, stdout=out.read_text(), stderr=err.read_text())
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr("sys.argv", ["pipeline.py", *map(str, arguments)])
+            patch.setattr("sys.stdout", out)
+            patch.setattr("sys.stderr", err)
+            code = pipeline.main()
+        for stream in (out, err):
+            stream.seek(0)
+        return SimpleNamespace(returncode=code, stdout=out.read(), stderr=err.read())
 
     return run

@@ -4,7 +4,6 @@ Reads one JSON object per line:
 
 - `cwd`, `args`: the working directory and the arguments of pipeline.py
 - `out`, `err`: files to append stdout and stderr to
-- `pretrained_size`: pixels to which pictures are enlarged for the pretrained tower
 - `signal`: sent to the child before its file operation number `operation`, or after `seconds`
   (null: never)
 - `max_file_bytes`: a limit on the size of every file, to simulate a full disk
@@ -16,6 +15,7 @@ File operations are those reported by Python's audit hooks: open for writing, cr
 and delete. Clocks are stopped in the children, so that no file differs by a duration in it.
 """
 
+import gc
 import json
 import os
 import resource
@@ -24,17 +24,18 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import lightgbm  # noqa: F401
-import timm  # noqa: F401
-import transformers  # noqa: F401
+from fast_settings import apply_fast_settings
+from quick_heads import apply_quick_settings
 
 import pipeline
-from extract.spaces import pretrained
+import serve.table_predictions  # noqa: F401
 from extract.training import resume_training as training
+from runtime.errors import UserError
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
 NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
@@ -45,12 +46,18 @@ NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
     )
 }
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+apply_fast_settings()
+apply_quick_settings()
 # Save training states even though these trainings are short.
 training.FIRST_SAVE_SECONDS = 0.0
 
 
 def main() -> None:
     """Run commands until stdin ends."""
+    # Typer imports more when it parses arguments for the first time.
+    with suppress(UserError):
+        pipeline.app(["status", "--run", ".."], standalone_mode=False)
+    gc.freeze()
     for line in sys.stdin:
         task = json.loads(line)
         read, write = os.pipe()
@@ -81,7 +88,6 @@ def _run_child(task: dict, write: int) -> None:
         os.dup2(os.open(task[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     if task["max_file_bytes"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_file_bytes"],) * 2)
-    pretrained.PRETRAINED_SIZE = task["pretrained_size"]
     time.perf_counter = lambda: 0.0
     sys.argv = ["pipeline.py", *task["args"]]
     operations, connections = 0, []

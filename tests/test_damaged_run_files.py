@@ -10,8 +10,10 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 import torch
+from quick_heads import apply_quick_settings
 
-import pipeline
+from heads.align import AlignHead
+from heads.mlp import MlpHead
 from heads.registry import HEADS
 from runtime.json_files import read_json, write_json
 
@@ -124,22 +126,18 @@ CASES = [
 ]
 
 
-def run_command(*arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["pipeline.py", *map(str, arguments)])
-        return pipeline.main()
-
-
 @pytest.fixture(scope="module")
-def working_directory(tmp_path_factory, tiny_run, tiny_sample):
+def working_directory(tmp_path_factory, tiny_run, tiny_sample, command):
     """A folder with a finished run, whose ensemble gives a weight to every member."""
     folder = tmp_path_factory.mktemp("cwd")
     shutil.copytree(tiny_run, folder / "runs" / "r")
     shutil.copy(next(tiny_sample.glob("img/*")), folder / "meme.png")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        apply_quick_settings(patch.setattr)
+        patch.setattr(MlpHead, "GRID", MlpHead.GRID[:1])
+        patch.setattr(AlignHead, "GRID", [{"steps": 8}])
         for name in ("fit-heads", "submit", "check", "report"):
-            assert run_command(name, "--run", "r") in (0, 1)
+            assert command(name, "--run", "r", cwd=folder).returncode in (0, 1)
     path = folder / "runs/r/heads/ensemble.json"
     ensemble = read_json(path, "submit")
     ensemble["weights"] = dict.fromkeys(ensemble["weights"], 0.1)
@@ -147,9 +145,8 @@ def working_directory(tmp_path_factory, tiny_run, tiny_sample):
     return folder
 
 
-@pytest.fixture
-def run(working_directory, monkeypatch):
-    monkeypatch.chdir(working_directory)
+@pytest.fixture(scope="module")
+def run(working_directory):
     return working_directory / "runs" / "r"
 
 
@@ -171,37 +168,37 @@ def test_every_file_of_a_run_is_tested_below(run):
 
 
 @pytest.mark.parametrize(("pattern", "damage"), CASES)
-def test_damaged_or_malicious_file_is_named_and_runs_no_code(run, marker, capfd, pattern, damage):
+def test_damaged_or_malicious_file_is_named_and_runs_no_code(run, marker, command, pattern, damage):
     path = next(p for p in files_of(run) if fnmatch(str(p.relative_to(run)), pattern))
     good = path.read_bytes()
     path.write_bytes(damage(Exploit(marker), good))
     try:
-        code = run_command(*READ_BY[pattern], "--run", "r")
+        done = command(*READ_BY[pattern], "--run", "r", cwd=run.parents[1])
     finally:
         path.write_bytes(good)
-    message = capfd.readouterr().err
-    assert code == 2, message
-    assert path.name in message and "python pipeline.py" in message, message
+    assert done.returncode == 2, done.stderr
+    assert path.name in done.stderr and "python pipeline.py" in done.stderr, done.stderr
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_pickled_weights_are_not_loaded(
-    working_directory, marker, tiny_weights, tiny_sample, tmp_path, capfd, tower
+    working_directory, marker, tiny_weights, tiny_sample, tmp_path, command, tower
 ):
     folder = shutil.copytree(tiny_weights / tower, tmp_path / "weights")
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(as_torch_file(Exploit(marker), b""))
     weights = {name: tiny_weights / name for name in ("image", "text")} | {tower: folder}
     flags = [arg for name in weights for arg in (f"--{name}-weights", weights[name])]
-    assert run_command("extract", "--run", "other", "--data", tiny_sample, *flags) == 2
-    message = capfd.readouterr().err
-    assert "lacks model.safetensors" in message and "pytorch_model.bin" in message
+    arguments = ("extract", "--run", "other", "--data", tiny_sample, *flags)
+    done = command(*arguments, cwd=working_directory)
+    assert done.returncode == 2
+    assert "lacks model.safetensors" in done.stderr and "pytorch_model.bin" in done.stderr
     assert not marker.exists()
 
 
 def test_custom_code_named_in_a_model_config_is_neither_run_nor_offered(
-    run, marker, monkeypatch, capfd
+    run, marker, monkeypatch, command
 ):
     folder = next(run.glob("backbones/space_*/text"))
     good = (folder / "config.json").read_bytes()
@@ -212,9 +209,9 @@ def test_custom_code_named_in_a_model_config_is_neither_run_nor_offered(
     (folder / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     try:
-        assert run_command(*ONE_MEME, "--run", "r") == 2
+        done = command(*ONE_MEME, "--run", "r", cwd=run.parents[1])
     finally:
         (folder / "config.json").write_bytes(good)
         (folder / "exploit.py").unlink()
-    assert "config.json" in capfd.readouterr().err
+    assert done.returncode == 2 and "config.json" in done.stderr
     assert not marker.exists()

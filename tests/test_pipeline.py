@@ -2,14 +2,15 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_heads")
 HEADS = ("--heads", "linear,knn,stack")
 """A few fast heads; .ci/run runs all of them."""
 PIPELINE = Path(__file__).parent.parent / "pipeline.py"
@@ -77,8 +78,6 @@ def test_predict_in_a_new_process_gives_the_probabilities_of_submit(finished, ti
         capture_output=True,
         text=True,
         check=True,
-        # The same number of threads as in the run.
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.stdout == (finished / "runs/r/predictions.csv").read_text()
 
@@ -229,16 +228,12 @@ def test_extract_restores_missing_backbones_and_deletes_the_heads(
     assert not (lost / "heads").exists()
 
 
-def test_hub_weights_without_network_or_cache_list_alternatives(tmp_path, tiny_sample):
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
-    done = subprocess.run(
-        [sys.executable, str(PIPELINE), "extract", "--data", str(tiny_sample)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+def test_hub_weights_without_network_or_cache_list_alternatives(
+    tmp_path, tiny_sample, command, monkeypatch
+):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    done = command("extract", "--data", tiny_sample, cwd=tmp_path)
     assert done.returncode == 2 and "Or pass --weights bundled" in done.stderr
     assert "--weights bundled" in done.stderr and "--image-weights DIR" in done.stderr
 

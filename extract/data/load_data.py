@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures, decode_pictures
 from extract.data.read_captions import read_captions
@@ -38,6 +40,22 @@ class LoadedData:
         """Return some of the rows, without the pictures and captions of others."""
         table = replace(self.table, rows=self.table.rows.iloc[rows].reset_index(drop=True))
         return replace(self, table=table, inputs=self.inputs.subset(rows))
+
+    def take(self, position: np.ndarray) -> Self:
+        """Return the rows at the given positions, which may repeat, with the same pictures."""
+        inputs = self.inputs
+        pictures = replace(inputs.pictures, index=inputs.pictures.index[position])
+        captions = replace(inputs.captions, index=inputs.captions.index[position])
+        rows = self.table.rows.iloc[position].reset_index(drop=True)
+        return replace(
+            self,
+            table=replace(self.table, rows=rows),
+            inputs=replace(inputs, pictures=pictures, captions=captions),
+        )
+
+    def with_columns(self, **columns: np.ndarray) -> Self:
+        """Return the same rows with other values in some columns of the table."""
+        return replace(self, table=replace(self.table, rows=self.table.rows.assign(**columns)))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over id, split, caption, label, order and picture file of each row.

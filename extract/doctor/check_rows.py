@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.data.load_data import without_captions
+from extract.data.load_data import LoadedData, without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
 from extract.tables.bad_rows import are_few, resolve_bad_rows, summarise
@@ -27,14 +28,16 @@ MAX_LISTED = 5
 Memes = tuple[MemeTable, Pictures]
 
 
-def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[Finding]]:
-    """Read every row and decode every picture.
+def check_data(
+    config: ExtractConfig, folder: Path, unpack_to: Path | None = None
+) -> tuple[Memes | None, list[Finding]]:
+    """Read every row and decode every picture; those whose bytes a table holds from `unpack_to`.
 
     Returns the rows without problems, or None if the data cannot be read or has no train or no
     test rows left.
     """
     try:
-        options = table_options(config)
+        options = replace(table_options(config), unpack_to=unpack_to)
         table, problems, notes = read_memes(folder, options)
     except UserError as error:
         return None, [Finding(FAIL, "data", str(error))]
@@ -54,12 +57,17 @@ def check_data(config: ExtractConfig, folder: Path) -> tuple[Memes | None, list[
             return None, [*findings, Finding(FAIL, "split", str(error))]
     if not {"train", "test"} <= set(table.rows["split"]):
         return None, findings
-    return (table, replace(pictures, index=pictures.index[positions])), findings
+    pictures = replace(pictures, index=pictures.index[positions])
+    return _decided(without_captions(table, pictures)), findings
 
 
 def _divided(table: MemeTable, pictures: Pictures, config: ExtractConfig) -> Memes:
     loaded = without_captions(table, pictures)
-    loaded = divide_rows(loaded, table_options(config).shares, config.seed)
+    return _decided(divide_rows(loaded, table_options(config).shares, config.seed))
+
+
+def _decided(loaded: LoadedData) -> Memes:
+    loaded = train_on_decisions(loaded)
     return loaded.table, loaded.inputs.pictures
 
 

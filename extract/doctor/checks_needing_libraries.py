@@ -49,8 +49,8 @@ def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Findi
     backbones, weight_findings = check_weights(config)
     frozen, frozen_findings = load_frozen(config)
     findings += [*weight_findings, *frozen_findings]
-    with _data_folder(config) as folder:
-        memes, data_findings = check_data(config, folder)
+    with _data_folder(config) as folder, tempfile.TemporaryDirectory() as unpack_to:
+        memes, data_findings = check_data(config, folder, Path(unpack_to))
     findings += data_findings
     if config.read_captions:
         findings.append(check_reader())

@@ -1,7 +1,5 @@
 """Divide the rows of a table without splits at random into train, val and test (--split)."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from extract.data.load_data import LoadedData
@@ -18,6 +16,7 @@ def divide_rows(loaded: LoadedData, shares: tuple[float, float, float], seed: in
     """Return the same rows with new splits, in the order train, val, test.
 
     Groups of near-duplicates stay together, and each split has about the same share of positives.
+    Memes that reviews added stay in train.
     Raises UserError if a split would be empty, or if a label is unknown.
     """
     label = loaded.table.rows["label"].to_numpy()
@@ -29,6 +28,8 @@ def divide_rows(loaded: LoadedData, shares: tuple[float, float, float], seed: in
     counts = np.bincount(split, minlength=3)
     if any(counts[n] == 0 and shares[n] > 0 for n in range(3)):
         raise UserError(f"--split: {len(label)} rows are too few for the shares {shares}.")
+    if "added" in loaded.table.rows:
+        split[loaded.table.rows["added"].to_numpy()] = 0
     return _reorder(loaded, split, np.argsort(split, kind="stable"))
 
 
@@ -43,15 +44,7 @@ def describe(loaded: LoadedData, seed: int) -> str:
 
 
 def _reorder(loaded: LoadedData, split: np.ndarray, order: np.ndarray) -> LoadedData:
-    rows = loaded.table.rows.assign(split=np.array(SPLITS, dtype=object)[split]).iloc[order]
-    test = (rows["split"] == "test").to_numpy()
+    names = np.array(SPLITS, dtype=object)[split[order]]
+    test = names == "test"
     position = np.where(test, np.cumsum(test) - 1, -1).astype(np.int32)
-    rows = rows.assign(order=position).reset_index(drop=True)
-    inputs = loaded.inputs
-    pictures = replace(inputs.pictures, index=inputs.pictures.index[order])
-    captions = replace(inputs.captions, index=inputs.captions.index[order])
-    return replace(
-        loaded,
-        table=replace(loaded.table, rows=rows),
-        inputs=replace(inputs, pictures=pictures, captions=captions),
-    )
+    return loaded.take(order).with_columns(split=names, order=position)

@@ -92,7 +92,10 @@ def verify_files(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
-    """Load the model of a space, whose files were verified. Raises UserError for a damaged one."""
+    """Load the model of a space to embed memes. Its files were verified.
+
+    Raises UserError for a damaged one.
+    """
     image = text = fusion = None
     if (folder / "image").is_dir():
         image = load_image_encoder(folder / "image")
@@ -104,4 +107,6 @@ def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointM
         path = folder / "fusion.safetensors"
         with user_error_if_damaged(path, space_remedy(folder)):
             fusion.load_state_dict(load_file(path))
-    return JointModel(image, text, fusion, machine)
+    model = JointModel(image, text, fusion, machine)
+    model.cast_weights_for_inference()
+    return model.eval()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from extract.config import ExtractConfig
+from extract.data.decided_rows import train_on_decisions
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_captions import load_reader
 from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
@@ -30,6 +31,9 @@ from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
+
+PICTURES = "pictures"
+"""Folder of a run for pictures whose bytes a table holds."""
 
 
 class FrozenModel(NamedTuple):
@@ -146,10 +150,11 @@ def identify(
 ) -> dict[str, Any]:
     """Return what determines features.h5: equal settings, data and weights give equal features.
 
-    The path of the data is left out, and so is the column of slices, which no model sees.
+    The paths of the data and of reviews are left out, and so is the column of slices, which no
+    model sees.
     """
     settings = {**to_dict(config), "data": None}
-    del settings["group_column"]
+    del settings["group_column"], settings["add"]
     return {
         "config": settings,
         "fingerprint": loaded.fingerprint(),
@@ -176,7 +181,7 @@ def check_folds(setup: Setup) -> None:
 
 def _read_data(config: ExtractConfig, run: Path) -> ReadResult:
     data = Path(config.data) if config.data else _sample(run / "sample", config)
-    return read_memes(data, table_options(config))
+    return read_memes(data, replace(table_options(config), unpack_to=run / PICTURES))
 
 
 def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones) -> LoadedData:
@@ -190,12 +195,12 @@ def _load_data(reading: ReadResult, config: ExtractConfig, backbones: Backbones)
         config.read_captions,
     )
     shares = table_options(config).shares
-    if shares is None:
-        return loaded
-    loaded = divide_rows(loaded, shares, config.seed)
-    remark = describe(loaded, config.seed)
-    log(remark)
-    return replace(loaded, remarks=[*loaded.remarks, remark])
+    if shares is not None:
+        loaded = divide_rows(loaded, shares, config.seed)
+        remark = describe(loaded, config.seed)
+        log(remark)
+        loaded = replace(loaded, remarks=[*loaded.remarks, remark])
+    return train_on_decisions(loaded)
 
 
 def _sample(folder: Path, config: ExtractConfig) -> Path:

@@ -38,6 +38,8 @@ def resolve_bad_rows(
     for problem in blankable:
         rows.loc[rows.index[problem.row], problem.field] = ""
         bad[problem.row] = True
+    if "decided" in rows:
+        rows.loc[bad, "decided"] = -1  # the reviewer did not see a grey picture
     positions = np.flatnonzero(~bad | (rows["split"] == "test").to_numpy())
     return replace(table, rows=rows.iloc[positions].reset_index(drop=True)), positions
 

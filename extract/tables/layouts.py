@@ -18,6 +18,9 @@ SUBMISSIONS = (
     *("submission_format", "sample_submission_format"),
 )
 
+SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?")
+"""Name of a part of a table, as Hugging Face's datasets write it: train-00000-of-00002."""
+
 MAX_DEPTH = 5
 """Number of folders below the data folder that are searched for tables and pictures."""
 
@@ -143,8 +146,23 @@ def _name_splits(data: Path, tables: list[Path], splits: set[str]) -> list[tuple
         if (split := _split_in_name(path)) in missing and path not in dict(named):
             contains[split].append(path)
     for paths in contains.values():
-        _only_one(data, paths)
-    return sorted([*named, *((paths[0], split) for split, paths in contains.items())])
+        if not _are_shards(paths):
+            _only_one(data, paths)
+    return sorted([*named, *((path, split) for split, paths in contains.items() for path in paths)])
+
+
+def _are_shards(paths: list[Path]) -> bool:
+    """Return whether these are the parts of one table. Raises UserError if one is missing."""
+    names = [SHARD.fullmatch(path.stem) for path in paths]
+    if not all(names) or len({(name[1], name[3]) for name in names}) > 1:
+        return False
+    missing = set(range(int(names[0][3]))) - {int(name[2]) for name in names}
+    if missing:
+        raise UserError(
+            f"{paths[0].parent} lacks part {min(missing)} (counted from 0) of the {names[0][3]} of "
+            f"{paths[0].name}. Download it again."
+        )
+    return len(paths) == int(names[0][3])
 
 
 def _split_in_name(path: Path) -> str | None:

@@ -14,7 +14,10 @@ from extract.tables.find_images import ImageFinder
 from extract.tables.labels import LABELS, read_label, suggest_positive
 from extract.tables.layouts import SUFFIXES, Sources, find_sources
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.parsed_table import UnpackedPicture
 from extract.tables.parsing.problem import Problem
+from extract.tables.review_files import read_reviews
+from extract.tables.reviewed_memes import add_reviews
 from extract.tables.sample_submission import apply_sample_submission
 from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
@@ -31,7 +34,8 @@ def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
     Returns the table (rows in the order train, val, test; `image` is an existing path inside the
     data folder, or empty), the problems of single rows, and notes for the user. The caller adds
     the problems of the images themselves and calls `extract.tables.bad_rows.resolve_bad_rows`.
-    With shares, every row is a train row; the caller divides them.
+    With shares, every row is a train row; the caller divides them. With reviews, the caller calls
+    `extract.data.decided_rows.train_on_decisions` after that.
 
     Raises UserError if the data as a whole cannot be used: no such path, no train or test rows, an
     empty table, missing or ambiguous columns, or only one class in the train labels.
@@ -47,10 +51,13 @@ def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
     _require_two_classes(rows, frame)
     asked = next((row for row in rows if row.split == "test"), rows[0])
     table = MemeTable(frame, asked.columns.id, rows[0].columns.label)
-    if sources.submission is None:
-        return table, _sorted(problems + faults), notes
-    table, unknown_ids, omitted = apply_sample_submission(sources.submission, table)
-    return table, _sorted(problems + faults + unknown_ids), notes + omitted
+    if sources.submission is not None:
+        table, unknown_ids, omitted = apply_sample_submission(sources.submission, table)
+        faults, notes = faults + unknown_ids, notes + omitted
+    if options.reviews:
+        table, reviewed = add_reviews(table, read_reviews([*options.reviews]))
+        notes = notes + reviewed
+    return table, _sorted(problems + faults), notes
 
 
 def read_unlabelled(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
@@ -116,13 +123,18 @@ def _validate(
     )
     if options.group:
         frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
-    notes = [*_absent(frame), *finder.notes()]
+    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows)]
     return frame, [problem for column in faults for problem in column], notes
 
 
 def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
     """Find the picture of each row. None is expected if ids stand in for the image column."""
-    found = [finder.find(row.image, row.path, _image_folders(row)) for row in rows]
+    found = [
+        (str(row.image.file), None)
+        if isinstance(row.image, UnpackedPicture)
+        else finder.find(row.image, row.path, _image_folders(row))
+        for row in rows
+    ]
     from_ids = all(row.columns.image == row.columns.id for row in rows)
     captions = all(row.columns.text is not None for row in rows)
     if from_ids and captions and not any(path for path, _ in found) and not finder.has_images:
@@ -150,6 +162,14 @@ def _absent(frame: pd.DataFrame) -> Iterator[str]:
         elif count:
             share = f"{count} of {len(frame)} rows have no {what}"
             yield f"{share}: they are used with {instead}{unless}."
+
+
+def _unpacked(rows: Sequence[Row]) -> Iterator[str]:
+    """Say where the pictures of a table of bytes are, and how much disk they take."""
+    files = {row.image.file for row in rows if isinstance(row.image, UnpackedPicture)}
+    if files:
+        size, folder = sum(file.stat().st_size for file in files), next(iter(files)).parent
+        yield f"{len(files)} pictures in the table are unpacked in {folder} ({size / 1e6:.0f} MB)."
 
 
 def _require_known_labels(rows: Sequence[Row], labels: Sequence[tuple[int, str | None]]) -> None:

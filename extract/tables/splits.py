@@ -16,7 +16,7 @@ from extract.tables.columns import (
 )
 from extract.tables.labels import first_of_list
 from extract.tables.layouts import Sources
-from extract.tables.parsing.parsed_table import Table
+from extract.tables.parsing.parsed_table import Table, UnpackedPicture
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
 from extract.tables.table_options import TableOptions
@@ -37,7 +37,7 @@ class Row:
     split_name: str
     split: str
     id: str
-    image: str
+    image: str | UnpackedPicture
     text: str
     label: str
     slice: str
@@ -56,7 +56,7 @@ def read_rows(
     tables = []
     for path, split in sources.tables:
         given = "train" if options.shares and split is None else split
-        table = read_table(path, options.encoding)
+        table = read_table(path, options.encoding, options.unpack_to)
         columns = resolve_columns(
             table.header,
             options.columns,
@@ -109,6 +109,8 @@ def _rows_of(
     for line, fields in table.records:
         try:
             cells = [_cell(fields, getattr(columns, role), role) for role in ROLES]
+            if isinstance(cells[0], UnpackedPicture):
+                cells[0] = cells[0].name or f"{stem}-{line}"
             cells.append(_cell(fields, group))
             name = _cell(fields, columns.split).strip().lower() if columns.split else stem
             row_split = _split(name, columns.split) if columns.split else split
@@ -118,11 +120,13 @@ def _rows_of(
             yield Row(table.file, line, table.path, columns, name, row_split, *cells)
 
 
-def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str:
+def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str | UnpackedPicture:
     cell = fields.get(column, "") if column else ""
     if role == "label":
         cell = first_of_list(cell)
-    if not isinstance(cell, str):
+    if isinstance(cell, UnpackedPicture) and role not in ("id", "image"):
+        raise ValueError(f"column {column}: found bytes, allowed text")
+    if not isinstance(cell, (str, UnpackedPicture)):
         raise ValueError(f"column {column}: found a list or an object, allowed text")
     return cell
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from extract.config import ExtractConfig
 from extract.tables.columns import RECOGNISE_ALL, Columns
 from extract.tables.layouts import find_sources
+from extract.tables.review_files import require_review_file
 from runtime.errors import UserError, quoted
 
 
@@ -25,6 +26,10 @@ class TableOptions:
     encoding: str = "utf-8"
     shares: tuple[float, float, float] | None = None
     """Shares of train, val and test, into which all labelled rows are divided."""
+    unpack_to: Path | None = None
+    """Folder for the pictures whose bytes a table holds; None: these are refused."""
+    reviews: tuple[Path, ...] = ()
+    """Files of reviewers' decisions."""
 
 
 RECOGNISE = TableOptions()
@@ -41,12 +46,15 @@ def table_options(config: ExtractConfig) -> TableOptions:
         positive=tuple(v.strip().lower() for v in (config.positive or "").split(",") if v.strip()),
         encoding=_encoding(config.encoding),
         shares=_shares(config.split) if config.split else None,
+        reviews=tuple(Path(name) for name in config.add or ()),
     )
 
 
 def require_tables(config: ExtractConfig) -> None:
-    """Raise UserError for a mistyped --data. Needs no library, so that it takes no second."""
+    """Raise UserError for a mistyped --data or --add. Needs no library, so it takes no second."""
     options = table_options(config)
+    for path in options.reviews:
+        require_review_file(path)
     if config.data:
         find_sources(Path(config.data), options.files)
 

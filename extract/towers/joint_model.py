@@ -11,7 +11,8 @@ class JointModel(nn.Module):
     """Picture and caption -> logit of being hateful. Embeddings and fusion are float32.
 
     Without a fusion head (None), only embeddings can be computed; without one of the towers (None),
-    only those of the other.
+    only those of the other. `same_bits` remembers which small batches give the bits of full ones
+    (extract/training/small_batches.py).
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class JointModel(nn.Module):
         self.text = text
         self.fusion = fusion
         self.machine = machine
+        self.same_bits: dict[tuple[str, int], bool] = {}
         if image is not None:
             image.to(memory_format=torch.channels_last)
         self.to(machine.device)
@@ -49,6 +51,19 @@ class JointModel(nn.Module):
             return self.text(
                 ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
             ).float()
+
+    @torch.no_grad()
+    def cast_weights_for_inference(self) -> None:
+        """Store weights of linear and convolution layers in the precision that embeds.
+
+        Autocast would cast them in every pass, which is a fifth of the time for one meme. The
+        embeddings have the same bits; the model cannot be trained any more.
+        """
+        dtypes = {"image": self.machine.embedding_dtype, "text": self.machine.text_dtype}
+        for name, tower in self.towers.items():
+            for layer in [] if tower is None else tower.modules():
+                if isinstance(layer, nn.Linear | nn.Conv2d):
+                    layer.to(dtypes[name])
 
     def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         return self.fusion(self.embed_image(pixels), self.embed_text(ids, mask))

@@ -1,12 +1,13 @@
 """Inference: embed all rows with a model, batch by batch.
 
-Each distinct picture and caption is embedded once, in batches of one fixed shape: the last batch is
-padded, and a batch has only captions of the same padded length. So an embedding depends on its meme
-alone, not on the rest of the batch, and scoring a meme later gives the same numbers, bit for bit,
-on the same machine.
+Each distinct picture and caption is embedded once. A batch has only captions of the same padded
+length; one that is not full is padded, or smaller where that gives the same bits. So an embedding
+depends on its meme alone, not on the rest of the batch, and scoring a meme later gives the same
+numbers, bit for bit, on the same machine.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,13 +17,12 @@ from extract.data.batches import Inputs
 from extract.data.tokenisation import padded_length
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
-from extract.training.out_of_memory import split_if_out_of_memory
+from extract.training.small_batches import Compute, embed_few, pad_batch
 from runtime.progress import progress
 
 CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 64
-"""A batch is always full, so one meme alone takes as long as a batch. On two CPU cores, batches of
-8 embed 1.1 to 1.6 times as many memes a second as batches of 64 (docs/performance.md); a GPU needs
-large batches."""
+"""On two CPU cores, batches of 8 embed 1.1 to 1.6 times as many memes a second as batches of 64
+(docs/performance.md); a GPU needs large batches."""
 
 Write = Callable[[str, np.ndarray, np.ndarray], None]
 """write(dataset name, rows (R,), values (R, ...))"""
@@ -38,7 +38,8 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
     `write` is called with rows in any order; `read` returns embeddings already written. All ranks
     must call this, but only rank 0's `write` matters.
     """
-    model.eval()
+    if model.training:
+        model.eval()
     present = [name for name, tower in model.towers.items() if tower is not None]
     with progress("embed", len(present) * len(inputs), "embeddings") as advance:
         for name in present:
@@ -78,7 +79,7 @@ def _write_joint_logits(model: JointModel, count: int, write: Write, read: Read)
     for start in range(0, count, size):
         part = slice(start, min(start + size, count))
         rows = np.arange(part.start, part.stop)
-        image, text = (torch.from_numpy(_pad_batch(read(n, part), size)) for n in ("image", "text"))
+        image, text = (torch.from_numpy(pad_batch(read(n, part), size)) for n in ("image", "text"))
         logits = model.fusion(image.to(device), text.to(device))
         write("joint_logit", rows, logits.cpu().numpy()[: len(rows)])
 
@@ -90,8 +91,10 @@ def _embed_images(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarra
     def compute(items: np.ndarray) -> Tensor:
         return model.embed_image(inputs.pixels_of_pictures(items))
 
-    batches = _batches(np.arange(len(pictures.pixels)), batch_size(model.machine.device))
-    return _embed_on_all_ranks(batches, compute, model.image.dim, model.machine.device, rows_of)
+    size = batch_size(model.machine.device)
+    batches = _batches(np.arange(len(pictures.pixels)), size)
+    few = partial(embed_few, compute, size=size, shape="image", same_bits=model.same_bits)
+    return _embed_on_all_ranks(batches, few, model.image.dim, model.machine.device, rows_of)
 
 
 def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -102,12 +105,18 @@ def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray
     def compute(items: np.ndarray) -> Tensor:
         return model.embed_text(*captions.padded_batch(items))
 
+    size = batch_size(model.machine.device)
+
+    def few(items: np.ndarray) -> Tensor:
+        shape = f"{lengths[items[0]]} tokens"
+        return embed_few(compute, items, size, shape, model.same_bits)
+
     batches = [
         batch
         for length in np.unique(lengths)
-        for batch in _batches(np.flatnonzero(lengths == length), batch_size(model.machine.device))
+        for batch in _batches(np.flatnonzero(lengths == length), size)
     ]
-    return _embed_on_all_ranks(batches, compute, model.text.dim, model.machine.device, rows_of)
+    return _embed_on_all_ranks(batches, few, model.text.dim, model.machine.device, rows_of)
 
 
 EMBED = {"image": _embed_images, "text": _embed_texts}
@@ -115,19 +124,21 @@ EMBED = {"image": _embed_images, "text": _embed_texts}
 
 def _embed_on_all_ranks(
     batches: list[np.ndarray],
-    compute: Callable[[np.ndarray], Tensor],
+    embed_batch: Compute,
     dim: int,
     device: torch.device,
     rows_of: list[np.ndarray],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and embeddings of each batch. The ranks take turns with the batches."""
-    size = batch_size(device)
     for start in range(0, len(batches), distributed.world()):
         number = start + distributed.rank()
         if number < len(batches):
-            embedded = split_if_out_of_memory(compute, _pad_batch(batches[number], size))
+            embedded = embed_batch(batches[number])
         else:
-            embedded = torch.zeros(size, dim, device=device)
+            embedded = torch.zeros(0, dim, device=device)
+        # Ranks exchange tensors of one shape.
+        missing = batch_size(device) - len(embedded)
+        embedded = torch.nn.functional.pad(embedded, (0, 0, 0, missing))
         together = batches[start : start + distributed.world()]
         for items, values in zip(together, distributed.all_gather(embedded), strict=False):
             yield _expand_to_rows(values, items, rows_of)
@@ -135,11 +146,6 @@ def _embed_on_all_ranks(
 
 def _batches(items: np.ndarray, size: int) -> list[np.ndarray]:
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _pad_batch(items: np.ndarray, size: int) -> np.ndarray:
-    """Repeat the last item until the batch is full."""
-    return np.pad(items, [(0, size - len(items))] + [(0, 0)] * (items.ndim - 1), mode="edge")
 
 
 def _rows_by_item(index: np.ndarray, count: int) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ from features.hdf5_store import read_features
 from heads.check.check_result import Check
 from heads.check.leak_checks import seen_vs_held_out, shuffled_labels
 from heads.check.modality_checks import fusion_gain, shuffled_modalities
+from heads.check.slice_check import slice_gap
 from heads.check.submission_checks import check_scores, check_solution_file
 from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
 from heads.ensemble.submission import requested_rows
@@ -41,6 +42,7 @@ def check_run(run: Path, solution: Path) -> bool:
         advance(1)
         checks += shuffled_modalities(records, table, projected, protocol, heads)
         checks.append(fusion_gain(table, probabilities.held_out, heads, protocol.seed))
+        checks += slice_gap(run, table, probabilities.held_out, ensemble, protocol.seed)
         checks += check_scores(ensemble, decision, ensemble.prior or ensemble.trained_prior)
         checks.append(check_solution_file(solution, table.rows.id[requested], final, decision))
         advance(1)

@@ -53,19 +53,27 @@ def confusion_counts_above(
 ) -> Callable[[np.ndarray], Counts]:
     """Return f(weights (R, N)) -> confusion counts at each of `thresholds` (T,): (R, T) each.
 
-    A row is predicted positive if its probability exceeds the threshold. Labels and probabilities
-    are (N,). Rows are sorted once for all weights, and one cumulative sum serves all thresholds.
+    A row is predicted positive if its probability exceeds the threshold. Labels, which may be
+    expected ones in [0, 1], and probabilities are (N,). Rows are sorted once for all weights.
     """
-    order = np.argsort(probability, kind="stable")
-    below = np.searchsorted(probability[order], thresholds, side="right")
-    positive = np.r_[0.0, y[order]]
+    ascending = np.sort(thresholds)
+    place = np.searchsorted(ascending, thresholds)
+    # Rows between two thresholds count alike, so their weights are added up first.
+    exceeded = np.searchsorted(ascending, probability)
+    order = np.argsort(exceeded, kind="stable")
+    occupied, starts = np.unique(exceeded[order], return_index=True)
+    positive = y[order].astype(float)
+
+    def up_to_each(weights: np.ndarray) -> np.ndarray:
+        sums = np.zeros((len(weights), len(thresholds) + 1))
+        sums[:, occupied] = np.add.reduceat(weights, starts, axis=1)
+        return sums.cumsum(axis=1)
 
     def count(weights: np.ndarray) -> Counts:
-        ordered = np.pad(weights[:, order], [(0, 0), (1, 0)])
-        cumulative = [(ordered * one).cumsum(axis=1) for one in (positive, 1 - positive)]
-        fn, tn = (sums[:, below] for sums in cumulative)
-        tp, fp = (sums[:, -1:] - left for sums, left in zip(cumulative, (fn, tn), strict=True))
-        return tp, fp, fn, tn
+        ordered = weights[:, order]
+        positives, negatives = up_to_each(ordered * positive), up_to_each(ordered * (1 - positive))
+        fn, tn = positives[:, place], negatives[:, place]
+        return positives[:, -1:] - fn, negatives[:, -1:] - tn, fn, tn
 
     return count
 
@@ -90,48 +98,48 @@ WeightedMetric = Callable[[np.ndarray], np.ndarray]
 
 def auroc(y: np.ndarray, score: np.ndarray) -> WeightedMetric:
     """AUROC of labels and scores (N,); NaN if only one class has weight."""
-    sum_weights = _weights_by_score(y, score)
+    positive, negative = _ranked(y == 1, score), _ranked(y != 1, score)
+    above = np.searchsorted(-score[negative], -score[positive], side="left")
+    not_below = np.searchsorted(-score[negative], -score[positive], side="right")
 
     def compute(weights: np.ndarray) -> np.ndarray:
-        positive, negative = sum_weights(weights)
-        below = negative[:, ::-1].cumsum(axis=1)[:, ::-1] - negative / 2
+        of_positive, of_negative = weights[:, positive], _leading_sums(weights[:, negative])
+        # A negative with the same score counts half.
+        below = of_negative[:, -1:] - (of_negative[:, above] + of_negative[:, not_below]) / 2
+        pairs = of_positive.sum(axis=1) * of_negative[:, -1]
         with np.errstate(invalid="ignore"):
-            return (positive * below).sum(axis=1) / positive.sum(axis=1) / negative.sum(axis=1)
+            return (of_positive * below).sum(axis=1) / pairs
 
     return compute
 
 
 def average_precision(y: np.ndarray, score: np.ndarray) -> WeightedMetric:
     """Average precision of labels and scores (N,); NaN if no positive has weight."""
-    sum_weights = _weights_by_score(y, score)
+    positive, negative = _ranked(y == 1, score), _ranked(y != 1, score)
+    hits, misses = (
+        np.searchsorted(-score[ranked], -score[positive], side="right")
+        for ranked in (positive, negative)
+    )
 
     def compute(weights: np.ndarray) -> np.ndarray:
-        positive, negative = sum_weights(weights)
-        hits, misses = positive.cumsum(axis=1), negative.cumsum(axis=1)
+        of_positive = weights[:, positive]
+        tp = _leading_sums(of_positive)[:, hits]
+        fp = _leading_sums(weights[:, negative])[:, misses]
         with np.errstate(invalid="ignore"):
-            precision = np.nan_to_num(hits / (hits + misses))
-            return (positive * precision).sum(axis=1) / positive.sum(axis=1)
+            precision = np.nan_to_num(tp / (tp + fp))
+            return (of_positive * precision).sum(axis=1) / of_positive.sum(axis=1)
 
     return compute
 
 
-def _weights_by_score(
-    y: np.ndarray, score: np.ndarray
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return f(weights (R, N)) -> weights of positives and of negatives at each distinct score.
+def _ranked(rows: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the indices of the rows, bool (N,), with the highest score first."""
+    indices = np.flatnonzero(rows)
+    return indices[np.argsort(-score[indices], kind="stable")]
 
-    Both are (R, scores), with the highest score first.
-    """
-    order = np.argsort(-score, kind="stable")
-    ranked = score[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    positive = y[order] == 1
 
-    def sum_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ordered = weights[:, order]
-        return (
-            np.add.reduceat(ordered * positive, starts, axis=1),
-            np.add.reduceat(ordered * ~positive, starts, axis=1),
-        )
-
-    return sum_weights
+def _leading_sums(weights: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0, 1, ... N of the weights (R, N): (R, N + 1)."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums

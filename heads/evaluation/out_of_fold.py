@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.model_selection import StratifiedGroupKFold
 
 from features.feature_table import Rows
 from heads.evaluation.metrics import CLIP, mean_log_loss
+from heads.evaluation.stratified_group_parts import stratified_group_parts
 from runtime.errors import UserError
 
 PARTS = 5
@@ -27,8 +27,8 @@ the larger share of rows in a fit matters less than its time."""
 def assign_parts(rows: Rows, seed: int) -> np.ndarray:
     """Assign each labelled row to a part: int64 (N,), -1 for other rows. Groups are never split.
 
-    There are MANY_PARTS parts, or PARTS if rows or groups are too few, or rows are many. Uses
-    scikit-learn's StratifiedGroupKFold. Raises UserError if a class occurs in too few groups.
+    There are MANY_PARTS parts, or PARTS if rows or groups are too few, or rows are many. Raises
+    UserError if a class occurs in too few groups.
     """
     labelled = np.flatnonzero(rows.labelled)
     label, group = rows.label[labelled], rows.group[labelled]
@@ -45,9 +45,7 @@ def assign_parts(rows: Rows, seed: int) -> np.ndarray:
     least, most = MANY_PARTS_ROWS
     many = least <= len(labelled) <= most and min(groups) >= MANY_PARTS
     parts = MANY_PARTS if many else PARTS
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=random_state)
-    for number, (_, in_part) in enumerate(splitter.split(labelled, label, group)):
-        part[labelled[in_part]] = number
+    part[labelled] = stratified_group_parts(label, group, parts, random_state)
     return part
 
 

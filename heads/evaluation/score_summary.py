@@ -7,8 +7,6 @@ import numpy as np
 from heads.evaluation.bootstrap import bootstrap_weight_blocks, percentile_interval
 from heads.evaluation.metrics import (
     METRICS,
-    Counts,
-    WeightedMetric,
     auroc,
     average_precision,
     confusion_counts,
@@ -33,40 +31,36 @@ def score_with_intervals(
     Arrays are (N,). `threshold` holds a threshold for each row, `weight` the rows' weights. AUROC
     and average precision are None if the rows are of a single class.
     """
-    metrics = _weighted_metrics(y, probability, threshold)
-    unresampled = weight[None, :].astype(float)
-    resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
-    for drawn in bootstrap_weight_blocks(group, seed):
-        for name, metric in metrics.items():
-            resampled[name].append(metric(drawn * weight))
+    measure = _measurements(y, probability, threshold)
+    values = measure(weight[None, :].astype(float))
+    drawn = [measure(times * weight) for times in bootstrap_weight_blocks(group, seed)]
     scores: dict[str, object] = {"rows": len(y), "positives": int(y.sum())}
-    for name, metric in metrics.items():
-        value = {"value": float(metric(unresampled)[0])}
-        scores[name] = value | {"interval": percentile_interval(np.concatenate(resampled[name]))}
+    for name, value in values.items():
+        resampled = np.concatenate([one[name] for one in drawn])
+        scores[name] = {"value": float(value[0]), "interval": percentile_interval(resampled)}
     scores["calibration_error"] = calibration_error(y, probability, weight)
     return dict.fromkeys(RANKING_METRICS) | scores
 
 
-def _weighted_metrics(
+def _measurements(
     y: np.ndarray, probability: np.ndarray, threshold: np.ndarray
-) -> dict[str, WeightedMetric]:
-    """Map the name of each metric to f(weights (R, N)) -> (R,)."""
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Return f(weights (R, N)) -> values (R,) of each metric by its name."""
+    ranking = {name: metric(y, probability) for name, metric in RANKING_METRICS.items()}
+    losses = {"brier": (probability - y) ** 2, "log_loss": row_log_losses(y, probability)}
+    decisions = {"default": probability > 0.5, "tuned": probability > threshold}
+    both_classes = len(np.unique(y)) == 2
 
-    def mean(values: np.ndarray) -> WeightedMetric:
-        return lambda weights: weights @ values / weights.sum(axis=1)
+    def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
+        values = {name: metric(weights) for name, metric in ranking.items() if both_classes}
+        total = weights.sum(axis=1)
+        values |= {name: weights @ loss / total for name, loss in losses.items()}
+        for suffix, decision in decisions.items():
+            counts = confusion_counts(y, decision, weights)
+            values |= {f"{name}_{suffix}": metric(counts) for name, metric in METRICS.items()}
+        return values
 
-    def of_decision(metric: Callable[[Counts], np.ndarray], decision: np.ndarray) -> WeightedMetric:
-        return lambda weights: metric(confusion_counts(y, decision, weights))
-
-    metrics: dict[str, WeightedMetric] = {}
-    if len(np.unique(y)) == 2:
-        metrics |= {name: metric(y, probability) for name, metric in RANKING_METRICS.items()}
-    metrics["brier"] = mean((probability - y) ** 2)
-    metrics["log_loss"] = mean(row_log_losses(y, probability))
-    for suffix, decision in (("default", probability > 0.5), ("tuned", probability > threshold)):
-        for name, metric in METRICS.items():
-            metrics[f"{name}_{suffix}"] = of_decision(metric, decision)
-    return metrics
+    return measure
 
 
 def calibration_error(y: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heads.base import evenly_spaced
+from heads.base import Head, evenly_spaced
 from heads.evaluation.out_of_fold import count_parts, mean_logit, select_by_log_loss
 from heads.fitting.head_inputs import HeadInputs
 from heads.fitting.parallel_fits import map_in_threads
@@ -22,6 +22,10 @@ from runtime.errors import UserError
 
 MAX_ROWS_PER_FIT = 100_000
 """A larger table is subsampled for each fit: a hundred columns need no more rows."""
+
+MAX_STACKED = 3
+"""Fits in one group of a head that stacks them. Larger stacks are hardly faster, and keep fewer
+cores busy."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class _FitTask(NamedTuple):
 
 
 class _FitResult(NamedTuple):
+    task: _FitTask
     model: Any
     probability: np.ndarray
     """float64: probabilities of the task's `scored` rows."""
@@ -76,26 +81,19 @@ def cross_validate(
         {**parameters, "fitted_on": fitted_on}
         for parameters, fitted_on in product(entry.grid or head_class.GRID, row_sets)
     ]
-    tasks = [
-        _FitTask(choice, space, train, scored)
-        for choice in choices
-        for space in spaces
-        for train, scored in cross_validation_splits(space, choice["fitted_on"], part)
-    ]
-    results = map_in_threads(lambda task: _fit(head_class, task, y, seed), tasks)
-    held_out = [_held_out(choice, tasks, results, len(y)) for choice in choices]
+    groups = _fit_groups(head_class, choices, spaces, part)
+    fitted = map_in_threads(lambda tasks: _fit_together(head_class, tasks, y, seed), groups)
+    by_choice = [[r for group in fitted for r in group if r.task.choice is c] for c in choices]
+    held_out = [_held_out(results, len(y)) for results in by_choice]
     best, out_of_fold = select_by_log_loss(held_out, y, part)
-    selected = [
-        (task, result.model)
-        for task, result in zip(tasks, results, strict=True)
-        if task.choice is choices[best]
-    ]
-    models = {s.space: [model for task, model in selected if task.space is s] for s in spaces}
+    selected = by_choice[best]
+    models = {s.space: [r.model for r in selected if r.task.space is s] for s in spaces}
     final = np.full(len(y), np.nan)
     test = part < 0
     if test.any():
-        final[test] = average_predictions(models, spaces, test)
-    fitted_rows = round(np.mean([task.train.sum() for task, _ in selected]))
+        predictions = map_in_threads(lambda r: _predict(r.model, r.task.space.X[test]), selected)
+        final[test] = mean_logit(predictions)
+    fitted_rows = round(np.mean([result.task.train.sum() for result in selected]))
     seconds = time.perf_counter() - start
     return FittedHead(models, out_of_fold, final, choices[best], fitted_rows, seconds)
 
@@ -112,30 +110,63 @@ def average_predictions(
     return mean_logit(probabilities)
 
 
-def _fit(head_class: type[Any], task: _FitTask, y: np.ndarray, seed: int) -> _FitResult:
-    space, train = task.space, task.train
-    if len(np.unique(y[train])) < 2:
-        raise UserError(
-            f"{space.space}: of the rows left to fit a head on, all {train.sum()} are of one class."
-            " Add rows, or run extract with fewer --folds."
-        )
-    parameters = {name: value for name, value in task.choice.items() if name != "fitted_on"}
-    model = head_class(image_width=space.image_width, seed=seed, **parameters)
-    model.fit(space.X[train], y[train])
-    any_scored = task.scored.any()
-    return _FitResult(
-        model, model.predict_proba(space.X[task.scored])[:, 1] if any_scored else np.zeros(0)
-    )
+def _fit_groups(
+    head_class: type[Head],
+    choices: list[dict[str, Any]],
+    spaces: list[HeadInputs],
+    part: np.ndarray,
+) -> list[list[_FitTask]]:
+    """Return all fits, in groups for `Head.fit_together`."""
+    groups = []
+    for fitted_on in dict.fromkeys(choice["fitted_on"] for choice in choices):
+        splits = [
+            (space, *rows)
+            for space in spaces
+            for rows in cross_validation_splits(space, fitted_on, part)
+        ]
+        tasks = [
+            [_FitTask(choice, *split) for split in splits]
+            for choice in choices
+            if choice["fitted_on"] == fitted_on
+        ]
+        if head_class.STACKED:
+            stacks = range(0, len(splits), MAX_STACKED)
+            groups += [fits[start : start + MAX_STACKED] for fits in tasks for start in stacks]
+        else:
+            groups += [list(candidates) for candidates in zip(*tasks, strict=True)]
+    return groups
 
 
-def _held_out(
-    choice: dict[str, Any], tasks: list[_FitTask], results: list[_FitResult], count: int
-) -> np.ndarray:
+def _fit_together(
+    head_class: type[Head], tasks: list[_FitTask], y: np.ndarray, seed: int
+) -> list[_FitResult]:
+    heads, data = [], {}
+    for choice, space, train, _ in tasks:
+        if len(np.unique(y[train])) < 2:
+            raise UserError(
+                f"{space.space}: of the rows left to fit a head on, all {train.sum()} are of one "
+                "class. Add rows, or run extract with fewer --folds."
+            )
+        parameters = {name: value for name, value in choice.items() if name != "fitted_on"}
+        heads.append(head_class(image_width=space.image_width, seed=seed, **parameters))
+        if id(train) not in data:
+            data[id(train)] = space.X[train], y[train]
+    head_class.fit_together(heads, [data[id(task.train)] for task in tasks])
+    return [
+        _FitResult(task, head, _predict(head, task.space.X[task.scored]))
+        for task, head in zip(tasks, heads, strict=True)
+    ]
+
+
+def _predict(head: Head, X: np.ndarray) -> np.ndarray:
+    return head.predict_proba(X)[:, 1] if len(X) else np.zeros(0)
+
+
+def _held_out(results: list[_FitResult], count: int) -> np.ndarray:
     """Collect a candidate's held-out probabilities: float64 (count,), NaN elsewhere."""
     held_out = np.full(count, np.nan)
-    for task, result in zip(tasks, results, strict=True):
-        if task.choice is choice:
-            held_out[task.scored] = result.probability
+    for result in results:
+        held_out[result.task.scored] = result.probability
     return held_out
 
 

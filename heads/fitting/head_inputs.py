@@ -10,6 +10,7 @@ import numpy as np
 from features.feature_table import FINE_TUNED, FeatureTable, Space
 from features.hdf5_store import read_blocks
 from heads.evaluation.out_of_fold import to_logit
+from heads.fitting.parallel_fits import map_in_threads
 from heads.fitting.pca_projection import REPROJECT, Projection, fit_projection
 from heads.registry import ENTRIES, Entry
 from runtime.array_files import read_array
@@ -62,9 +63,12 @@ def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
         # The stamp file marks the folder as complete, so it is written last.
         stamp_file.unlink(missing_ok=True)
         with progress("project", len(table.spaces), "spaces") as advance:
-            for space in table.spaces:
+
+            def project(space: Space) -> None:
                 _project_space(run / "features.h5", space, table.rows.labelled, folder)
                 advance(1)
+
+            map_in_threads(project, table.spaces)
         write_json(stamp_file, {"stamp": stamp, "files": folder_checksums(folder)})
     projections = read_projections(run)
     return {

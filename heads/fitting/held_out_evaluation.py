@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from features.feature_table import FeatureTable, Rows
 from heads.decision.threshold import Threshold, tune_threshold
-from heads.evaluation.out_of_fold import assign_parts, out_of_fold_values
+from heads.evaluation.out_of_fold import assign_parts, count_parts
 from heads.evaluation.score_summary import score_with_intervals
+from heads.fitting.parallel_fits import map_in_threads
 from heads.fitting.saved_heads import read_parts, save_parts
 
 
@@ -56,10 +57,12 @@ def evaluate(
         data = rows.label[indices], held_out[indices], rows.group[indices]
         return tune_threshold(*data, protocol.metric, protocol.seed, weight[indices])
 
-    row_threshold = out_of_fold_values(
-        protocol.part, known, lambda others, in_part: np.full(len(in_part), tune(others).value)
+    parts = range(count_parts(protocol.part))
+    others = [np.flatnonzero(known & (protocol.part != number)) for number in parts]
+    threshold, *without_part = map_in_threads(tune, [np.flatnonzero(known), *others])
+    row_threshold = np.where(
+        known, np.array([t.value for t in without_part])[protocol.part], np.nan
     )
-    threshold = tune(np.flatnonzero(known))
     test = np.flatnonzero((rows.split == "test") & (rows.label >= 0))
     common_threshold = np.full(len(rows), threshold.value)
     scores = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from scipy.linalg import eigh
 
 from runtime.array_files import read_arrays
 from runtime.atomic_files import atomic_write
@@ -82,8 +83,10 @@ def fit_projection(
 
 def principal_axes(covariance: np.ndarray, count: int) -> np.ndarray:
     """Return the axes of largest variance, at most `count`: float64 (width, components)."""
-    _, axes = np.linalg.eigh(covariance)
-    axes = axes[:, ::-1][:, : min(COMPONENTS, count)]
+    columns = len(covariance)
+    kept = min(COMPONENTS, count, columns)
+    _, axes = eigh(covariance, subset_by_index=(columns - kept, columns - 1))
+    axes = axes[:, ::-1]
     # The sign of an axis is arbitrary: make its largest coefficient positive.
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
 

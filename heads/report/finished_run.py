@@ -12,6 +12,7 @@ from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
 from heads.ensemble.ensemble import EnsembleRecord
+from heads.ensemble.explained_memes import Explained, read_explanations
 from heads.ensemble.saved_ensemble import (
     WITHOUT_FINE_TUNING_FILE,
     read_ensemble,
@@ -83,6 +84,8 @@ class FinishedRun:
     """data.json."""
     check: list[dict[str, Any]] | None
     """Contents of check.json; None if `check` has not been run."""
+    explanations: dict[int, Explained] | None
+    """By row; None if `report --explain` has not been run on this ensemble."""
 
     @property
     def seed(self) -> int:
@@ -165,6 +168,7 @@ def read_run(folder: Path) -> FinishedRun:
         memes=_read_memes(folder / "memes.jsonl", table),
         data=data,
         check=_read_check(folder / "check.json"),
+        explanations=read_explanations(folder),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageOps
 
+from heads.ensemble.explained_memes import Explained
 from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.formatting import joined, label_name, shorten
 
@@ -66,6 +67,8 @@ class Card:
     """Name and probability of each head, in descending order of probability."""
     neighbours: list[Neighbour]
     warnings: list[str]
+    why: Explained | None
+    """None if it was not explained."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,34 @@ class Gallery:
     rows: int
     space: str
     """Space in which neighbours are searched."""
+    explained: bool
+    """Whether `report --explain` has explained this ensemble's memes."""
+
+
+@dataclass(frozen=True)
+class ChosenRows:
+    """Indices of the rows that the gallery shows, and the number of mistakes on all rows."""
+
+    mistakes: list[int]
+    uncertain: list[int]
+    wrong: int
 
 
 def make_gallery(run: FinishedRun) -> Gallery:
-    """Select memes among the held-out rows, at most one of each group of near-duplicates."""
+    """Show the memes of `choose_rows` with what is known of them."""
+    chosen = choose_rows(run)
+    return Gallery(
+        mistakes=_cards(run, chosen.mistakes),
+        uncertain=_cards(run, chosen.uncertain),
+        wrong=chosen.wrong,
+        rows=len(run.held_out_rows),
+        space=run.common_space().name,
+        explained=run.explanations is not None,
+    )
+
+
+def choose_rows(run: FinishedRun) -> ChosenRows:
+    """Choose memes among the held-out rows, at most one of each group of near-duplicates."""
     held_out, ensemble = run.held_out_rows, run.models[ENSEMBLE]
     label = run.table.rows.label[held_out]
     probability, threshold = ensemble.held_out[held_out], ensemble.row_threshold[held_out]
@@ -91,14 +118,7 @@ def make_gallery(run: FinishedRun) -> Gallery:
     mistakes = _one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
     by_margin = held_out[np.argsort(np.abs(probability - threshold), kind="stable")]
     uncertain = _one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
-    space = run.common_space()
-    return Gallery(
-        mistakes=_cards(run, mistakes),
-        uncertain=_cards(run, uncertain),
-        wrong=int(wrong.sum()),
-        rows=len(held_out),
-        space=space.name,
-    )
+    return ChosenRows(mistakes, uncertain, int(wrong.sum()))
 
 
 def _one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
@@ -124,6 +144,7 @@ def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
         heads=sorted(heads, key=lambda head: -head[1]),
         neighbours=neighbours,
         warnings=_warnings(run, row),
+        why=(run.explanations or {}).get(row),
     )
 
 

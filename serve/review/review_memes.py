@@ -32,18 +32,29 @@ class DoubtfulMemes(NamedTuple):
 
 
 def read_doubtful_memes(run: Path, threshold: float) -> DoubtfulMemes:
-    """Read a run's test memes near `threshold`. Raises UserError if its files are not there."""
+    """Read a run's test memes near `threshold`, but those whose decision it was trained on.
+
+    Raises UserError if its files are not there.
+    """
     probabilities = _read_probabilities(run / "predictions.csv")
-    memes, pictures = [], {}
-    for row, meme in enumerate(_read_memes(run / "memes.jsonl")):
-        if meme["split"] == "test" and meme["id"] in probabilities:
-            memes.append(ReviewMeme(row, meme["id"], meme["caption"], probabilities[meme["id"]]))
-            if meme["image"]:
-                pictures[row] = Path(meme["image"])
-    if len(memes) < len(probabilities):
+    memes = _read_memes(run / "memes.jsonl")
+    test = [row for row, meme in enumerate(memes) if meme["split"] == "test"]
+    if not probabilities.keys() <= {memes[row]["id"] for row in test}:
         other = "has ids that memes.jsonl lacks: it belongs to other data"
         raise UserError(f"{run / 'predictions.csv'} {other}. {SUBMIT}")
-    return DoubtfulMemes(_least_certain(memes, threshold), pictures)
+    trained = {_content(meme) for meme in memes if meme["split"] != "test"}
+    review = [
+        ReviewMeme(row, meme_id, caption, probabilities[meme_id], image)
+        for row in test
+        for meme_id, caption, image in [_content(memes[row])]
+        if meme_id in probabilities and (meme_id, caption, image) not in trained
+    ]
+    pictures = {meme.row: Path(meme.image) for meme in review if meme.image}
+    return DoubtfulMemes(_least_certain(review, threshold), pictures)
+
+
+def _content(meme: dict[str, str]) -> tuple[str, str, str]:
+    return meme["id"], meme["caption"], meme["image"]
 
 
 def _least_certain(memes: list[ReviewMeme], threshold: float) -> list[ReviewMeme]:

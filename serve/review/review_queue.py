@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from extract.tables.review_files import HATEFUL, NOT_HATEFUL, SKIP, UNDO
 from runtime.atomic_files import flush
 from runtime.errors import UserError
 
-DECISIONS = ("hateful", "not", "skip")
-UNDO = "undo"
+DECISIONS = (HATEFUL, NOT_HATEFUL, SKIP)
 
 LEASE_SECONDS = 120
 """For this long, a meme that a reviewer has on the screen is given to nobody else."""
@@ -28,6 +28,8 @@ class ReviewMeme(NamedTuple):
     id: str
     caption: str
     probability: float
+    image: str = ""
+    """Path of the picture; empty if it has none."""
 
 
 class Offer(NamedTuple):
@@ -172,6 +174,9 @@ class ReviewQueue:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "probability": meme.probability,
             **self._about,
+            # `extract --add` needs these if the data no longer hold the meme.
+            "caption": meme.caption,
+            "image": meme.image,
         }
         _append_line(self._path, json.dumps(record, ensure_ascii=False))
         self._note(row, decision, reviewer)

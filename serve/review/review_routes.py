@@ -48,8 +48,9 @@ def review_router(queue: ReviewQueue, pictures: dict[int, Path]) -> APIRouter:
     def shown(offer: Offer) -> OfferOut:
         if offer.meme is None:
             return OfferOut(meme=None, left=offer.left)
-        row, meme_id, caption, _ = offer.meme
-        meme = MemeOut(row=row, id=meme_id, caption=caption, picture=row in pictures)
+        one = offer.meme
+        shows = one.row in pictures
+        meme = MemeOut(row=one.row, id=one.id, caption=one.caption, picture=shows)
         return OfferOut(meme=meme, left=offer.left)
 
     # These are plain functions, which FastAPI calls in threads: they wait for the disk.

@@ -10,7 +10,7 @@ from runtime.atomic_files import PARTIAL
 from runtime.errors import ADVICE, UserError, error_message
 from runtime.progress import collect_messages, log
 from serve.shards.shard_list import Shard, made_from, mark_finished, mark_unfinished
-from serve.table_predictions import LoadedRun, finish, without_bad_rows
+from serve.table_predictions import LoadedRun, finish, pictures_folder, without_bad_rows
 
 ATTEMPTS = 2
 """Times that a shard which fails is tried: a network file system may fail for a moment."""
@@ -55,10 +55,11 @@ def _write(loaded: LoadedRun, shard: Shard, model: dict[str, Any]) -> int:
     made = made_from(shard, model)
     lines = _claim(shard)
     try:
-        reading = read_new_memes(shard.table, loaded.run / "backbones")
-        reading = without_bad_rows(reading, loaded.config.on_bad_rows)
-        with lines.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(loaded.lines(reading))
+        with pictures_folder(lines) as folder:
+            reading = read_new_memes(shard.table, loaded.run / "backbones", folder)
+            reading = without_bad_rows(reading, loaded.config.on_bad_rows)
+            with lines.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(loaded.lines(reading))
         mark_unfinished(shard)
         finish(lines, shard.out)
         mark_finished(shard, made)

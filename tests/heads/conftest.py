@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import planted
 import pytest
+from quick_heads import apply_quick_settings
 
 from features.feature_table import FeatureTable
 from heads.config import FitConfig, SubmitConfig
@@ -26,7 +27,7 @@ class Run(NamedTuple):
 @pytest.fixture
 def quick(monkeypatch):
     """Use fewer candidates, trees and resamples, for tests that do not depend on them."""
-    planted.apply_quick_settings(monkeypatch.setattr)
+    apply_quick_settings(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def finished(tmp_path_factory):
     planted.write(folder / "features.h5", features)
     outputs = [io.StringIO(), io.StringIO()]
     with pytest.MonkeyPatch.context() as patch:
-        planted.apply_quick_settings(patch.setattr)
+        apply_quick_settings(patch.setattr)
         with contextlib.redirect_stdout(outputs[0]):
             fit_heads(FitConfig(planted.HEADS), folder)
         with contextlib.redirect_stdout(outputs[1]):

@@ -1,7 +1,6 @@
 """Synthetic feature tables with a known (planted) signal."""
 
 import zlib
-from importlib import import_module
 
 import numpy as np
 
@@ -17,27 +16,6 @@ ALL_SPACES = (*TWO_SPACES, "pretrained", "lexical")
 
 HEADS = "linear,interaction,lightgbm,knn,stack"
 """All heads except the one that needs torch."""
-
-QUICK = {
-    "heads.evaluation.bootstrap:RESAMPLES": 40,
-    "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],
-    "heads.interaction:InteractionHead.GRID": [{"C": 3.0, "product_scale": 3.0}],
-    "heads.lightgbm:LightgbmHead.GRID": [{"rounds": 40}],
-    "heads.knn:KnnHead.GRID": [{"k": 16}],
-    "heads.stack:StackHead.GRID": [{"C": 0.1}],
-}
-"""Attributes that the `quick` fixture overrides, and their values."""
-
-
-def apply_quick_settings(set_attribute=setattr):
-    """Override the attributes of QUICK with `set_attribute(owner, name, value)`."""
-    for path, value in QUICK.items():
-        module, attribute = path.split(":")
-        owner = import_module(module)
-        *parents, name = attribute.split(".")
-        for parent in parents:
-            owner = getattr(owner, parent)
-        set_attribute(owner, name, value)
 
 
 def problem(signal, count, seed, widths=WIDTHS, strength=5.0, noise=0):

@@ -3,8 +3,10 @@
 import numpy as np
 from scipy.special import expit
 
+from heads.base import Head
 
-class Spy:
+
+class Spy(Head):
     """Records the rows it was fitted on. The first column of X must hold row numbers."""
 
     GRID = ({"setting": 0}, {"setting": 1})
@@ -20,7 +22,7 @@ class Spy:
         return np.full((len(X), 2), 0.5)
 
 
-class Memoriser:
+class Memoriser(Head):
     """Memorises its training rows, and predicts the label of the nearest one."""
 
     GRID = ({},)
@@ -38,7 +40,7 @@ class Memoriser:
         return np.stack([1 - positive, positive], axis=1)
 
 
-class OneColumn:
+class OneColumn(Head):
     """Returns one of the columns as logit, whatever it is fitted on."""
 
     GRID = ({"column": 0}, {"column": 1})

@@ -79,3 +79,14 @@ def test_networks_fitted_in_parallel_equal_those_fitted_alone():
     for seed, found in enumerate(parallel):
         np.testing.assert_array_equal(found, fit(seed))
     assert (parallel[0] != parallel[1]).any()
+
+
+@pytest.mark.parametrize("counts", [(300, 300), (300, 290, 150)])
+def test_heads_trained_together_equal_those_trained_alone(counts):
+    data = [problem("xor", count, seed) for seed, count in enumerate(counts)]
+    heads = [AlignHead(6, seed=seed) for seed in range(len(counts))]
+    AlignHead.fit_together(heads, data)
+    X = problem("xor", 50, 9)[0]
+    for seed, (head, rows) in enumerate(zip(heads, data, strict=True)):
+        alone = AlignHead(6, seed=seed).fit(*rows).predict_proba(X)
+        np.testing.assert_allclose(head.predict_proba(X), alone, rtol=0, atol=1e-5)

@@ -44,11 +44,12 @@ class Blocker(MetaPathFinder):
 
 sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, sys.argv[2])
-import planted
+from quick_heads import apply_quick_settings
+
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 
-planted.apply_quick_settings()
+apply_quick_settings()
 run = Path(sys.argv[1])
 fit_heads(FitConfig(sys.argv[3]), run)
 submit(SubmitConfig(out=str(run / "solution.csv")), run)
@@ -244,7 +245,7 @@ def reproducible_content(path):
 
 def test_run_in_another_process_without_torch_gives_the_same_bytes(finished, tmp_path):
     shutil.copy(finished.folder / "features.h5", tmp_path)
-    run_python(WITHOUT_TORCH, str(tmp_path), str(Path(__file__).parent), ",".join(MEMBERS[1:]))
+    run_python(WITHOUT_TORCH, str(tmp_path), str(Path(__file__).parents[1]), ",".join(MEMBERS[1:]))
     names = sorted(contents(finished.folder))
     assert sorted(contents(tmp_path)) == names
     assert {"solution.csv", "heads/stack/probabilities.npz"} < set(names)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
+from quick_heads import apply_quick_settings
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -19,7 +20,7 @@ def run_and_score(folder, features):
     """Run stage two; return the scores of each head and of the ensemble."""
     planted.write(folder / "features.h5", features)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-        planted.apply_quick_settings(patch.setattr)
+        apply_quick_settings(patch.setattr)
         fit_heads(FitConfig(planted.HEADS), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     metrics = json.loads((folder / "metrics.json").read_text())

@@ -1,24 +1,43 @@
-"""The handwritten gradients of heads/mlp.py equal autograd's."""
+"""Networks that are trained as one stack equal networks that are trained alone."""
 
+import numpy as np
+import pytest
 import torch
+from planted import problem
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 
-from heads.mlp import HIDDEN, make_module, set_gradients
+from heads.mlp import HIDDEN, MlpHead, make_module, set_gradients, stack_weights
 
 
 def test_gradients_equal_those_of_autograd():
     generator = torch.Generator().manual_seed(0)
-    module = make_module(12, 2.0, generator).double()
-    X = torch.randn(40, 12, generator=generator, dtype=torch.float64)
-    y = torch.randint(0, 2, (40, 1), generator=generator).double()
-    dropout = 2.0 * torch.randint(0, 2, (40, HIDDEN), generator=generator)
-    scale, *layers = module
-    first, _, _, second = layers
-    logit = second(gelu(first(scale(X))) * dropout)
-    binary_cross_entropy_with_logits(logit, y).backward()
-    expected = [value.grad.clone() for value in module.parameters()]
-    module.zero_grad()
-    set_gradients(layers, scale(X), y, dropout)
-    found = [value.grad for value in module.parameters()]
-    assert len(found) == 4 and all(grad.abs().max() > 0 for grad in found)
-    torch.testing.assert_close(found, expected)
+    modules = [make_module(12, 2.0, generator).double() for _ in range(2)]
+    X = torch.randn(2, 40, 12, generator=generator, dtype=torch.float64)
+    y = torch.randint(0, 2, (2, 40, 1), generator=generator).double()
+    dropout = 2.0 * torch.randint(0, 2, (2, 40, HIDDEN), generator=generator)
+    # The second network's last ten rows are padding.
+    row_weight = torch.ones(2, 40, 1).double()
+    row_weight[1, 30:] = 0
+    weights = stack_weights(modules)
+    set_gradients(weights, X, y, dropout, row_weight)
+    for index, (module, count) in enumerate(zip(modules, (40, 30), strict=True)):
+        _, first, _, _, second = module
+        logit = second(gelu(first(X[index])) * dropout[index])
+        binary_cross_entropy_with_logits(logit[:count], y[index, :count]).backward()
+        expected = [value.grad for value in module.parameters()]
+        assert len(expected) == 4
+        for stacked, gradient in zip(weights, expected, strict=True):
+            assert gradient.abs().max() > 0
+            torch.testing.assert_close(stacked.grad[index].reshape(gradient.shape), gradient)
+
+
+@pytest.mark.parametrize("counts", [(300, 300), (300, 290), (300, 200), (300, 260, 257, 256)])
+def test_networks_trained_together_equal_those_trained_alone(counts):
+    # The last batch of an epoch, or the number of batches, differs between the networks.
+    data = [problem("xor", count, seed) for seed, count in enumerate(counts)]
+    heads = [MlpHead(6, seed=seed) for seed in range(len(counts))]
+    MlpHead.fit_together(heads, data)
+    X = problem("xor", 50, 9)[0]
+    for seed, (head, rows) in enumerate(zip(heads, data, strict=True)):
+        alone = MlpHead(6, seed=seed).fit(*rows).predict_proba(X)
+        np.testing.assert_allclose(head.predict_proba(X), alone, rtol=0, atol=1e-5)

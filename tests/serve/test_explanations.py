@@ -4,12 +4,14 @@ import base64
 import csv
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from extract.data import read_captions
 from serve.explanations import MAX_SIDE, Explainer, picture_parts, word_groups
 from serve.predictor import Predictor
 
@@ -60,6 +62,24 @@ def test_one_modality_alone(explainer, tiny_sample, modality):
     assert found.picture_alone is None and found.caption_alone is None
     assert len(found.words) == (0 if modality == "picture" else 2)
     assert len(found.picture) == (9 if modality == "picture" else 0)
+
+
+def test_in_a_run_that_reads_captions_the_picture_alone_is_not_read_again(
+    explainer, tiny_sample, monkeypatch
+):
+    picture = next((tiny_sample / "img").iterdir()).read_bytes()
+    expected = explainer.explain(picture, "words")
+    calls = []
+    monkeypatch.setattr(
+        read_captions, "load_reader", lambda: lambda picture: calls.append(1) or "words"
+    )
+    spaces = explainer.predictor.spaces
+    checkpoint = replace(spaces.checkpoint, read_captions=True)
+    monkeypatch.setattr(explainer.predictor, "spaces", replace(spaces, checkpoint=checkpoint))
+    [prediction] = explainer.predictor.predict([picture], [""])
+    assert (prediction.caption, len(calls)) == ("words", 1)
+    assert explainer.explain(picture, prediction.caption) == expected
+    assert len(calls) == 1
 
 
 def test_long_captions_are_divided_into_groups():

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 
 import polars
 import pytest
 
+from extract.run import extract
 from runtime.errors import UserError
 from serve import table_predictions
 from serve.config import PredictConfig
@@ -23,7 +26,8 @@ def predict(scored_run, tiny_sample):
 
     def run(**settings):
         parts = []
-        config = PredictConfig(data=str(tiny_sample / "test.csv"), device="cpu", **settings)
+        settings = {"data": str(tiny_sample / "test.csv"), "device": "cpu"} | settings
+        config = PredictConfig(**settings)
         return predict_table(config, scored_run, parts.append) or "".join(parts)
 
     return run
@@ -53,6 +57,43 @@ def test_every_format_has_the_same_rows(predict, tmp_path):
         assert [row["probability"] for row in found] == [float(r["probability"]) for r in expected]
     assert {row["prior"] for row in rows} == {"submit"} and rows[0]["version"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl", "a.parquet"]
+
+
+@pytest.fixture
+def packed(tiny_sample, tmp_path):
+    """The sample as Hugging Face's datasets write it, with the bytes of the pictures."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    for split in ("train", "val", "test"):
+        table = polars.read_csv(tiny_sample / f"{split}.csv", schema_overrides={"id": str})
+        pictures = [
+            {"bytes": (tiny_sample / name).read_bytes(), "path": name} for name in table["img"]
+        ]
+        table = table.drop("img").with_columns(polars.Series("image", pictures))
+        table.write_parquet(folder / f"{split}-00000-of-00001.parquet")
+    shutil.copy(tiny_sample / "sample_submission.csv", folder)
+    return folder
+
+
+def test_bytes_of_pictures_give_the_same_rows_and_leave_no_file(
+    predict, packed, submitted, tmp_path
+):
+    table = str(packed / "test-00000-of-00001.parquet")
+    rows = list(csv.DictReader(predict(data=table).splitlines()))
+    assert {row["id"]: row for row in rows} == submitted
+    out = tmp_path / "out" / "scores.parquet"
+    predict(data=table, out=str(out))
+    assert polars.read_parquet(out)["id"].to_list() == [row["id"] for row in rows]
+    assert [path.name for path in out.parent.iterdir()] == ["scores.parquet"]
+
+
+def test_a_run_with_bytes_of_pictures_is_the_same_run(
+    packed, tiny_config, scored_run, tmp_path, capsys
+):
+    run = shutil.copytree(scored_run, tmp_path / "run")
+    extract(replace(tiny_config, data=str(packed)), run)
+    assert "up to date" in capsys.readouterr().err
+    assert len(list((run / "pictures").iterdir())) > 100
 
 
 @pytest.mark.parametrize("cut", [0, 7])

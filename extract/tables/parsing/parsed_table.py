@@ -7,10 +7,23 @@ from extract.tables.parsing.problem import Problem
 
 
 @dataclass(frozen=True)
+class UnpackedPicture:
+    """A picture whose bytes were in the table."""
+
+    file: Path
+    """Where they are now."""
+    name: str
+    """Its path as the table gives it, which nothing is read from; empty if there is none."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Table:
     """A parsed table: (line number, values by column) of each row, and the unreadable rows.
 
-    Every value is text, except for lists and objects.
+    Every value is text, except for lists, objects and unpacked pictures.
     """
 
     file: str

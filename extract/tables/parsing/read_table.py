@@ -1,5 +1,6 @@
 """Read a file as a Table, whatever its format; name its encoding if it is another."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,7 +8,8 @@ from pathlib import Path
 
 from extract.tables.parsing.csv_tables import parse_csv
 from extract.tables.parsing.json_tables import parse_json_table
-from extract.tables.parsing.parsed_table import Table
+from extract.tables.parsing.parquet_as_json import CANNOT_WRITE
+from extract.tables.parsing.parsed_table import Table, UnpackedPicture
 from runtime.errors import UserError
 
 PARQUET_AS_JSON = Path(__file__).with_name("parquet_as_json.py")
@@ -16,15 +18,16 @@ MAX_ODD_LINES = 3
 """More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
 
 
-def read_table(path: Path, encoding: str = "utf-8") -> Table:
+def read_table(path: Path, encoding: str = "utf-8", unpack_to: Path | None = None) -> Table:
     """Read a CSV, TSV, JSON or Parquet file; rows that cannot be read become `problems`.
 
-    Raises UserError for a table without rows, in another encoding, with a repeated column, or
-    without any readable row.
+    Pictures whose bytes a Parquet file holds are written to the folder `unpack_to`. Raises
+    UserError for a table without rows, in another encoding, with a repeated column, or without any
+    readable row.
     """
     match path.suffix.lower():
         case ".parquet":
-            table = parse_json_table(_read_parquet(path), path.name)
+            table = _read_parquet(path, unpack_to)
         case ".json" | ".jsonl":
             table = parse_json_table(_read_text(path, encoding), path.name)
         case _:
@@ -46,9 +49,10 @@ def _read_text(path: Path, encoding: str) -> str:
     return text
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, count: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(count)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
 
@@ -91,11 +95,30 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _read_parquet(path: Path) -> str:
-    """Return the rows as JSON lines."""
-    _read_bytes(path)
-    done = subprocess.run([sys.executable, PARQUET_AS_JSON, str(path)], capture_output=True)
+def _read_parquet(path: Path, unpack_to: Path | None) -> Table:
+    _read_bytes(path, 1)
+    command = [sys.executable, PARQUET_AS_JSON, str(path)]
+    if unpack_to is not None:
+        unpack_to.mkdir(parents=True, exist_ok=True)
+        command.append(str(unpack_to))
+    done = subprocess.run(command, capture_output=True)
     if done.returncode:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        if done.returncode == CANNOT_WRITE:
+            raise UserError(
+                f"{path}: its pictures cannot be unpacked into {unpack_to}: {last_line}."
+            )
         raise UserError(f"{path} cannot be read as Parquet ({last_line or 'the parser crashed'}).")
-    return done.stdout.decode()
+    packed, _, rows = done.stdout.decode().partition("\n")
+    table = parse_json_table(rows, path.name)
+    for column in json.loads(packed):
+        for _, fields in table.records:
+            fields[column.strip()] = _picture(fields.get(column.strip()), unpack_to)
+    return table
+
+
+def _picture(cell: object, folder: Path) -> object:
+    """Return what a cell of a column of bytes holds: a picture, or only its path."""
+    cell = cell or {"file": None, "path": None}
+    name = cell["path"] or ""
+    return UnpackedPicture(folder / cell["file"], name) if cell["file"] else name

@@ -1,7 +1,5 @@
 """The doctor reports everything that would stop a run at once, and writes nothing."""
 
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -96,13 +94,10 @@ def test_finished_run_is_not_changed(tiny_config, run):
 
 
 def test_command_prints_plain_table_of_80_columns_and_exits_with_1(
-    tiny_config, tiny_sample, tmp_path
+    tiny_config, tiny_sample, tmp_path, command
 ):
     weights = ("--image-weights", tiny_config.image_weights, "--text-weights", "nowhere")
-    done = subprocess.run(
-        [sys.executable, PIPELINE, "doctor", "--data", tiny_sample, *weights],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = command("doctor", "--data", tiny_sample, *weights, cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "FAIL     text weights" in done.stdout and "ok       rows" in done.stdout
     assert "extract would stop" in done.stdout

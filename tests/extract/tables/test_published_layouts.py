@@ -170,13 +170,6 @@ def test_parquet_is_read(tmp_path):
     assert rows["id"].tolist() == [meme["name"] for meme in MEMES]
 
 
-def test_parquet_with_bytes_of_pictures_names_the_column(tmp_path):
-    write_standard(tmp_path)
-    rows = [{"id": 1, "picture": b"\x89PNG", "text": "t", "label": 0}]
-    polars.DataFrame(rows).write_parquet(tmp_path / "new.parquet")
-    assert "column picture holds bytes" in error(tmp_path / "new.parquet")
-
-
 def test_data_one_folder_deeper(tmp_path):
     write_standard(tmp_path / "data")
     check(read(tmp_path)[0])

@@ -7,6 +7,7 @@ import numpy as np
 import planted
 import pytest
 from PIL import Image
+from quick_heads import apply_quick_settings
 
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
@@ -81,7 +82,7 @@ def write_finished_run(folder, features, heads="linear,knn"):
     planted.write(folder / "features.h5", features)
     write_extract_files(folder, features)
     with pytest.MonkeyPatch.context() as patch:
-        planted.apply_quick_settings(patch.setattr)
+        apply_quick_settings(patch.setattr)
         fit_heads(FitConfig(heads), folder)
         submit(SubmitConfig(out=str(folder / "solution.csv")), folder)
     return folder

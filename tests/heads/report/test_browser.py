@@ -7,6 +7,11 @@ from html import unescape
 
 import pytest
 
+from heads.ensemble.explained_memes import Explained, write_explanations
+from heads.report.build import write_report
+from heads.report.finished_run import read_run
+from heads.report.gallery import choose_rows
+
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
@@ -18,6 +23,8 @@ PROBE = """<!doctype html>
 <script>
 addEventListener("load", () => {{
   const page = document.querySelector("iframe").contentDocument, pictures = [...page.images];
+  const why = [...page.querySelectorAll("details.why")];
+  why.forEach(e => {{ e.open = true; }});
   const inside = e => e.closest(".scroll") || e.closest("svg") || e.closest(".picture");
   const right = e => e.getBoundingClientRect().right;
   const wide = [...page.body.querySelectorAll("*")].filter(e => !inside(e) && right(e) > {width});
@@ -31,6 +38,7 @@ addEventListener("load", () => {{
     title: page.title,
     width: page.documentElement.clientWidth,
     dark: page.defaultView.matchMedia("(prefers-color-scheme: dark)").matches,
+    explained: why.length,
     pictures: pictures.length,
     broken: pictures.filter(i => !(i.complete && i.naturalWidth)).length,
     wide: wide.map(e => e.tagName + "." + e.className).slice(0, 5),
@@ -43,6 +51,20 @@ addEventListener("load", () => {{
 }});
 </script>
 """
+
+
+@pytest.fixture(scope="module")
+def explained_run(reported_run, tmp_path_factory):
+    """A copy of the run whose gallery has explanations, some with long words."""
+    run = shutil.copytree(reported_run, tmp_path_factory.mktemp("explained") / "run")
+    cells = {f"{row},{column}": (row - column) / 4 for row in range(3) for column in range(3)}
+    words = [("<b>long</b>" * 30, 0.4), ("words", -0.21), ("a", 0.0)]
+    chosen = choose_rows(read_run(run))
+    found = {row: Explained(0.7, 0.6, 0.2, words, cells) for row in chosen.mistakes}
+    found |= {row: Explained(0.5, None, None, words, {}) for row in chosen.uncertain}
+    write_explanations(run, found)
+    write_report(run)
+    return run
 
 
 def open_in_browser(report, width, scheme, tmp_path):
@@ -70,13 +92,13 @@ def open_in_browser(report, width, scheme, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_page_fits_the_screen_and_all_pictures_load(reported_run, tmp_path, width, scheme):
-    found, console = open_in_browser(reported_run / "report.html", width, scheme, tmp_path)
+def test_page_fits_the_screen_and_all_pictures_load(explained_run, tmp_path, width, scheme):
+    found, console = open_in_browser(explained_run / "report.html", width, scheme, tmp_path)
     assert console == []
     assert found["title"] == "run – memefuse"
     assert found["width"] == width
     assert found["broken"] == 0 and found["pictures"] > 12
-    assert found["wide"] == []
+    assert found["wide"] == [] and found["explained"] > 12
     assert found["blurred"] == found["pictures"]
     assert found["afterOne"] == found["pictures"] - 1 and found["afterAll"] == 0
     assert found["dark"] == (scheme == "dark")

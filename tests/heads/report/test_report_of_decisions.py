@@ -1,9 +1,9 @@
 """Operating points and the review band in submit's output, in the record and in the report."""
 
 import numpy as np
-import planted
 import pytest
 from markupsafe import Markup
+from quick_heads import apply_quick_settings
 
 from heads.config import SubmitConfig
 from heads.ensemble.saved_ensemble import read_ensemble
@@ -17,7 +17,7 @@ TARGETS = ["precision>=0.6", "recall>=0.8", "fpr<=0.0001", "cost=1:2"]
 
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch):
-    planted.apply_quick_settings(monkeypatch.setattr)
+    apply_quick_settings(monkeypatch.setattr)
     monkeypatch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
 
 

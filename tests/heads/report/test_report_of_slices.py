@@ -1,9 +1,9 @@
 """The report compares slices if `extract` was given a group column."""
 
-import planted
 import pytest
 from made_up_run import HOSTILE_CAPTION
 from markupsafe import Markup
+from quick_heads import apply_quick_settings
 from test_report import change_memes, rewrite
 
 from heads.evaluation import slices
@@ -13,7 +13,7 @@ from heads.report.svg import Canvas
 
 @pytest.fixture(autouse=True)
 def quick_report(monkeypatch):
-    planted.apply_quick_settings(monkeypatch.setattr)
+    apply_quick_settings(monkeypatch.setattr)
     monkeypatch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
     monkeypatch.setattr(slices, "MIN_GROUPS", 5)
 

@@ -52,7 +52,7 @@ def test_a_decision_is_one_line(make, tmp_path):
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "id": "id0", "decision": "hateful", "reviewer": "Ada", "probability": 0.5,
-        "threshold": 0.5, "stamp": "abc",
+        "threshold": 0.5, "stamp": "abc", "caption": "caption 0", "image": "",
     }  # fmt: skip
     assert (queue.next("Ada").meme.row, queue.next("Ada").left) == (1, 2)
 

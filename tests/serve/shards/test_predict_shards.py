@@ -56,9 +56,9 @@ def scored(monkeypatch):
     """Names of the tables that were scored."""
     names, read = [], scoring.read_new_memes
 
-    def spy(table, backbones):
+    def spy(table, backbones, unpack_to):
         names.append(table.name)
-        return read(table, backbones)
+        return read(table, backbones, unpack_to)
 
     monkeypatch.setattr(scoring, "read_new_memes", spy)
     return names
@@ -173,10 +173,10 @@ def test_defect_of_the_program_is_named_with_its_trace(predict, tmp_path, monkey
 def test_failure_that_passes_is_not_named(predict, monkeypatch):
     read, failures = scoring.read_new_memes, [OSError(116, "Stale file handle")]
 
-    def flaky(table, backbones):
+    def flaky(table, backbones, unpack_to):
         if failures:
             raise failures.pop()
-        return read(table, backbones)
+        return read(table, backbones, unpack_to)
 
     monkeypatch.setattr(scoring, "read_new_memes", flaky)
     assert names(predict()) == ["a.csv", "b.jsonl", "c.parquet"]

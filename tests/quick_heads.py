@@ -1,0 +1,24 @@
+"""Fewer candidates, trees and resamples, for tests that do not depend on them."""
+
+from importlib import import_module
+
+QUICK = {
+    "heads.evaluation.bootstrap:RESAMPLES": 40,
+    "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],
+    "heads.interaction:InteractionHead.GRID": [{"C": 3.0, "product_scale": 3.0}],
+    "heads.lightgbm:LightgbmHead.GRID": [{"rounds": 40}],
+    "heads.knn:KnnHead.GRID": [{"k": 16}],
+    "heads.stack:StackHead.GRID": [{"C": 0.1}],
+}
+"""Attributes that are overridden, and their values."""
+
+
+def apply_quick_settings(set_attribute=setattr):
+    """Override the attributes of QUICK with `set_attribute(owner, name, value)`."""
+    for path, value in QUICK.items():
+        module, attribute = path.split(":")
+        owner = import_module(module)
+        *parents, name = attribute.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        set_attribute(owner, name, value)
