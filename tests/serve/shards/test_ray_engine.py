@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 from runtime.errors import UserError
 from serve.config import PredictConfig
 from serve.shards import ray_engine
-from serve.shards.predict_shards import predict_shards
 from serve.shards.ray_engine import make_worker, score_with_ray
 from serve.shards.score_shard import Outcome
 from serve.shards.shard_list import list_shards
@@ -81,32 +79,45 @@ def results(folder):
     return found
 
 
+@pytest.fixture
+def start(scored_run, tmp_path):
+    """f(**settings): start predict as a process of its own.
+
+    Tests embed in other batches, which need not give the same bits.
+    """
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "tiny").symlink_to(scored_run)
+
+    def run(**settings):
+        flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+        return subprocess.Popen(
+            [sys.executable, str(PIPELINE), "predict", "--run", "tiny", *flags],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
 @needs_ray
-def test_killed_worker_and_broken_shard_lose_nothing(config, shards, scored_run, tmp_path):
+def test_killed_worker_and_broken_shard_lose_nothing(shards, start, tmp_path):
     memes = polars.read_csv(shards / "a.csv", infer_schema=False)
     for number in range(8):
         memes.write_csv(shards / f"{number}.csv")
-    broken = (shards / "b.jsonl").read_bytes()
+    whole = (shards / "b.jsonl").read_bytes()
     (shards / "b.jsonl").write_text("{")
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "tiny").symlink_to(scored_run)
-    flags = f"predict --run tiny --data shards --out {config.out} --device cpu --engine ray"
-    command = subprocess.Popen(
-        [sys.executable, str(PIPELINE), *flags.split(), "--workers", "2"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    kill_worker(command, Path(config.out))
+    many, one = tmp_path / "many", tmp_path / "one"
+    command = start(data=shards, out=many, device="cpu", engine="ray", workers=2)
+    kill_worker(command, many)
     out, err = command.communicate(timeout=200)
     assert (command.returncode, out) == (2, "")
     assert "error: 1 of 11 shards failed:\n  b.jsonl: no row can be read" in err
     assert "this is attempt 2: the process of the one before died" in err
-    one = replace(config, engine="local", out=str(tmp_path / "local"))
-    two = replace(config, engine="local")
-    (shards / "b.jsonl").write_bytes(broken)
-    for settings in (one, two):
-        assert predict_shards(settings, tmp_path / "runs" / "tiny")
-    assert results(two.out) == results(one.out)
+    assert sorted(path.suffix for path in (many / ".memefuse").iterdir()) == [".json"] * 10
+    (shards / "b.jsonl").write_bytes(whole)
+    for folder in (many, one):
+        assert start(data=shards, out=folder, device="cpu").wait(timeout=100) == 0
+    assert results(many) == results(one)
