@@ -7,11 +7,13 @@ Applications"). A process that dies is started again, and its task with it.
 import logging
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +25,11 @@ INSTALL = "pip install -r requirements-scale.txt"
 ADDRESS = "RAY_ADDRESS"
 """Environment variable that names an existing cluster, as Ray itself reads it."""
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+}
 """Nothing is reported to Ray's makers; its inner messages stay in its log files."""
 
 PRIVATE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -39,7 +45,7 @@ class Worker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Answer a batch of one task number."""
-        return {"answer": [self.answer(int(number)) for number in batch["id"]]}
+        return {"answer": [self.answer(int(number)) for number in batch["task"]]}
 
 
 def answers_of_workers(
@@ -62,7 +68,9 @@ def answers_of_workers(
         count = min(workers or gpus or int(resources["CPU"]), tasks)
         kind = "a GPU" if gpus else "a CPU core"
         log(f"ray: {count} workers with {kind} each on {len(ray.nodes())} machines")
-        answers = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
+        # `ray.data.range` would need a CPU core for itself, and wait for one without end.
+        numbers = [{"task": number} for number in range(tasks)]
+        answers = ray.data.from_items(numbers, override_num_blocks=tasks).map_batches(
             Worker,
             fn_constructor_args=(make, arguments),
             batch_size=1,
@@ -85,11 +93,13 @@ def _cluster(workers: int | None) -> Iterator[ModuleType]:
         warnings.simplefilter("ignore")
         shared = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            if address:
-                ray.init(address=address, **shared)
-            else:
-                ray.init(address="local", num_cpus=workers, include_dashboard=False, **shared)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            with _silent_libraries():
+                if address:
+                    _knock(address)
+                    ray.init(address=address, **shared)
+                else:
+                    ray.init(address="local", num_cpus=workers, include_dashboard=False, **shared)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             where = f"the cluster {ADDRESS}={address}" if address else "Ray on this machine"
             raise UserError(f"--engine ray: {where} does not answer: {error}") from error
         _quieten(ray)
@@ -97,6 +107,13 @@ def _cluster(workers: int | None) -> Iterator[ModuleType]:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at an address: Ray would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _load_ray() -> ModuleType:
@@ -109,6 +126,19 @@ def _load_ray() -> ModuleType:
     except ImportError as error:
         missing = f"--engine ray needs packages that are not installed ({error})"
         raise UserError(f"{missing}. Run: {INSTALL}") from error
+
+
+@contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Discard what C++ code writes to stderr: Ray's says there that its log level was set."""
+    stderr = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _quieten(ray: ModuleType) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from extract.predict import space_folders
 from extract.spaces.checkpoint import read_checkpoint
 from heads.predict import load_scorer
+from runtime.atomic_files import remove_folder, remove_leftovers
 from runtime.errors import MAX_LISTED, UserError
 from runtime.lock import locked
 from runtime.progress import log, progress
@@ -34,11 +35,20 @@ def predict_shards(config: PredictConfig, run: Path) -> bool:
     model = describe_model(config, scorer)
     with locked(out / STATE, flag="--out"):
         (out / STATE).mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(out / STATE)
         warn_of_strangers(shards, out)
         unfinished = [shard for shard in shards if not is_finished(shard, model)]
         log(f"{len(shards) - len(unfinished)} of {len(shards)} shards are finished already")
         failed = _watch(_score(config, run, unfinished, model), unfinished) if unfinished else []
+        _remove_unfinished(out / STATE)
     return _report(failed, len(shards), out)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the lines and unpacked pictures of processes that were killed."""
+    remove_leftovers([folder])
+    for pictures in folder.glob("*.pictures"):
+        remove_folder(pictures)
 
 
 def _score(
