@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields
 from extract.frozen_sources import parse_frozen
 from runtime.config_fields import setting, validate
 
+CONFIG = "config.json"
+"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
+
 ON_BAD_ROWS = ("stop", "blank")
 
 COSINE, PLATEAU = SCHEDULES = ("cosine", "plateau")
