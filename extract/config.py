@@ -5,6 +5,12 @@ from dataclasses import dataclass, fields
 from extract.frozen_sources import parse_frozen
 from runtime.config_fields import setting, validate
 
+CONFIG = "config.json"
+"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
+
+PICTURES = "pictures"
+"""Folder of a run for pictures whose bytes a table holds."""
+
 ON_BAD_ROWS = ("stop", "blank")
 
 COSINE, PLATEAU = SCHEDULES = ("cosine", "plateau")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from extract.config import ExtractConfig
+from extract.config import CONFIG, ExtractConfig
 from extract.folds.data_summary import summarise_data
-from extract.run import CONFIG, assemble_run
+from extract.run import assemble_run
 from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
 from extract.spaces.dump_embeddings import EMBEDDINGS

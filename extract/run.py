@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from extract.config import ExtractConfig
+from extract.config import CONFIG, ExtractConfig
 from extract.folds.data_summary import near_duplicate_table, summarise_data
 from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
@@ -26,9 +26,6 @@ from runtime.config_fields import flag, to_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 from runtime.progress import log
-
-CONFIG = "config.json"
-"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
 
 
 def extract(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from extract.data.batches import Inputs
-from extract.spaces.checkpoint import save_model
+from extract.spaces.model_files import save_model
 from extract.spaces.run_setup import Setup
 from extract.towers.joint_model import JointModel
 from extract.training.embedding import embed

@@ -16,8 +16,9 @@ from extract.data.load_data import LoadedData
 from extract.data.pictures_on_disk import on_disk
 from extract.data.tokenisation import tokenise
 from extract.frozen_sources import FrozenSource, is_frozen_space, parse_frozen
-from extract.spaces.checkpoint import Checkpoint, load_model, save_model
+from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS, embed_into
+from extract.spaces.model_files import load_model, save_model
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from extract.config import EMBEDDING_SETTINGS
-from extract.spaces.checkpoint import Checkpoint, load_model
+from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
+from extract.spaces.model_files import load_model
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind
 from extract.towers.device import Machine

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from extract.config import ExtractConfig
+from extract.config import PICTURES, ExtractConfig
 from extract.data.decided_rows import train_on_decisions
 from extract.data.load_data import LoadedData, load_data
 from extract.data.read_captions import load_reader
@@ -31,9 +31,6 @@ from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
-
-PICTURES = "pictures"
-"""Folder of a run for pictures whose bytes a table holds."""
 
 
 class FrozenModel(NamedTuple):
