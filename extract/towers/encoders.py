@@ -35,11 +35,10 @@ from extract.towers.layouts.open_clip_towers import (
     load_open_clip_text,
 )
 from extract.towers.layouts.sentence_transformers_layout import (
-    DENSE,
-    load_dense,
+    load_modules,
     read_pooling,
     read_prefix,
-    save_modules,
+    save_layout,
 )
 from extract.towers.text_encoder import TextEncoder
 from runtime.errors import UserError, quoted
@@ -107,7 +106,7 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
             pooling,
             read_prefix(folder),
             read_settings(folder / TOKENIZER_CONFIG),
-            load_dense(folder) if pooling.endswith(DENSE) else None,
+            load_modules(folder) if "+" in pooling else None,
         )
         ids = torch.zeros((1, 2), dtype=torch.int64)
         _try_out(encoder, encoder.dim, ids, torch.ones_like(ids))
@@ -141,7 +140,8 @@ def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
         "pad_token": encoder.tokenizer.id_to_token(encoder.pad_id),
     }
     write_settings(folder / TOKENIZER_CONFIG, settings)
-    save_modules(folder, encoder.pooling, encoder.dense, encoder.prefix)
+    width = encoder.backbone.config.hidden_size
+    save_layout(folder, encoder.pooling, width, encoder.mapping, encoder.prefix)
 
 
 def _try_out(encoder: nn.Module, dim: int, *batch: torch.Tensor) -> None:
@@ -230,12 +230,12 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
 def _checkpoint_pooling(folder: Path, backbone: PreTrainedModel, wanted: str) -> str:
     tower = find_tower(backbone.config, "text")
     pooling = read_pooling(folder) or ("mean" if tower is None else "projection")
-    if wanted == "checkpoint" or pooling.removesuffix(DENSE) != "mean":
+    if wanted == "checkpoint" or pooling.partition("+")[0] != "mean":
         return pooling
     # Three layers gained on two data sets where a model averages one (docs/accuracy.md).
-    if pooling != "mean":
+    if "dense" in pooling:
         log(
             f"{folder}: its Dense modules map the mean of its last layer, so they are left out "
-            "where three layers are averaged. pooling=checkpoint keeps them, with one layer."
+            "where three layers are averaged. With pooling=checkpoint they are used."
         )
     return "layers"

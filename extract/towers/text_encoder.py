@@ -9,7 +9,6 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from extract.towers.layouts.model_folder import find_tower, pooled_output
-from extract.towers.layouts.sentence_transformers_layout import DENSE
 
 UNLIMITED = 512
 """Longest caption, in tokens, of a model for which neither config.json nor its tokenizer say."""
@@ -27,8 +26,7 @@ class TextEncoder(nn.Module):
     of words, in which words survive that the layers above do not understand. `projection` is the
     embedding that CLIP or SigLIP compares with those of pictures.
 
-    With `mean+dense` and the like, `dense` maps what is pooled: the Dense modules of
-    sentence-transformers.
+    `first+dense+normalize` and the like map what is pooled by modules of sentence-transformers.
 
     A caption has at most `max_tokens`; columns beyond, which are padding, are ignored. A model
     with a `fixed_length` (SigLIP) was trained on captions padded to it, without a mask.
@@ -41,9 +39,10 @@ class TextEncoder(nn.Module):
         pooling: str,
         prefix: str = "",
         tokenizer_config: dict[str, Any] | None = None,
-        dense: nn.Sequential | None = None,
+        mapping: nn.Sequential | None = None,
     ) -> None:
-        """Callers put `prefix` before each caption. tokenizer_config.json may be omitted.
+        """Callers put `prefix` before each caption. `mapping` maps what is pooled, (B, width) to
+        (B, dim). tokenizer_config.json may be omitted.
 
         Raises ValueError if the model has no such pooling.
         """
@@ -53,13 +52,13 @@ class TextEncoder(nn.Module):
         self.tokenizer = tokenizer
         self.pooling = pooling
         self.prefix = prefix
-        self.dense = dense
+        self.mapping = mapping or nn.Sequential()
         self.layers = pooled_layers(config.num_hidden_layers, pooling)
         self.dim = config.hidden_size * len(self.layers)
         if pooling == "projection":
             self.dim = _projection_dim(backbone)
-        elif dense is not None:
-            self.dim = dense[-1].linear.out_features
+        for module in self.mapping:
+            self.dim = module.linear.out_features if hasattr(module, "linear") else self.dim
         self.max_tokens = _max_tokens(backbone, tokenizer_config)
         self.pad_id = _pad_id(backbone, tokenizer, tokenizer_config)
         siglip = config.model_type.startswith("siglip")
@@ -80,13 +79,12 @@ class TextEncoder(nn.Module):
             return pooled_output(output)
         lower = [output.hidden_states[layer] for layer in self.layers[:-1]] if joins_layers else []
         # In CLIP and SigLIP, the last of hidden_states lacks the final norm.
-        pooled = self._pool([*lower, output.last_hidden_state], mask)
-        return pooled if self.dense is None else self.dense(pooled)
+        return self.mapping(self._pool([*lower, output.last_hidden_state], mask))
 
     def _pool(self, states: list[Tensor], mask: Tensor) -> Tensor:
         """Pool the hidden states of some layers, (B, L, width) each, to (B, dim)."""
         hidden = torch.stack([state.float() for state in states], dim=2)
-        pooling = self.pooling.removesuffix(DENSE)
+        pooling = self.pooling.partition("+")[0]
         if pooling == "first":
             return hidden[:, 0].flatten(1)
         weight = mask.view(*mask.shape, 1, 1).float()

@@ -1,9 +1,8 @@
-"""Read and write what sentence-transformers adds to a text encoder: pooling, Dense and prompts.
+"""Read and write what sentence-transformers adds to a text encoder: pooling, modules, prompts.
 
 modules.json lists what is done one after another: a transformer, the pooling of its tokens, and
-often Dense modules (a linear layer and an activation each) and Normalize. All are read but
-Normalize: it scales each embedding to length 1, which changes no score here for the better or the
-worse (docs/choices.md). The layout is that of sentence-transformers 6.2 and before.
+what maps the pooled embedding, which are Dense modules (a linear layer and an activation each) and
+Normalize (to length 1). The layout is that of sentence-transformers 6.2 and before.
 """
 
 import json
@@ -11,7 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from extract.towers.layouts.model_folder import (
     read_settings,
@@ -30,9 +29,6 @@ POOLING = "1_Pooling/config.json"
 POOLING_NAMES = {"mean": "mean", "cls": "first", "max": "max"}
 """Pooling in sentence-transformers -> pooling of TextEncoder."""
 
-DENSE = "+dense"
-"""Ends the name of a pooling whose embedding the Dense modules of the checkpoint map."""
-
 ACTIVATIONS = {
     f"{kind.__module__}.{kind.__qualname__}": kind
     for kind in (nn.Tanh, nn.Identity, nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid)
@@ -47,14 +43,22 @@ USUAL_DENSE = {
 INSTEAD = "Choose pooling mean, first or layers instead of the checkpoint's, or another model."
 
 
-def read_pooling(folder: Path) -> str | None:
-    """Return the pooling of a checkpoint: mean, first or max, with DENSE if it has such modules.
+class Normalize(nn.Module):
+    """Scales embeddings, (B, dim), to length 1."""
 
-    Returns None if the folder does not say. Raises UserError for modules that are not known.
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return nn.functional.normalize(embeddings, dim=-1)
+
+
+def read_pooling(folder: Path) -> str | None:
+    """Return the pooling of a checkpoint: mean, first or max, followed by modules, if any.
+
+    For example mean+dense+normalize. Returns None if the folder does not say. Raises UserError for
+    poolings and modules that are not known.
     """
     settings = read_settings(folder / POOLING)
-    kinds = [kind for kind, _ in _read_modules(folder)]
-    if not settings and not kinds:
+    modules = _read_modules(folder)
+    if not settings and not modules:
         return None
     # Older versions have a flag for each: pooling_mode_mean_tokens.
     flags = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value]
@@ -65,13 +69,17 @@ def read_pooling(folder: Path) -> str | None:
             f"{folder / POOLING}: found pooling {quoted(' and '.join(map(str, modes)))}, allowed "
             f"is one of {', '.join(POOLING_NAMES)}. {INSTEAD}"
         )
-    return POOLING_NAMES[modes[0]] + (DENSE if "Dense" in kinds else "")
+    return "+".join([POOLING_NAMES[modes[0]], *(kind.lower() for kind, _ in modules)])
 
 
-def load_dense(folder: Path) -> nn.Sequential:
-    """Load the Dense modules of a folder. Raises UserError if one is missing or unusual."""
-    paths = [path for kind, path in _read_modules(folder) if kind == "Dense"]
-    return nn.Sequential(*[_load_dense_module(folder / path) for path in paths])
+def load_modules(folder: Path) -> nn.Sequential:
+    """Load what maps pooled embeddings. Raises UserError if a module is damaged or unusual."""
+    return nn.Sequential(
+        *(
+            _load_dense(folder / path) if kind == "Dense" else Normalize()
+            for kind, path in _read_modules(folder)
+        )
+    )
 
 
 def read_prefix(folder: Path) -> str:
@@ -84,45 +92,52 @@ def read_prefix(folder: Path) -> str:
     return prompts[name] if name is not None else ""
 
 
-def save_modules(folder: Path, pooling: str, dense: nn.Sequential | None, prefix: str) -> None:
-    """Write what the functions above read. Other poolings are not of this layout."""
+def save_layout(
+    folder: Path, pooling: str, width: int, modules: nn.Sequential, prefix: str
+) -> None:
+    """Write what the functions above read. `width` is that of the transformer.
+
+    Poolings that are not of this layout, layers and projection, are not written.
+    """
     if prefix:
         prompts = {"prompts": {"caption": prefix}, "default_prompt_name": "caption"}
         write_settings(folder / PROMPTS, prompts)
     names = {ours: theirs for theirs, ours in POOLING_NAMES.items()}
-    pooling = pooling.removesuffix(DENSE)
+    pooling = pooling.partition("+")[0]
     if pooling in names:
-        write_settings(folder / POOLING, {"pooling_mode": names[pooling]})
-    if dense is None:
+        settings = {"embedding_dimension": width, "pooling_mode": names[pooling]}
+        write_settings(folder / POOLING, settings)
+    if not modules:
         return
-    kinds = ["Transformer", "Pooling", *["Dense"] * len(dense)]
+    behind = ["Normalize" if isinstance(module, Normalize) else "Dense" for module in modules]
+    kinds = ["Transformer", "Pooling", *behind]
     paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
-    modules = [
+    listed = [
         {"idx": idx, "name": str(idx), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for idx, (kind, path) in enumerate(zip(kinds, paths, strict=True))
     ]
-    write_settings(folder / MODULES, modules)
-    for path, module in zip(paths[2:], dense, strict=True):
-        _save_dense_module(folder / path, module)
+    write_settings(folder / MODULES, listed)
+    for path, module in zip(paths[2:], modules, strict=True):
+        if not isinstance(module, Normalize):
+            _save_dense(folder / path, module)
 
 
 def _read_modules(folder: Path) -> list[tuple[str, str]]:
-    """Return kind and subfolder of each module, or [] if there is no modules.json."""
+    """Return kind, Dense or Normalize, and subfolder of each module behind the pooling."""
     path = folder / MODULES
     if not path.is_file():
         return []
     with user_error_on_failure(folder, f"cannot load {MODULES}"):
         found = [(one["type"], one["path"]) for one in json.loads(path.read_text("utf-8"))]
     kinds = [_kind(name) for name, _ in found]
-    behind = [kind for kind in kinds[2:] if kind != "Dropout"]
-    usual = kinds[:2] == ["Transformer", "Pooling"] and "Normalize" not in behind[:-1]
-    if not usual or set(behind) - {"Dense", "Normalize"}:
+    known = kinds[:2] == ["Transformer", "Pooling"]
+    if not known or set(kinds[2:]) - {"Dense", "Normalize", "Dropout"}:
         raise UserError(
             f"{path}: found the modules {', '.join(name for name, _ in found)}. Allowed are "
-            "Transformer, Pooling, any number of Dense and Dropout, and Normalize at the end, of "
-            f"sentence_transformers. {INSTEAD}"
+            f"Transformer, Pooling, and then Dense and Normalize. {INSTEAD}"
         )
-    return [(kind, path) for kind, (_, path) in zip(kinds, found, strict=True)]
+    behind = zip(kinds[2:], found[2:], strict=True)
+    return [(kind, folder) for kind, (_, folder) in behind if kind != "Dropout"]
 
 
 def _kind(name: str) -> str:
@@ -130,28 +145,29 @@ def _kind(name: str) -> str:
     return name.rpartition(".")[2] if name.startswith("sentence_transformers.") else name
 
 
-def _load_dense_module(folder: Path) -> nn.Sequential:
+def _load_dense(folder: Path) -> nn.Sequential:
     require_files(folder, "--frozen", ("config.json", "model.safetensors"))
     settings = read_settings(folder / "config.json")
     activation = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
-    other = {k: settings[k] for k, usual in USUAL_DENSE.items() if settings.get(k, usual) != usual}
-    if activation not in ACTIVATIONS or other:
+    unusual = {k: settings[k] for k, v in USUAL_DENSE.items() if settings.get(k, v) != v}
+    if activation not in ACTIVATIONS:
+        unusual["activation_function"] = activation
+    if unusual:
         raise UserError(
-            f"{folder / 'config.json'}: found activation_function {quoted(activation)} and "
-            f"{other or 'nothing else unusual'}. Allowed are {', '.join(ACTIVATIONS)} and "
-            f"{USUAL_DENSE}. {INSTEAD}"
+            f"{folder / 'config.json'}: found {unusual}. Allowed are {USUAL_DENSE} and the "
+            f"activation functions {', '.join(ACTIVATIONS)}. {INSTEAD}"
         )
     with user_error_on_failure(folder, "torch cannot load config.json with model.safetensors"):
-        weights = load_file(folder / "model.safetensors")
         linear = nn.Linear(
             settings["in_features"], settings["out_features"], bias=settings.get("bias", True)
         )
         module = nn.Sequential(OrderedDict(linear=linear, activation=ACTIVATIONS[activation]()))
+        weights = load_file(folder / "model.safetensors")
         module.load_state_dict({name: weight.float() for name, weight in weights.items()})
     return module
 
 
-def _save_dense_module(folder: Path, module: nn.Sequential) -> None:
+def _save_dense(folder: Path, module: nn.Sequential) -> None:
     kind, linear = type(module.activation), module.linear
     settings = {
         "in_features": linear.in_features,
