@@ -5,6 +5,7 @@
 `safetensors_files` read files, and write each one whole or not at all; `file_checksums` finds
 damaged files. `console` and `progress` print to the terminal, `run_steps` prints how far a run has
 come, `processes` gives the rank under torchrun, and `errors` holds the errors that end a command.
+`cluster` divides work among machines.
 """
 
 import tomllib
