@@ -10,11 +10,14 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 from quick_heads import apply_quick_settings
 
+from extract.training import embedding
 from heads.align import AlignHead
 from heads.mlp import MlpHead
 from heads.registry import HEADS
+from heads.report.svg import Canvas
 from runtime.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
@@ -124,6 +127,15 @@ CASES = [
     for pattern in READ_BY
     for damage in DAMAGES["." + pattern.rsplit(".", 1)[1]]
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_predict_and_report():
+    """Embed one meme alone, and draw no plots: no command gets to the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "CPU_BATCH_SIZE", 1)
+        patch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ def test_space_without_labels_has_seen_no_row(features, name):
 
 
 def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, backbones, loaded):
-    found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 96), "f4")}
+    found = {"image": np.empty((160, 256), "f4"), "text": np.empty((160, 96), "f4")}
 
     def write(name, rows, values):
         found[name][rows] = values
@@ -145,7 +145,7 @@ def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, 
 
 
 def test_pretrained_image_tower_embeds_enlarged_pictures(features, backbones, loaded):
-    rows = np.array([0, 100, 239])
+    rows = np.array([0, 100, 159])
     image = backbones.image.eval()
     normalised = (loaded.inputs.pixels(rows).float() - image.mean) / image.std
     with torch.inference_mode():
