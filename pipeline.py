@@ -12,6 +12,7 @@ import typer
 from extract.config import ExtractConfig
 from extract.tables.table_options import require_tables
 from heads.config import FitConfig, SubmitConfig
+from runtime.cluster.engine_config import LOCAL, EngineConfig
 from runtime.console import print_data, tolerate_encodings
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
 from runtime.flags_from_config import Force, RunName, with_settings
@@ -30,9 +31,10 @@ app = typer.Typer(
 
 
 @app.command()
-@with_settings(ExtractConfig)
+@with_settings(ExtractConfig, EngineConfig)
 def extract(
     config: ExtractConfig,
+    engine: EngineConfig,
     *,
     only_folds: Annotated[
         str | None,
@@ -49,8 +51,8 @@ def extract(
     require_tables(config)
     from extract.run import extract as run_stage
 
-    with locked(path, distributed=True) as folder:
-        features = run_stage(config, folder, force, only_folds)
+    with locked(path, distributed=engine.engine == LOCAL) as folder:
+        features = run_stage(config, folder, force, only_folds, engine)
     if first():
         print(features)
 

@@ -9,6 +9,7 @@ from extract.folds.data_summary import near_duplicate_table, summarise_data
 from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS
+from extract.spaces.ray_embedding import choose_embed
 from extract.spaces.reuse_spaces import (
     changed_settings,
     is_affected,
@@ -22,14 +23,21 @@ from extract.training import distributed
 from features.feature_table import SPLITS
 from features.hdf5_store import join_spaces, read_attributes, read_space_names
 from runtime.atomic_files import atomic_write_folder, link_folder, remove_folder, write_text
+from runtime.cluster.engine_config import EngineConfig
 from runtime.config_fields import flag, to_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 from runtime.progress import log
 
+HERE = EngineConfig()
+
 
 def extract(
-    config: ExtractConfig, run: Path, force: bool = False, only_folds: str | None = None
+    config: ExtractConfig,
+    run: Path,
+    force: bool = False,
+    only_folds: str | None = None,
+    engine: EngineConfig = HERE,
 ) -> Path:
     """Create every space; write features.h5, backbones/, config.json and the data's summary.
 
@@ -40,13 +48,14 @@ def extract(
     and read from there.
 
     With `only_folds`, numbers separated by commas, only the spaces of these folds are created, for
-    `merge` to join; their folder is returned. Raises UserError for bad data or settings.
+    `merge` to join; their folder is returned. `engine` says where the rows of each space are
+    embedded. Raises UserError for bad data or settings.
     """
     config = keep_frozen_spaces(resolve(config), run / "features.h5")
     names = space_names(config, only_folds)
     machine = choose_machine(config.device, config.precision)
     with distributed.process_group(machine.device):
-        setup = load_setup(config, machine, run)
+        setup = load_setup(config, machine, run, choose_embed(engine))
         features = run / "features.h5"
         current = features.exists() and not force and _is_current(features, setup.made_from, names)
         # No rank may write before all ranks have checked.

@@ -5,13 +5,11 @@ from pathlib import Path
 
 from extract.config import ON_BAD_ROWS
 from heads.config import SUBMITTED, TRAINED
+from runtime.cluster.engine_config import RAY, EngineConfig
 from runtime.config_fields import setting, validate
 from runtime.errors import UserError
 
 MEMES, OUTPUT, MODEL, SERVICE = "Memes", "Output", "Model", "Service"
-MACHINES = "Machines"
-
-ENGINES = LOCAL, RAY = "local", "ray"
 
 RAY_DEVICES = ("auto", "cpu", "cuda")
 
@@ -24,7 +22,7 @@ PRIOR = (
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(EngineConfig):
     """Settings of `predict`. Raises UserError for a value that is not allowed."""
 
     data: str | None = setting(
@@ -47,22 +45,9 @@ class PredictConfig:
     )
     prior: str = setting(SUBMITTED, PRIOR, MODEL)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", MODEL)
-    engine: str = setting(
-        LOCAL,
-        f"{LOCAL}: one shard after the other; or {RAY}: many at a time, on this machine or the "
-        "cluster RAY_ADDRESS (requirements-scale.txt).",
-        MACHINES,
-        choices=ENGINES,
-    )
-    workers: int | None = setting(
-        None,
-        f"Processes of --engine {RAY} that score shards; default: one per GPU, else per CPU core.",
-        MACHINES,
-        minimum=1,
-    )
 
     def __post_init__(self) -> None:
-        validate(self)
+        super().__post_init__()
         parse_prior(self.prior)
         single = self.image is not None or self.text is not None
         if single == (self.data is not None):
@@ -81,8 +66,6 @@ class PredictConfig:
                 f'--device: found "{self.device}", allowed with --engine {RAY}, which chooses the '
                 f"GPU of each worker: {allowed}"
             )
-        if self.engine != RAY and self.workers is not None:
-            raise UserError(f"--workers: only --engine {RAY} has workers. Add it, or omit this.")
 
     @property
     def writes_shards(self) -> bool:

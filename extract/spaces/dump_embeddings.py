@@ -29,23 +29,24 @@ def dump_embeddings(
     only helps to embed.
     """
     if folder is None:
-        embed_into(model, setup.data.inputs, None)
+        embed_into(setup, model, setup.data.inputs, None)
         return
     dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(setup.rows)), rows)
-        embed_into(model, setup.data.inputs, space)
+        embed_into(setup, model, setup.data.inputs, space)
         space.set_attributes(attributes)
     save_model(model, folder)
 
 
-def embed_into(model: JointModel, inputs: Inputs, space: SpaceWriter | None) -> None:
+def embed_into(setup: Setup, model: JointModel, inputs: Inputs, space: SpaceWriter | None) -> None:
     """Embed all rows and write them to `space`. A rank without a space only helps to embed."""
+    compute = setup.embed_elsewhere or embed
     if space is None:
-        embed(model, inputs, _discard, _unavailable)
+        compute(model, inputs, _discard, _unavailable)
     else:
-        embed(model, inputs, space.write, space.read)
+        compute(model, inputs, space.write, space.read)
 
 
 def _discard(name: str, rows: np.ndarray, values: np.ndarray) -> None:

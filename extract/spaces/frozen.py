@@ -42,7 +42,7 @@ def create_frozen_space(setup: Setup, name: str, folder: Path | None) -> dict[st
     model = JointModel(image, text, None, setup.machine)
     inputs = _inputs(setup.data, model, setup.config.max_tokens)
     if folder is None:
-        embed_into(model, inputs, None)
+        embed_into(setup, model, inputs, None)
         return {}
     origins = _origins(setup, model, origin)
     pretrained = setup.folder / PRETRAINED / EMBEDDINGS
@@ -51,7 +51,7 @@ def create_frozen_space(setup: Setup, name: str, folder: Path | None) -> dict[st
         for modality, tower in model.towers.items()
     ]
     with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint=False) as space:
-        embed_into(model, inputs, space)
+        embed_into(setup, model, inputs, space)
         for modality, tower in model.towers.items():
             if tower is None:
                 copy_embeddings(pretrained, modality, space)

@@ -25,6 +25,7 @@ from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, find_model, load_backbones
 from extract.training import distributed
+from extract.training.embedding import Embed
 from extract.training.linear_probe import ProbeEmbeddings, embed_for_probe
 from features.feature_table import Rows
 from runtime.atomic_files import remove_folder
@@ -55,6 +56,8 @@ class Setup:
     run: Path
     frozen: dict[str, FrozenModel]
     """The models of `--frozen`, by the name of their space."""
+    embed_elsewhere: Embed | None = None
+    """Embeds all rows in other processes; None: in this one and the other ranks."""
 
     @cached_property
     def rows(self) -> Rows:
@@ -97,7 +100,9 @@ class Setup:
         return self.run / "unfinished" / self.stamp
 
 
-def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
+def load_setup(
+    config: ExtractConfig, machine: Machine, run: Path, elsewhere: Embed | None = None
+) -> Setup:
     """Load the weights and read the data. Writes nothing except the built-in sample.
 
     Raises UserError for bad data or settings.
@@ -118,7 +123,7 @@ def load_setup(config: ExtractConfig, machine: Machine, run: Path) -> Setup:
     loaded = _load_data(reading, config, backbones)
     loaded = replace(loaded, inputs=loaded.inputs.to_device(machine.device))
     made_from = identify(config, backbones, frozen, loaded)
-    return Setup(config, machine, backbones, loaded, made_from, run, frozen)
+    return Setup(config, machine, backbones, loaded, made_from, run, frozen, elsewhere)
 
 
 def find_frozen_models(config: ExtractConfig, cached_only: bool = False) -> dict[str, FrozenModel]:

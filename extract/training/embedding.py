@@ -31,6 +31,10 @@ Read = Callable[[str, slice], np.ndarray]
 """read(dataset name, rows), which returns values (R, ...)"""
 
 
+Embed = Callable[[JointModel, Inputs, Write, Read], None]
+"""`embed`, or another function that writes the same."""
+
+
 @torch.inference_mode()
 def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
     """Write `image`, `text` and `joint_logit` of every row, as far as the model has the parts.

@@ -9,16 +9,19 @@ import os
 import secrets
 import socket
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime.errors import UserError
 from runtime.progress import log
+
+Answer = TypeVar("Answer", str, bytes)
 
 INSTALL = "pip install -r requirements-scale.txt"
 
@@ -40,27 +43,30 @@ only to processes that know a token: who reaches a Ray cluster can run code on i
 class Worker:
     """A process of Ray Data, which calls `make(*arguments)` once and its result for each task."""
 
-    def __init__(self, make: Callable[..., Callable[[int], str]], arguments: tuple) -> None:
+    def __init__(self, make: Callable[..., Callable[[int], Answer]], arguments: tuple) -> None:
         self.answer = make(*arguments)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Answer]]:
         """Answer a batch of one task number."""
-        return {"answer": [self.answer(int(number)) for number in batch["task"]]}
+        try:
+            return {"answer": [self.answer(int(number)) for number in batch["task"]]}
+        except Exception:  # Ray would leave this task out
+            return {"failure": [traceback.format_exc()]}
 
 
 def answers_of_workers(
-    make: Callable[..., Callable[[int], str]],
+    make: Callable[..., Callable[[int], Answer]],
     arguments: tuple,
     tasks: int,
     workers: int | None,
     use_gpus: bool,
-) -> Iterator[str]:
+) -> Iterator[Answer]:
     """Yield `make(*arguments)(number)` for each number below `tasks`, in the order that they end.
 
     Each worker calls `make` once. There is one worker per GPU of the cluster if `use_gpus` and it
     has any, else one per CPU core, unless `workers` says how many. A task whose worker dies is
-    tried again without end: `make` must count. Raises UserError if Ray is not installed or its
-    cluster cannot be reached.
+    tried again without end, unless the function itself counts. Raises UserError if Ray is not
+    installed or its cluster cannot be reached, and RuntimeError for an exception in a worker.
     """
     with _cluster(workers) as ray:
         resources = ray.cluster_resources()
@@ -80,6 +86,8 @@ def answers_of_workers(
             num_gpus=1 if gpus else None,
         )
         for row in answers.iter_rows():
+            if failure := row.get("failure"):
+                raise RuntimeError(f"in a process of Ray:\n{failure}")
             yield row["answer"]
 
 

@@ -11,10 +11,11 @@ from extract.predict import space_folders
 from extract.spaces.checkpoint import read_checkpoint
 from heads.predict import load_scorer
 from runtime.atomic_files import remove_folder, remove_leftovers
+from runtime.cluster.engine_config import RAY
 from runtime.errors import MAX_LISTED, UserError
 from runtime.lock import locked
 from runtime.progress import log, progress
-from serve.config import RAY, PredictConfig
+from serve.config import PredictConfig
 from serve.shards.score_shard import Outcome, score_shard
 from serve.shards.shard_list import STATE, Shard, is_finished, list_shards, warn_of_strangers
 from serve.table_predictions import describe_model, load_run
