@@ -12,10 +12,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import MAX_PIXEL_MEMORY
+from extract.data.ngrams import MAX_DIM
 from extract.doctor.check_run_folder import nearest_existing
 from extract.doctor.cpu_and_memory import available_memory
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
-from extract.spaces.ngrams import MAX_DIM
 from extract.towers.joint_model import JointModel
 
 SAFETY_FACTOR = 1.25

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from extract.config import EMBEDDING_SETTINGS
-from extract.spaces.checkpoint import Checkpoint
+from extract.data.ngrams import load_lexical, save_lexical
+from extract.spaces.checkpoint import Checkpoint, space_remedy
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.ngrams import load_lexical, save_lexical
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind
@@ -37,7 +37,7 @@ def create_lexical_space(setup: Setup, name: str, folder: Path | None) -> dict[s
 
 def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
     """Load the n-grams."""
-    lexical = load_lexical(folder)
+    lexical = load_lexical(folder, space_remedy(folder))
     return lambda memes, spaces: {
         "image": spaces[PRETRAINED].image,
         "text": lexical.embed(memes.captions()),

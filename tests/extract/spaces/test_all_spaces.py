@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import interpolate
 
 from extract.data.load_data import load_data
+from extract.data.ngrams import fit_lexical
 from extract.folds.fold_assignment import plan_space
 from extract.run import extract
 from extract.spaces import fine_tuned, pretrained, run_setup
-from extract.spaces.ngrams import fit_lexical
 from extract.tables.read_memes import read_memes
 from extract.towers.device import choose_machine
 from extract.towers.encoders import load_text_encoder
