@@ -26,7 +26,7 @@ import pytest
 import timm
 import torch
 from fast_settings import apply_fast_settings
-from quick_heads import apply_quick_settings
+from quick_heads import apply_quick_settings, skip_plots
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
@@ -214,9 +214,14 @@ def forked_command():
         answer = json.loads(process.stdout.readline())
         return answer["status"], answer["operations"], answer["connections"]
 
-    yield run
-    process.stdin.close()
-    process.wait()
+    with process:
+        yield run
+
+
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Write reports without plots, which take most of the time."""
+    skip_plots(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,12 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 import torch
-from markupsafe import Markup
-from quick_heads import apply_quick_settings
+from quick_heads import apply_quick_settings, skip_plots
 
 from extract.training import embedding
 from heads.align import AlignHead
 from heads.mlp import MlpHead
 from heads.registry import HEADS
-from heads.report.svg import Canvas
 from runtime.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
@@ -134,7 +132,7 @@ def cheap_predict_and_report():
     """Embed one meme alone, and draw no plots: no command gets to the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding, "CPU_BATCH_SIZE", 1)
-        patch.setattr(Canvas, "svg", lambda *_: Markup("<svg></svg>"))
+        skip_plots(patch.setattr)
         yield
 
 

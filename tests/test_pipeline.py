@@ -105,6 +105,7 @@ def test_predict_one_meme_gives_the_same_as_in_a_batch(finished, tiny_sample, ru
     assert one == {**same, "id": "elsewhere"}
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_same_seed_gives_the_same_bytes(finished, tiny_sample, run_command):
     weights = json.loads((finished / "weights.json").read_text())
     arguments = ("--data", tiny_sample, *weights, *HEADS, "--out", "again.csv")
@@ -115,6 +116,7 @@ def test_same_seed_gives_the_same_bytes(finished, tiny_sample, run_command):
     assert (finished / "again.csv").read_bytes() == (finished / "solution.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_check_writes_results_and_fails_on_another_submission(copied, run_command, command):
     run_command("submit", "--run", "r", "--proba", cwd=copied)
     done = command("check", "--run", "r", cwd=copied)
@@ -141,6 +143,7 @@ def test_invalid_prior_is_refused(finished, prior, command):
     assert done.returncode == 2 and "--prior" in done.stderr
 
 
+@pytest.mark.usefixtures("no_plots")
 @pytest.mark.parametrize("kind", ["rank"])
 def test_submit_and_predict_agree_for_other_ensembles(copied, tiny_sample, kind, run_command):
     run_command("submit", "--run", "r", "--ensemble", kind, "--out", f"{kind}.csv", cwd=copied)
@@ -148,6 +151,7 @@ def test_submit_and_predict_agree_for_other_ensembles(copied, tiny_sample, kind,
     assert scored == (copied / "runs/r/predictions.csv").read_text()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_proba_writes_probabilities(copied, run_command):
     # Of random towers, the best ensemble may be a vote in which no head says yes: a constant.
     flags = "--proba", "--ensemble", "mean", "--out", "proba.csv"
@@ -200,6 +204,7 @@ def test_user_error_prints_one_message_and_exits_with_2(tmp_path, arguments, mes
     )
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_predict_uses_the_text_column_given_to_extract(
     finished, tiny_sample, tmp_path, run_command
 ):

@@ -10,7 +10,7 @@ from features.hdf5_store import SCHEMA, join_spaces, read_features, writing_spac
 from runtime.errors import UserError
 
 COUNT = 40
-CASES = 1200
+CASES = 600
 
 
 @pytest.fixture(scope="module")
