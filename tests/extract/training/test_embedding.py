@@ -15,7 +15,8 @@ from extract.training import out_of_memory
 from extract.training.embedding import CPU_BATCH_SIZE as BATCH_SIZE
 from extract.training.embedding import embed
 from features.feature_table import Rows
-from features.hdf5_store import join_spaces, read_features, writing_space
+from features.hdf5_store import join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 ROWS = 150
