@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from extract.frozen_sources import parse_frozen
+from features.embedding_dtypes import EMBEDDING_DTYPES, FLOAT32
 from runtime.config_fields import setting, validate
 
 CONFIG = "config.json"
@@ -148,6 +149,12 @@ class ExtractConfig:
         "first token; layers: means of the first, middle and last layer, side by side.",
         MODEL,
         choices=("mean", "first", "layers"),
+    )
+    embedding_dtype: str = setting(
+        FLOAT32,
+        "Type in which features.h5 stores embeddings. float16 halves the file.",
+        MODEL,
+        choices=EMBEDDING_DTYPES,
     )
     fusion: str = setting(
         "interaction",

@@ -11,7 +11,7 @@ from extract.spaces.dump_embeddings import EMBEDDINGS
 from extract.spaces.run_setup import Setup, load_setup
 from extract.spaces.space_registry import space_names
 from extract.towers.device import choose_machine
-from features.hdf5_store import verify_space_file
+from features.space_files import verify_space_file
 from runtime.atomic_files import atomic_write_folder, link_folder
 from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from features.embedding_dtypes import FLOAT32
 from runtime.file_checksums import verify_checksums
 from runtime.json_files import read_dataclass, write_json
 
@@ -39,6 +40,8 @@ class Checkpoint:
     Empty in runs of older versions."""
     read_captions: bool = False
     """Whether absent captions are read off their pictures."""
+    embedding_dtype: str = FLOAT32
+    """Type in which features.h5 stores embeddings, to which those of new memes are rounded."""
 
 
 def space_remedy(folder: Path) -> str:

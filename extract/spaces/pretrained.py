@@ -33,7 +33,8 @@ def create_pretrained_space(setup: Setup, name: str, folder: Path | None) -> dic
 def load_towers(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
     """Load both towers, and the fusion head if there is one."""
     model = load_model(folder, checkpoint, machine)
-    return lambda memes, spaces: embed_in_memory(model, memes.inputs.to_device(machine.device))
+    dtype = checkpoint.embedding_dtype
+    return lambda memes, _: embed_in_memory(model, memes.inputs.to_device(machine.device), dtype)
 
 
 PRETRAINED_KIND = SpaceKind(

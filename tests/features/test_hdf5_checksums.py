@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from features.feature_table import Rows
-from features.hdf5_store import SCHEMA, join_spaces, read_features, writing_space
+from features.hdf5_store import SCHEMA, join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 COUNT = 40

@@ -23,7 +23,8 @@ from extract.towers.pretrained_weights import HUB_IMAGE, HUB_TEXT, load_backbone
 from extract.training.embedding import embed
 from extract.training.training_loop import finetune
 from features.feature_table import Rows
-from features.hdf5_store import join_spaces, read_features, writing_space
+from features.hdf5_store import join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 REVISIONS = {HUB_IMAGE: IMAGE_COMMIT, HUB_TEXT: TEXT_COMMIT}
