@@ -18,7 +18,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from extract.data.image_decoding import decode_pictures, open_picture
-from extract.folds.near_duplicates import HASH_RADIUS, normalise_caption
+from extract.folds.near_captions import normalise_caption
+from extract.folds.near_pictures import HASH_RADIUS
 from extract.tables.read_memes import read_memes
 from runtime.errors import UserError
 from runtime.progress import log, progress

@@ -22,9 +22,6 @@ MIN_CLASS_SHARE = 0.1
 SIGNIFICANCE_LEVEL = 0.01
 """A difference between train and val with a smaller p-value is called a label shift."""
 
-MAX_COMPARED_ROWS = 40_000
-"""Maximum of rows for which near-duplicates are searched here: the search compares all pairs."""
-
 MAX_LISTED = 3
 
 MAX_TRUNCATED_SHARE = 0.05
@@ -84,17 +81,6 @@ def check_near_duplicates(rows: Rows) -> Finding:
     found += f"({near / np.sum(~rows.labelled):.0%}), so metrics on test will be too high"
     advice = "trust the held-out metrics: no group is split between folds"
     return Finding(WARNING, "near-duplicates", found, advice)
-
-
-def near_duplicates_skipped(pictures: int, captions: int) -> Finding:
-    """Return the finding for a table too large to search for near-duplicates."""
-    # All pairs, as measured at 100,000: 66 s for pictures, 158 s for captions (docs/scale.md).
-    seconds = 66 * (pictures / 1e5) ** 2 + 158 * (captions / 1e5) ** 2
-    found = (
-        f"not checked, nor the folds: more than {MAX_COMPARED_ROWS:,} rows. extract will compare "
-        f"all pairs, which takes about {duration(seconds)}"
-    )
-    return Finding(WARNING, "near-duplicates", found, "expect that pause before the first epoch")
 
 
 def check_folds(rows: Rows, config: ExtractConfig) -> Finding:

@@ -12,14 +12,12 @@ from extract.data.batches import Inputs
 from extract.data.load_data import LoadedData
 from extract.data.tokenisation import Captions, tokenise
 from extract.doctor.check_classes_and_folds import (
-    MAX_COMPARED_ROWS,
     check_balance,
     check_captions,
     check_contradictions,
     check_folds,
     check_label_shift,
     check_near_duplicates,
-    near_duplicates_skipped,
 )
 from extract.doctor.check_disk_memory import RunSize, check_disk, check_memory
 from extract.doctor.check_machine import check_device, check_openmp, check_threads
@@ -92,23 +90,18 @@ def _data_folder(config: ExtractConfig) -> Iterator[Path]:
 
 def _check_rows(memes: Memes, config: ExtractConfig) -> tuple[Rows, list[Finding]]:
     table, pictures = memes
-    count, comparable = len(table), len(table) <= MAX_COMPARED_ROWS
-    group = np.arange(count, dtype=np.int32)
-    if comparable:
-        group = group_near_duplicates(table, pictures).group
+    group = group_near_duplicates(table, pictures).group
     columns = (table.rows[name].to_numpy() for name in ("id", "split", "label", "order"))
     ids, split, label, order = columns
-    no_fold = np.full(count, -1, dtype=np.int16)
+    no_fold = np.full(len(table), -1, dtype=np.int16)
     rows = Rows(ids.astype(object), split.astype(object), label, group, no_fold, order)
-    findings = [
+    return rows, [
         check_balance(rows),
         check_label_shift(rows),
         check_contradictions(table, pictures, rows),
+        check_near_duplicates(rows),
+        check_folds(rows, config),
     ]
-    if comparable:
-        return rows, [*findings, check_near_duplicates(rows), check_folds(rows, config)]
-    captions = table.rows["caption"].nunique()
-    return rows, [*findings, near_duplicates_skipped(len(pictures.digests), captions)]
 
 
 def _tokenise(memes: Memes, backbones: Backbones, config: ExtractConfig) -> Captions:

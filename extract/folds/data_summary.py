@@ -7,7 +7,8 @@ import pandas as pd
 
 from extract.data.image_decoding import Pictures
 from extract.data.load_data import LoadedData
-from extract.folds.near_duplicates import CAPTION_OVERLAP, HASH_RADIUS, normalise_caption
+from extract.folds.near_captions import CAPTION_OVERLAP, normalise_caption
+from extract.folds.near_pictures import HASH_RADIUS
 from extract.tables.meme_table import MemeTable
 from features.feature_table import SPLITS, Rows
 
@@ -68,8 +69,9 @@ def contradictions(table: MemeTable, pictures: Pictures, rows: Rows) -> list[lis
             "label": rows.label,
         }
     )[rows.labelled]
-    memes = labelled.groupby(["picture", "caption"], sort=False)
-    return [meme["id"].tolist() for _, meme in memes if meme["label"].nunique() > 1]
+    meme = ["picture", "caption"]
+    contradicted = labelled[labelled.groupby(meme)["label"].transform("nunique") > 1]
+    return [rows["id"].tolist() for _, rows in contradicted.groupby(meme, sort=False)]
 
 
 def _class_counts(rows: Rows, selected: np.ndarray) -> dict[str, int]:

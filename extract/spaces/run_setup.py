@@ -63,8 +63,8 @@ class Setup:
     def rows(self) -> Rows:
         """Id, split, label, near-duplicate group and fold of each meme.
 
-        Computed on first use, because finding near-duplicates in a large table takes minutes and a
-        run that is up to date does not need it.
+        Computed on first use: near-duplicates take minutes in a table of a million memes, and a run
+        that is up to date does not need them.
         """
         return _rows(self.data, self.grouping.group, self.config)
 

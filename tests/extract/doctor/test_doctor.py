@@ -11,7 +11,7 @@ from run_folders import contents, edit, table
 from extract.config import PLATEAU, ExtractConfig
 from extract.data.image_decoding import Pictures
 from extract.data.tokenisation import Captions
-from extract.doctor import checks_needing_libraries, doctor
+from extract.doctor import doctor
 from extract.doctor.check_classes_and_folds import (
     check_balance,
     check_captions,
@@ -20,7 +20,6 @@ from extract.doctor.check_classes_and_folds import (
     check_label_shift,
     check_near_duplicates,
     duration,
-    near_duplicates_skipped,
 )
 from extract.doctor.check_rows import check_data
 from extract.doctor.finding import FAIL, OK, WARNING, Finding, print_findings
@@ -226,17 +225,6 @@ def test_near_duplicates_between_test_and_train_are_a_warning():
     assert check_near_duplicates(make_rows([0, 1], [], [1, 1], groups)).state == OK
     found = check_near_duplicates(make_rows([0, 1], [], [1, 1], np.array([0, 1, 1, 2])))
     assert found.state == WARNING and "near-duplicates in train or val: 1 (50%)" in found.found
-
-
-def test_duration_of_near_duplicate_search_is_estimated_for_a_large_table(
-    tiny_config, tmp_path, monkeypatch
-):
-    assert "3.7 min" in near_duplicates_skipped(100_000, 100_000).found
-    monkeypatch.setattr(checks_needing_libraries, "MAX_COMPARED_ROWS", 159)
-    monkeypatch.setattr(checks_needing_libraries, "group_near_duplicates", None)
-    found = by_name(doctor.run_checks(tiny_config, tmp_path / "r"))
-    assert "not checked" in found["near-duplicates"].found and "folds" not in found
-    assert found["time"].state == OK
 
 
 def test_every_fold_that_cannot_be_assigned_fails_with_its_reason():

@@ -8,7 +8,8 @@ from extract.data.image_decoding import Pictures
 from extract.data.load_data import LoadedData
 from extract.data.tokenisation import Captions
 from extract.folds.data_summary import contradictions, near_duplicate_table, summarise_data
-from extract.folds.near_duplicates import CAPTION_OVERLAP, HASH_RADIUS
+from extract.folds.near_captions import CAPTION_OVERLAP
+from extract.folds.near_pictures import HASH_RADIUS
 from features.feature_table import Rows
 
 # id, split, label, picture, caption, group

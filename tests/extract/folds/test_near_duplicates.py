@@ -8,11 +8,8 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from extract.data.image_decoding import Pictures, decode_pictures
-from extract.folds.near_duplicates import (
-    group_near_duplicates,
-    near_duplicate_captions,
-    normalise_caption,
-)
+from extract.folds.near_captions import normalise_caption
+from extract.folds.near_duplicates import group_near_duplicates
 
 # Any two of these hashes differ in at least 16 bits.
 HASHES = [0x00000000FFFFFFFF, 0xFFFFFFFF00000000, 0x0F0F0F0F0F0F0F0F, 0xAAAAAAAAAAAAAAAA]
@@ -78,17 +75,6 @@ def test_captions_are_linked_from_an_overlap_of_six_tenths(group_numbers, one, o
     assert group_numbers([one, other, "x y z"], [0, 1, 2]) == ([0, 0, 1] if linked else [0, 1, 2])
 
 
-def test_near_duplicate_captions_are_found_across_blocks():
-    captions = [f"caption number {n} of many" for n in range(9)]
-    captions += ["caption number 2 of many more", "", "word"]
-    for block in (1, 4, 100):
-        assert near_duplicate_captions(captions, block).T.tolist() == [[2, 9]]
-
-
-def test_no_caption_with_two_words_gives_no_pairs():
-    assert near_duplicate_captions(["", "word"]).shape == (2, 0)
-
-
 def test_unicode_is_normalised():
     assert normalise_caption("caf\u00e9 time") == normalise_caption("cafe\u0301 time")
 
@@ -105,15 +91,6 @@ def test_chain_of_captions_and_pictures_is_one_group(group_numbers):
 def test_pictures_are_linked_up_to_eight_different_bits(group_numbers):
     hashes = [0, 0xFF, 0x1FF << 32, 0xFFFF << 40]
     assert group_numbers(list("abcd"), [0, 1, 2, 3], hashes) == [0, 0, 1, 2]
-
-
-def test_near_duplicate_pictures_are_found_across_blocks(group_numbers):
-    rng = np.random.default_rng(0)
-    hashes = rng.integers(0, 2**64, 1300, dtype=np.uint64)
-    hashes[1299] = hashes[3] ^ np.uint64(1)
-    found = group_numbers([f"caption {n}" for n in range(1300)], list(range(1300)), hashes.tolist())
-    assert found[1299] == found[3]
-    assert len(set(found)) == 1299
 
 
 def test_unreadable_pictures_and_empty_captions_link_no_rows(make_table):
