@@ -21,7 +21,8 @@ from rich.console import Console
 
 from benchmarks.paired_comparison import Scored, compare, mean_gain, print_tables
 from features.feature_table import FINE_TUNED, FeatureTable
-from features.hdf5_store import join_spaces, read_features, writing_space
+from features.hdf5_store import join_spaces, read_features
+from features.space_files import writing_space
 from heads.fitting.saved_heads import read_probabilities
 from runtime.progress import log
 

@@ -39,7 +39,7 @@ from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import Backbones, load_backbones
 from extract.training.embedding import embed
 from extract.training.training_loop import finetune
-from features.hdf5_store import writing_space
+from features.space_files import writing_space
 
 BATCH = 32
 

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from features.feature_table import Rows
-from features.hdf5_store import join_spaces, read_blocks, writing_space
+from features.hdf5_store import join_spaces, read_blocks
+from features.space_files import writing_space
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (1280, 768)

@@ -3,7 +3,14 @@
 from dataclasses import dataclass, fields
 
 from extract.frozen_sources import parse_frozen
+from features.embedding_dtypes import EMBEDDING_DTYPES, FLOAT32
 from runtime.config_fields import setting, validate
+
+CONFIG = "config.json"
+"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
+
+PICTURES = "pictures"
+"""Folder of a run for pictures whose bytes a table holds."""
 
 ON_BAD_ROWS = ("stop", "blank")
 
@@ -142,6 +149,12 @@ class ExtractConfig:
         "first token; layers: means of the first, middle and last layer, side by side.",
         MODEL,
         choices=("mean", "first", "layers"),
+    )
+    embedding_dtype: str = setting(
+        FLOAT32,
+        "Type in which features.h5 stores embeddings. float16 halves the file.",
+        MODEL,
+        choices=EMBEDDING_DTYPES,
     )
     fusion: str = setting(
         "interaction",

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from extract.config import ExtractConfig
+from extract.config import CONFIG, ExtractConfig
 from extract.folds.data_summary import summarise_data
-from extract.run import CONFIG, assemble_run
+from extract.run import assemble_run
 from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint, verify_files
 from extract.spaces.dump_embeddings import EMBEDDINGS
 from extract.spaces.run_setup import Setup, load_setup
 from extract.spaces.space_registry import space_names
 from extract.towers.device import choose_machine
-from features.hdf5_store import verify_space_file
+from features.space_files import verify_space_file
 from runtime.atomic_files import atomic_write_folder, link_folder
 from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError

@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from extract.config import ExtractConfig
+from extract.config import CONFIG, ExtractConfig
 from extract.folds.data_summary import near_duplicate_table, summarise_data
 from extract.spaces.all_spaces import create_spaces
 from extract.spaces.checkpoint import holds_checkpoint, read_checkpoint
@@ -30,9 +30,6 @@ from runtime.json_files import read_json, write_json
 from runtime.progress import log
 
 HERE = EngineConfig()
-
-CONFIG = "config.json"
-"""Settings of a run. Also in the folder of finished spaces that are not joined yet."""
 
 
 def extract(
@@ -94,7 +91,7 @@ def _is_current(features: Path, made_from: dict[str, Any], names: list[str]) -> 
         for key in changed_settings(old, made_from)
     ]
     if old["fingerprint"] != made_from["fingerprint"]:
-        changed.append("the data: other rows, captions, labels or pictures")
+        changed.append("the data: other rows, captions, labels or pictures, or other --add")
     if old["weights"] != made_from["weights"]:
         changed.append("the pretrained weights: other revisions or files")
     kept = old.get("frozen", {})

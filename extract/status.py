@@ -5,22 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.config import ExtractConfig
-from extract.data.decided_rows import train_on_decisions
-from extract.data.image_decoding import decode_pictures
-from extract.data.load_data import without_captions
+from extract.config import CONFIG, PICTURES, ExtractConfig
+from extract.data.fingerprint import data_fingerprint
+from extract.data.image_decoding import THUMBNAIL_SIZE, decode_pictures
 from extract.data.read_captions import read_captions
-from extract.doctor.check_rows import THUMBNAIL_SIZE
-from extract.folds.random_split import divide_rows
-from extract.run import CONFIG
 from extract.spaces.checkpoint import holds_checkpoint
-from extract.spaces.fine_tuned import STATE_SUFFIX
-from extract.spaces.run_setup import PICTURES
-from extract.spaces.space_registry import space_names
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
-from extract.training.resume_training import epochs_done
 from features.hdf5_store import read_attributes, read_space_names
 from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError
@@ -107,6 +99,13 @@ def _fingerprint(config: ExtractConfig, data: Path, unpack_to: Path) -> str:
     if options.shares and config.read_captions:
         # Near-duplicates, which are never divided, depend on what is read.
         table, _ = read_captions(table, pictures)
+    if not options.shares and not config.add:
+        return data_fingerprint(table, pictures)
+    # Imports torch and scikit-learn, which the status of most runs does not need.
+    from extract.data.decided_rows import train_on_decisions
+    from extract.data.load_data import without_captions
+    from extract.folds.random_split import divide_rows
+
     loaded = without_captions(table, pictures)
     if options.shares:
         loaded = divide_rows(loaded, options.shares, config.seed)
@@ -124,6 +123,11 @@ def _backbones_step(run: Path, names: list[str], stamp: str) -> Step:
 
 def _unfinished_spaces(folder: Path) -> Iterator[Step]:
     """Yield the state of each space of an extraction that is running or was interrupted."""
+    # Imports torch, which the status of a finished run does not need.
+    from extract.spaces.fine_tuned import STATE_SUFFIX
+    from extract.spaces.space_registry import space_names
+    from extract.training.resume_training import epochs_done
+
     config = _settings(folder)
     for name in space_names(config):
         state = folder / f"{name}{STATE_SUFFIX}"

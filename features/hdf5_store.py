@@ -1,7 +1,6 @@
 """Write and read features.h5, the interface between the stages.
 
-Each space is first written to its own file, so that an interrupted run can resume. The spaces of a
-run are then joined with the rows to features.h5.
+The files of its spaces, see `space_files`, are joined with the rows.
 
 Every dataset has a checksum (xxh3, hexadecimal), which every reader verifies. HDF5 itself has
 checksums for its metadata since version 1.10 of its format.
@@ -16,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from features.embedding_dtypes import EMBEDDING_DTYPES
 from features.feature_table import FeatureTable, Rows, Space
 from features.hdf5_checksums import (
     create_hdf5,
@@ -23,7 +23,6 @@ from features.hdf5_checksums import (
     fixed_length_text,
     get_dataset,
     get_member,
-    new_hdf5,
     open_hdf5,
     read_verified,
     read_verified_blocks,
@@ -32,65 +31,14 @@ from features.hdf5_checksums import (
     verify_checksum,
     write_checksum,
 )
-from runtime.atomic_files import atomic_write
+from features.space_files import PER_ROW
 from runtime.errors import UserError, raise_if_system_error
 
 SCHEMA = 4
 
-ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
-
-PER_ROW = {"joint_logit": "f4", "seen": "?", "monitored": "?"}
-
 EMBEDDED = ("image", "text")
 
-
-class SpaceWriter:
-    """Writes the embeddings of one space, in any order of rows."""
-
-    def __init__(self, group: h5py.Group) -> None:
-        self._group = group
-
-    def write(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        """Write `values` (R, ...) of dataset `name` at the row indices `rows` (R,)."""
-        # HDF5 selections must have increasing row indices.
-        order = np.argsort(rows, kind="stable")
-        self._group[name][rows[order]] = values[order]
-
-    def read(self, name: str, rows: slice) -> np.ndarray:
-        """Read rows of dataset `name` that were written."""
-        return self._group[name][rows]
-
-    def set_attributes(self, attributes: dict[str, Any]) -> None:
-        """Store the attributes of the space as one JSON text."""
-        self._group.attrs["attributes"] = encode_json(attributes)
-
-
-@contextmanager
-def writing_space(
-    path: Path, count: int, image_dim: int, text_dim: int, joint: bool
-) -> Iterator[SpaceWriter]:
-    """Write the file of one space of `count` rows atomically; embeddings are NaN until written.
-
-    `joint` says whether there is a fusion head, and so a dataset for its logits.
-    """
-    with atomic_write(path) as partial, new_hdf5(partial) as file:
-        # Contiguous rather than chunked: reads as fast as a plain file.
-        for name, width in (("image", image_dim), ("text", text_dim)):
-            file.create_dataset(name, (count, width), "f4", fillvalue=np.nan)
-        for name, dtype in PER_ROW.items():
-            if name != "joint_logit" or joint:
-                fill = np.nan if dtype == "f4" else False
-                file.create_dataset(name, data=np.full(count, fill, dtype))
-        yield SpaceWriter(file)
-        for stored in file.values():
-            write_checksum(stored)
-
-
-def copy_embeddings(path: Path, name: str, space: SpaceWriter) -> None:
-    """Copy `image` or `text` of a file that `writing_space` wrote to `space`, in blocks."""
-    with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
-        for rows, block in read_verified_blocks(file[name], path):
-            space.write(name, np.arange(rows.start, rows.stop), block)
+ROWS = {"id": object, "split": object, "label": "i1", "group": "i4", "fold": "i2", "order": "i4"}
 
 
 def verify_space(path: Path, name: str) -> None:
@@ -106,19 +54,6 @@ def copy_space(path: Path, name: str, target: Path) -> None:
         with user_error_if_hdf5_damaged(path):
             datasets = _space_datasets(file, name, path)
         _copy(datasets, file[name], space, path)
-
-
-def verify_space_file(path: Path) -> None:
-    """Raise UserError if a file that `writing_space` wrote is damaged."""
-    with user_error_if_hdf5_damaged(path), open_hdf5(path) as space:
-        for stored in space.values():
-            verify_checksum(stored, path)
-
-
-def read_width(path: Path, name: str) -> int:
-    """Return the number of columns of `image` or `text` in a file of `writing_space`."""
-    with user_error_if_hdf5_damaged(path), open_hdf5(path) as file:
-        return file[name].shape[1]
 
 
 def join_spaces(
@@ -182,7 +117,9 @@ def read_blocks(path: Path, name: str) -> Iterator[tuple[slice, np.ndarray, np.n
     with _open(path) as file, user_error_if_hdf5_damaged(path):
         count = len(get_member(get_member(file, "rows", path), "id", path))
         group = get_member(file, name, path)
-        stored = [get_dataset(group, key, "f4", (count, None), path) for key in EMBEDDED]
+        stored = [
+            get_dataset(group, key, EMBEDDING_DTYPES, (count, None), path) for key in EMBEDDED
+        ]
         parts = [read_verified_blocks(one, path) for one in stored]
         for (rows, image), (_, text) in zip(*parts, strict=True):
             yield rows, image, text
@@ -222,7 +159,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
 
 
 def _read_row_column(group: h5py.Group, name: str, count: int, path: Path) -> np.ndarray:
-    return read_verified(get_dataset(group, name, ROWS[name], (count,), path), path)
+    return read_verified(get_dataset(group, name, (ROWS[name],), (count,), path), path)
 
 
 def _space_datasets(file: h5py.File, name: str, path: Path) -> list[h5py.Dataset]:
@@ -233,10 +170,10 @@ def _space_datasets(file: h5py.File, name: str, path: Path) -> list[h5py.Dataset
 def _datasets(group: h5py.Group, count: int, path: Path) -> Iterator[h5py.Dataset]:
     """Yield the datasets of a space, after checking their types and numbers of rows."""
     for name in EMBEDDED:
-        yield get_dataset(group, name, "f4", (count, None), path)
+        yield get_dataset(group, name, EMBEDDING_DTYPES, (count, None), path)
     for name, dtype in PER_ROW.items():
         if name in group or name != "joint_logit":
-            yield get_dataset(group, name, dtype, (count,), path)
+            yield get_dataset(group, name, (dtype,), (count,), path)
 
 
 def _read_space(group: h5py.Group, count: int, path: Path, embeddings: bool) -> Space:

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu, normalize
 from torch.nn.utils.rnn import pad_sequence
 
-from heads.base import REFIT, Head
+from heads.base import Head
+from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
 from runtime.safetensors_files import load_tensors, save_tensors
 

@@ -7,10 +7,8 @@ from typing import ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from heads.registry import REFIT
 from runtime.array_files import read_arrays
-
-REFIT = "Delete the head's folder and run: python pipeline.py fit-heads"
-"""Remedy in the error message for a damaged saved head."""
 
 
 class Head(ClassifierMixin, BaseEstimator):

@@ -10,6 +10,12 @@ from heads.registry import HEADS
 from runtime.config_fields import setting, validate
 from runtime.errors import UserError
 
+PROGRESS_FILE = "begun.json"
+"""In the heads folder while heads are being fitted: which were requested and which are done."""
+
+SOLUTION_FILE = "solution.json"
+"""In the run folder: path and SHA-256 of the solution, and the stamp of its features."""
+
 GROUP = "Heads"
 
 SUBMISSION = "Submission"

@@ -7,8 +7,9 @@ from typing import ClassVar, Self
 import lightgbm
 import numpy as np
 
-from heads.base import REFIT, Head, load_arrays, save_arrays
+from heads.base import Head, load_arrays, save_arrays
 from heads.interaction import column_products, leading_columns
+from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
 
 LEARNED = "classes_", "shape_", "trees_"

@@ -13,7 +13,8 @@ from torch.nn.functional import gelu
 from torch.nn.utils import skip_init
 from torch.nn.utils.rnn import pad_sequence
 
-from heads.base import REFIT, Head
+from heads.base import Head
+from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
 from runtime.safetensors_files import load_tensors, save_tensors
 

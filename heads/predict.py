@@ -12,8 +12,8 @@ from features.feature_table import FeatureTable
 from heads.config import SUBMITTED, TRAINED
 from heads.decision.calibration import Calibration
 from heads.ensemble.combining import combine
-from heads.ensemble.ensemble import EnsembleRecord, adjust_probabilities
-from heads.ensemble.saved_ensemble import read_ensemble
+from heads.ensemble.ensemble import adjust_probabilities
+from heads.ensemble.saved_ensemble import EnsembleRecord, read_ensemble
 from heads.fitting.cross_validation import average_predictions
 from heads.fitting.head_inputs import (
     LABEL_FREE,

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+REFIT = "Delete the head's folder and run: python pipeline.py fit-heads"
+"""Remedy in the error message for a damaged saved head."""
+
 
 @dataclass(frozen=True)
 class Entry:

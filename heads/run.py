@@ -9,7 +9,7 @@ import numpy as np
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.check.submission_checks import check_scores
-from heads.config import FitConfig, SubmitConfig
+from heads.config import PROGRESS_FILE, SOLUTION_FILE, FitConfig, SubmitConfig
 from heads.decision.terminal_operating_points import print_operating_points
 from heads.ensemble.build_ensemble import build_ensemble
 from heads.ensemble.saved_ensemble import WITHOUT_FINE_TUNING_FILE, save_ensemble_probabilities
@@ -34,12 +34,6 @@ from runtime.atomic_files import remove_folder
 from runtime.errors import UserError
 from runtime.json_files import read_json, read_object, write_json
 from runtime.progress import log, progress
-
-PROGRESS_FILE = "begun.json"
-"""In the heads folder while heads are being fitted: which were requested and which are done."""
-
-SOLUTION_FILE = "solution.json"
-"""In the run folder: path and SHA-256 of the solution, and the stamp of its features."""
 
 
 def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:

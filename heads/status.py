@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from features.hdf5_store import read_attributes
+from heads.config import PROGRESS_FILE, SOLUTION_FILE
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.saved_heads import read_record
 from heads.registry import ENTRIES
-from heads.run import PROGRESS_FILE, SOLUTION_FILE
 from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error

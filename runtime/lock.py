@@ -15,7 +15,10 @@ from runtime.atomic_files import remove_leftovers
 from runtime.errors import UserError
 from runtime.processes import first, world
 
-WRITTEN_FOLDERS = ("heads", "heads/*/", "unfinished", "unfinished/*/", "unfinished/*/*/")
+WRITTEN_FOLDERS = (
+    *("heads", "heads/*/", "pictures"),
+    *("unfinished", "unfinished/*/", "unfinished/*/*/"),
+)
 """Folders of a run that commands write to, besides the run folder itself."""
 
 

@@ -1,5 +1,6 @@
 """Start the web service of a run."""
 
+import logging
 import os
 import re
 import socket
@@ -49,6 +50,8 @@ def serve(
 
 def run_server(app: object, listener: socket.socket) -> None:
     """Serve `app` on a bound socket until the process is told to stop."""
+    # Otherwise every broken form of a client is a line of the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     settings = uvicorn.Config(
         app,
         http="h11",

@@ -16,6 +16,7 @@ LAYERS = (
     "extract.frozen_sources",
     "extract.config",
     "extract.sample",
+    "extract.towers.layouts",
     "extract.towers",
     "extract.tables.parsing",
     "extract.tables",

@@ -26,7 +26,7 @@ import pytest
 import timm
 import torch
 from fast_settings import apply_fast_settings
-from quick_heads import apply_quick_settings
+from quick_heads import apply_quick_settings, skip_plots
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
@@ -44,10 +44,12 @@ LETTERS = string.ascii_lowercase + string.digits
 
 
 SLOW_FILES = (
-    "test_distributed.py",
     "test_kill.py",
     "test_pipeline.py",
     "test_damaged_run_files.py",
+    "test_data_as_published.py",
+    "test_reuse_spaces.py",
+    "test_distributed.py",
 )
 
 
@@ -57,7 +59,8 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     """Start with the slow files, so that no test process is left alone with one at the end."""
-    items.sort(key=lambda item: item.path.name not in SLOW_FILES)
+    slow = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: slow.get(item.path.name, len(slow)))
 
 
 def seed():
@@ -127,8 +130,8 @@ def tiny_weights(tmp_path_factory, make_image_encoder, make_text_encoder):
 
 @pytest.fixture(scope="session")
 def tiny_sample(tmp_path_factory):
-    """Folder with a sample of 240 memes."""
-    return write_sample(tmp_path_factory.mktemp("sample") / "memes", memes=240)
+    """Folder with a sample of 160 memes."""
+    return write_sample(tmp_path_factory.mktemp("sample") / "memes", memes=160)
 
 
 @pytest.fixture(scope="session")
@@ -211,9 +214,14 @@ def forked_command():
         answer = json.loads(process.stdout.readline())
         return answer["status"], answer["operations"], answer["connections"]
 
-    yield run
-    process.stdin.close()
-    process.wait()
+    with process:
+        yield run
+
+
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Write reports without plots, which take most of the time."""
+    skip_plots(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")

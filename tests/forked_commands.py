@@ -13,6 +13,7 @@ and the network `connections`.
 
 File operations are those reported by Python's audit hooks: open for writing, create, rename, link
 and delete. Clocks are stopped in the children, so that no file differs by a duration in it.
+Reports have no plots.
 """
 
 import gc
@@ -30,7 +31,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fast_settings import apply_fast_settings
-from quick_heads import apply_quick_settings
+from quick_heads import apply_quick_settings, skip_plots
 
 import pipeline
 import serve.table_predictions  # noqa: F401
@@ -48,6 +49,7 @@ NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 apply_fast_settings()
 apply_quick_settings()
+skip_plots()
 # Save training states even though these trainings are short.
 training.FIRST_SAVE_SECONDS = 0.0
 

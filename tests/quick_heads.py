@@ -1,6 +1,8 @@
-"""Fewer candidates, trees and resamples, for tests that do not depend on them."""
+"""Fewer candidates, trees and resamples, and no plots, for tests that do not depend on them."""
 
 from importlib import import_module
+
+from markupsafe import Markup
 
 QUICK = {
     "heads.evaluation.bootstrap:RESAMPLES": 40,
@@ -22,3 +24,9 @@ def apply_quick_settings(set_attribute=setattr):
         for parent in parents:
             owner = getattr(owner, parent)
         set_attribute(owner, name, value)
+
+
+def skip_plots(set_attribute=setattr):
+    """Put an empty picture in the place of each plot of the report."""
+    canvas = import_module("heads.report.svg").Canvas
+    set_attribute(canvas, "svg", lambda *_: Markup("<svg></svg>"))

@@ -10,8 +10,9 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 import torch
-from quick_heads import apply_quick_settings
+from quick_heads import apply_quick_settings, skip_plots
 
+from extract.training import embedding
 from heads.align import AlignHead
 from heads.mlp import MlpHead
 from heads.registry import HEADS
@@ -124,6 +125,15 @@ CASES = [
     for pattern in READ_BY
     for damage in DAMAGES["." + pattern.rsplit(".", 1)[1]]
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_predict_and_report():
+    """Embed one meme alone, and draw no plots: no command gets to the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "CPU_BATCH_SIZE", 1)
+        skip_plots(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_heads")
+pytestmark = pytest.mark.usefixtures("quick_heads", "no_plots")
 CAPTION_OF_NOTHING = ("🔥🤗", "???", "null", "NA", "")
 HARMFUL = ["very harmful", "individual"]
 ADVICE = re.compile(r'--(?:positive "[^"]+"|encoding [\w-]+|split [\d.,]*\d|folds \d+)')

@@ -45,6 +45,12 @@ def finished(tmp_path_factory, tiny_weights, tiny_sample, run_command):
     return cwd
 
 
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the working directory, whose run a test may change."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
 def test_run_writes_all_files_of_a_run(finished):
     names = {path.name for path in (finished / "runs" / "r").iterdir()}
     assert names == {
@@ -99,6 +105,7 @@ def test_predict_one_meme_gives_the_same_as_in_a_batch(finished, tiny_sample, ru
     assert one == {**same, "id": "elsewhere"}
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_same_seed_gives_the_same_bytes(finished, tiny_sample, run_command):
     weights = json.loads((finished / "weights.json").read_text())
     arguments = ("--data", tiny_sample, *weights, *HEADS, "--out", "again.csv")
@@ -109,15 +116,15 @@ def test_same_seed_gives_the_same_bytes(finished, tiny_sample, run_command):
     assert (finished / "again.csv").read_bytes() == (finished / "solution.csv").read_bytes()
 
 
-def test_check_writes_results_and_fails_on_another_submission(finished, run_command, command):
-    run_command("submit", "--run", "r", "--proba", cwd=finished)
-    done = command("check", "--run", "r", cwd=finished)
+@pytest.mark.usefixtures("no_plots")
+def test_check_writes_results_and_fails_on_another_submission(copied, run_command, command):
+    run_command("submit", "--run", "r", "--proba", cwd=copied)
+    done = command("check", "--run", "r", cwd=copied)
     assert "shuffled labels" in done.stdout and "contains the run's probabilities" in done.stdout
-    assert json.loads((finished / "runs/r/check.json").read_text())["checks"]
-    (finished / "other.csv").write_text("id,label\n1,0\n")
-    done = command("check", "--run", "r", "--solution", "other.csv", cwd=finished)
+    assert json.loads((copied / "runs/r/check.json").read_text())["checks"]
+    (copied / "other.csv").write_text("id,label\n1,0\n")
+    done = command("check", "--run", "r", "--solution", "other.csv", cwd=copied)
     assert done.returncode == 1 and "FAIL solution" in " ".join(done.stdout.split())
-    run_command("submit", "--run", "r", cwd=finished)
 
 
 def test_deleted_report_is_written_again(finished, run_command):
@@ -136,19 +143,20 @@ def test_invalid_prior_is_refused(finished, prior, command):
     assert done.returncode == 2 and "--prior" in done.stderr
 
 
+@pytest.mark.usefixtures("no_plots")
 @pytest.mark.parametrize("kind", ["rank"])
-def test_submit_and_predict_agree_for_other_ensembles(finished, tiny_sample, kind, run_command):
-    run_command("submit", "--run", "r", "--ensemble", kind, "--out", f"{kind}.csv", cwd=finished)
-    scored = run_command("predict", "--run", "r", "--data", tiny_sample / "test.csv", cwd=finished)
-    assert scored == (finished / "runs/r/predictions.csv").read_text()
-    run_command("submit", "--run", "r", cwd=finished)
+def test_submit_and_predict_agree_for_other_ensembles(copied, tiny_sample, kind, run_command):
+    run_command("submit", "--run", "r", "--ensemble", kind, "--out", f"{kind}.csv", cwd=copied)
+    scored = run_command("predict", "--run", "r", "--data", tiny_sample / "test.csv", cwd=copied)
+    assert scored == (copied / "runs/r/predictions.csv").read_text()
 
 
-def test_proba_writes_probabilities(finished, run_command):
+@pytest.mark.usefixtures("no_plots")
+def test_proba_writes_probabilities(copied, run_command):
     # Of random towers, the best ensemble may be a vote in which no head says yes: a constant.
     flags = "--proba", "--ensemble", "mean", "--out", "proba.csv"
-    run_command("submit", "--run", "r", *flags, cwd=finished)
-    values = [float(row["label"]) for row in table((finished / "proba.csv").read_text())]
+    run_command("submit", "--run", "r", *flags, cwd=copied)
+    values = [float(row["label"]) for row in table((copied / "proba.csv").read_text())]
     assert len(set(values)) > 2 and all(0 <= value <= 1 for value in values)
 
 
@@ -196,6 +204,7 @@ def test_user_error_prints_one_message_and_exits_with_2(tmp_path, arguments, mes
     )
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_predict_uses_the_text_column_given_to_extract(
     finished, tiny_sample, tmp_path, run_command
 ):

@@ -22,6 +22,10 @@ from extract.tables.parsing.problem import Problem
 from runtime.errors import raise_if_system_error
 from runtime.progress import progress
 
+THUMBNAIL_SIZE = 8
+"""Side in pixels to decode pictures to whose pixels are not needed: decoding fails or succeeds at
+any size."""
+
 FILES_PER_TASK = 16
 """Number of files that a thread decodes per task."""
 

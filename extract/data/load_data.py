@@ -1,7 +1,5 @@
 """Load the user's data into memory: checked rows, decoded pictures and tokenised captions."""
 
-import hashlib
-import json
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from extract.data.batches import Inputs
+from extract.data.fingerprint import data_fingerprint
 from extract.data.image_decoding import Pictures, decode_pictures
 from extract.data.read_captions import read_captions
 from extract.data.tokenisation import Captions, tokenise
@@ -58,18 +57,8 @@ class LoadedData:
         return replace(self, table=replace(self.table, rows=self.table.rows.assign(**columns)))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over id, split, caption, label, order and picture file of each row.
-
-        Captions count as they were given: what is read off pictures follows from these.
-        """
-        digest = hashlib.sha256()
-        pictures = self.inputs.pictures
-        caption = "given" if "given" in self.table.rows else "caption"
-        columns = self.table.rows[["id", "split", caption, "label", "order"]]
-        for row, picture in zip(columns.itertuples(index=False), pictures.index, strict=True):
-            line = [*row, pictures.digests[picture]]
-            digest.update(json.dumps([str(value) for value in line]).encode() + b"\n")
-        return digest.hexdigest()
+        """Return the `data_fingerprint` of the rows."""
+        return data_fingerprint(self.table, self.inputs.pictures)
 
 
 def without_captions(table: MemeTable, pictures: Pictures) -> LoadedData:

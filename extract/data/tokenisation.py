@@ -61,7 +61,8 @@ def tokenise(captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id:
 def _unknown_share(encoded: list[Encoding], tokenizer: Tokenizer) -> float:
     """Return the share of unknown tokens. Tokenizers of bytes or characters have none."""
     unknown = getattr(tokenizer.model, "unk_token", None)
-    if unknown is None:
+    # CLIP's knows all bytes. It names the token that ends each caption as its unknown one.
+    if unknown is None or unknown in tokenizer.encode("").tokens:
         return 0.0
     own = [
         token

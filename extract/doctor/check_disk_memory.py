@@ -6,17 +6,19 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.filesize import decimal
 from torch.autograd.graph import saved_tensors_hooks
 
 from extract.data.batches import Inputs
 from extract.data.image_decoding import MAX_PIXEL_MEMORY
+from extract.data.ngrams import MAX_DIM
 from extract.doctor.check_run_folder import nearest_existing
 from extract.doctor.cpu_and_memory import available_memory
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
-from extract.spaces.ngrams import MAX_DIM
 from extract.towers.joint_model import JointModel
+from features.embedding_dtypes import FLOAT32
 
 SAFETY_FACTOR = 1.25
 """Warn if less than this many times the computed need is free."""
@@ -33,6 +35,7 @@ class RunSize:
     """Their side in pixels."""
     folds: int
     batch_size: int
+    embedding_dtype: str = FLOAT32
 
     @property
     def pixel_bytes(self) -> int:
@@ -45,16 +48,15 @@ def check_disk(run: Path, model: JointModel, frozen: list[JointModel], size: Run
 
     `frozen` are the models of `--frozen`.
     """
-    # Embeddings are float32. All fine-tuned spaces and the pretrained one have those of both
-    # towers, the lexical space has image and n-gram embeddings. Twice, because each space is a file
-    # until all are joined.
+    # All fine-tuned spaces and the pretrained one have embeddings of both towers, the lexical space
+    # has image and n-gram embeddings. Twice, because each space is a file until all are joined.
     spaces, lexical = size.folds + 1, model.image.dim + MAX_DIM
     # A frozen space has the pretrained columns of the modality that its model lacks.
     columns = sum(
         (one.towers[name] or tower).dim for one in frozen for name, tower in model.towers.items()
     )
     numbers_per_row = spaces * (model.image.dim + model.text.dim) + lexical + columns
-    embeddings = 2 * 4 * size.rows * numbers_per_row
+    embeddings = 2 * np.dtype(size.embedding_dtype).itemsize * size.rows * numbers_per_row
     # All spaces except the lexical one save their towers. runs/NAME/backbones has hard links to
     # the same files.
     checkpoints = spaces * _model_bytes(model) + sum(map(_model_bytes, frozen))

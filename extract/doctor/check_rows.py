@@ -8,7 +8,7 @@ import numpy as np
 
 from extract.config import ExtractConfig
 from extract.data.decided_rows import train_on_decisions
-from extract.data.image_decoding import Pictures, decode_pictures
+from extract.data.image_decoding import THUMBNAIL_SIZE, Pictures, decode_pictures
 from extract.data.load_data import LoadedData, without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
@@ -18,9 +18,6 @@ from extract.tables.parsing.problem import Problem
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
 from runtime.errors import UserError
-
-THUMBNAIL_SIZE = 8
-"""Side in pixels to which pictures are decoded here: decoding fails or succeeds at any size."""
 
 MAX_LISTED = 5
 """Maximum of problems that are listed."""

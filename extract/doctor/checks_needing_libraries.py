@@ -146,7 +146,12 @@ def _check_resources(
     fusion = FUSIONS[config.fusion](backbones.image.dim, backbones.text.dim)
     model = JointModel(backbones.image, backbones.text, fusion, machine)
     size = RunSize(
-        len(table), count, config.image_size, config.folds, min(config.batch_size, len(table))
+        len(table),
+        count,
+        config.image_size,
+        config.folds,
+        min(config.batch_size, len(table)),
+        config.embedding_dtype,
     )
     inputs = synthetic_inputs(captions, longest_captions(captions, 4), config.image_size)
     memory = check_memory(model, inputs, size)

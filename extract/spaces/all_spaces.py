@@ -59,6 +59,7 @@ def _checkpoint(setup: Setup, seconds: float, folder: Path, own: dict[str, Any])
     """Return what checkpoint.json holds: the run's settings, and the space's `own` fields."""
     config = setup.config
     shared = ("text_pooling", "image_size", "max_tokens", "precision", "read_captions")
+    shared += ("embedding_dtype",)
     settings = {
         "fusion": None,
         "least_image_size": 0,

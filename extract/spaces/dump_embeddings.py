@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from extract.data.batches import Inputs
-from extract.spaces.checkpoint import save_model
+from extract.spaces.model_files import save_model
 from extract.spaces.run_setup import Setup
 from extract.towers.joint_model import JointModel
 from extract.training.embedding import embed
-from features.hdf5_store import SpaceWriter, writing_space
+from features.space_files import SpaceWriter, writing_space
 
 EMBEDDINGS = "embeddings.h5"
 
@@ -31,8 +31,9 @@ def dump_embeddings(
     if folder is None:
         embed_into(setup, model, setup.data.inputs, None)
         return
-    dims, joint = (model.image.dim, model.text.dim), model.fusion is not None
-    with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint) as space:
+    joint = model.fusion is not None
+    new_space = folder / EMBEDDINGS, len(setup.rows), model.image.dim, model.text.dim, joint
+    with writing_space(*new_space, setup.config.embedding_dtype) as space:
         for name, rows in roles.items():
             space.write(name, np.arange(len(setup.rows)), rows)
         embed_into(setup, model, setup.data.inputs, space)

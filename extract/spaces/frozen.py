@@ -16,8 +16,9 @@ from extract.data.load_data import LoadedData
 from extract.data.pictures_on_disk import on_disk
 from extract.data.tokenisation import tokenise
 from extract.frozen_sources import FrozenSource, is_frozen_space, parse_frozen
-from extract.spaces.checkpoint import Checkpoint, load_model, save_model
+from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import EMBEDDINGS, embed_into
+from extract.spaces.model_files import load_model, save_model
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind
@@ -31,7 +32,7 @@ from extract.towers.encoders import (
 from extract.towers.joint_model import JointModel
 from extract.training.embedding import embed_in_memory
 from features.feature_table import Space
-from features.hdf5_store import copy_embeddings, read_width, writing_space
+from features.space_files import copy_embeddings, read_width, writing_space
 
 
 def create_frozen_space(setup: Setup, name: str, folder: Path | None) -> dict[str, Any]:
@@ -49,7 +50,8 @@ def create_frozen_space(setup: Setup, name: str, folder: Path | None) -> dict[st
         tower.dim if tower else read_width(pretrained, modality)
         for modality, tower in model.towers.items()
     ]
-    with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint=False) as space:
+    new_space = folder / EMBEDDINGS, len(setup.rows), *dims, False, setup.config.embedding_dtype
+    with writing_space(*new_space) as space:
         embed_into(setup, model, inputs, space)
         for modality, tower in model.towers.items():
             if tower is None:
@@ -74,7 +76,8 @@ def load_frozen(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embed
 
     def embed(memes: LoadedData, spaces: dict[str, Space]) -> dict[str, np.ndarray]:
         pretrained = spaces[PRETRAINED]
-        made = embed_in_memory(model, _inputs(memes, model, checkpoint.max_tokens))
+        inputs = _inputs(memes, model, checkpoint.max_tokens)
+        made = embed_in_memory(model, inputs, checkpoint.embedding_dtype)
         return {"image": pretrained.image, "text": pretrained.text, **made}
 
     return embed

@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 
 from extract.config import EMBEDDING_SETTINGS
-from extract.spaces.checkpoint import Checkpoint
+from extract.data.load_data import LoadedData
+from extract.data.ngrams import load_lexical, save_lexical
+from extract.spaces.checkpoint import Checkpoint, space_remedy
 from extract.spaces.dump_embeddings import EMBEDDINGS
-from extract.spaces.ngrams import load_lexical, save_lexical
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind
 from extract.towers.device import Machine
-from features.hdf5_store import copy_embeddings, read_width, writing_space
+from features.embedding_dtypes import from_stored, to_stored
+from features.feature_table import Space
+from features.space_files import copy_embeddings, read_width, writing_space
 
 LEXICAL = "lexical"
 
@@ -27,7 +30,8 @@ def create_lexical_space(setup: Setup, name: str, folder: Path | None) -> dict[s
         return {}
     lexical, source = setup.lexical_encoder, setup.folder / PRETRAINED / EMBEDDINGS
     dims = read_width(source, "image"), lexical.dim
-    with writing_space(folder / EMBEDDINGS, len(setup.rows), *dims, joint=False) as space:
+    new_space = folder / EMBEDDINGS, len(setup.rows), *dims, False, setup.config.embedding_dtype
+    with writing_space(*new_space) as space:
         copy_embeddings(source, "image", space)
         space.write("text", np.arange(len(setup.rows)), lexical.embed(setup.data.captions()))
         space.set_attributes(origins)
@@ -37,11 +41,13 @@ def create_lexical_space(setup: Setup, name: str, folder: Path | None) -> dict[s
 
 def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
     """Load the n-grams."""
-    lexical = load_lexical(folder)
-    return lambda memes, spaces: {
-        "image": spaces[PRETRAINED].image,
-        "text": lexical.embed(memes.captions()),
-    }
+    lexical = load_lexical(folder, space_remedy(folder))
+
+    def embed(memes: LoadedData, spaces: dict[str, Space]) -> dict[str, np.ndarray]:
+        text = to_stored(lexical.embed(memes.captions()), checkpoint.embedding_dtype, "text")
+        return {"image": spaces[PRETRAINED].image, "text": from_stored(text)}
+
+    return embed
 
 
 LEXICAL_KIND = SpaceKind(

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from extract.config import EMBEDDING_SETTINGS
-from extract.spaces.checkpoint import Checkpoint, load_model
+from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
+from extract.spaces.model_files import load_model
 from extract.spaces.run_setup import Setup
 from extract.spaces.space_kind import Embedder, SpaceKind
 from extract.towers.device import Machine
@@ -32,7 +33,8 @@ def create_pretrained_space(setup: Setup, name: str, folder: Path | None) -> dic
 def load_towers(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
     """Load both towers, and the fusion head if there is one."""
     model = load_model(folder, checkpoint, machine)
-    return lambda memes, spaces: embed_in_memory(model, memes.inputs.to_device(machine.device))
+    dtype = checkpoint.embedding_dtype
+    return lambda memes, _: embed_in_memory(model, memes.inputs.to_device(machine.device), dtype)
 
 
 PRETRAINED_KIND = SpaceKind(

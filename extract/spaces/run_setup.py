@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from extract.config import ExtractConfig
+from extract.config import PICTURES, ExtractConfig
 from extract.data.decided_rows import train_on_decisions
 from extract.data.load_data import LoadedData, load_data
+from extract.data.ngrams import LexicalEncoder, fit_lexical
 from extract.data.read_captions import load_reader
 from extract.folds.fold_assignment import assign_folds, folds_advice, plan_fold
 from extract.folds.near_duplicates import Grouping, group_near_duplicates
 from extract.folds.random_split import describe, divide_rows
 from extract.frozen_sources import FrozenSource, parse_frozen
 from extract.sample import write_sample
-from extract.spaces.ngrams import LexicalEncoder, fit_lexical
 from extract.tables.read_memes import ReadResult, read_memes
 from extract.tables.table_options import table_options
 from extract.towers.device import Machine
@@ -32,9 +32,6 @@ from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
 from runtime.progress import log
-
-PICTURES = "pictures"
-"""Folder of a run for pictures whose bytes a table holds."""
 
 
 class FrozenModel(NamedTuple):

@@ -1,10 +1,10 @@
 """Load and save encoders: any timm image model, any transformers text encoder, CLIP, SigLIP.
 
-Folders have the layout of Hugging Face hub repositories.
+Folders have the layout of Hugging Face hub repositories, of which `layouts` reads some parts.
 """
 
 import copy
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from extract.frozen_sources import AUTO
 from extract.towers.image_encoder import ImageEncoder
-from extract.towers.model_folder import (
+from extract.towers.layouts.model_folder import (
     find_text_model,
     find_tower,
     load_transformers,
@@ -26,20 +26,32 @@ from extract.towers.model_folder import (
     read_settings,
     require_files,
     user_error_on_failure,
+    write_settings,
+)
+from extract.towers.layouts.open_clip_config import is_open_clip
+from extract.towers.layouts.open_clip_towers import (
+    clean_captions,
+    load_open_clip_image,
+    load_open_clip_text,
+)
+from extract.towers.layouts.sentence_transformers_layout import (
+    load_modules,
+    read_pooling,
+    read_prefix,
+    save_layout,
 )
 from extract.towers.text_encoder import TextEncoder
 from runtime.errors import UserError, quoted
+from runtime.progress import log
 
 WEIGHT_FILES = ("config.json", "model.safetensors")
 
 PREPROCESSOR = "preprocessor_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-PROMPTS = "config_sentence_transformers.json"
-POOLING = "1_Pooling/config.json"
 
-POOLING_NAMES = {"mean": "mean", "cls": "first", "max": "max"}
-"""Pooling in sentence-transformers -> pooling of TextEncoder."""
+PROJECTION = "projection"
+"""In config.json of a timm model: whether its classifier is a projection, part of the tower."""
 
 VOCABULARIES = (
     *({"vocab.txt"}, {"vocab.json", "merges.txt"}, {"spiece.model"}, {"spm.model"}),
@@ -48,18 +60,19 @@ VOCABULARIES = (
 """Files from which transformers makes a tokenizer. Without any, it makes one without words."""
 
 
+OPEN_CLIP_FAILURE = "cannot convert open_clip_config.json with open_clip_model.safetensors"
+
+
 def load_image_encoder(folder: Path) -> ImageEncoder:
     """Load a timm model, or the vision tower of CLIP or SigLIP, from a folder.
 
-    It has config.json and model.safetensors, for CLIP and SigLIP also preprocessor_config.json.
-    Raises UserError if a file is missing or damaged, a weight is missing, or the model is of
-    another kind.
+    It has config.json and model.safetensors, for CLIP and SigLIP also preprocessor_config.json; or
+    it has open_clip's layout. Raises UserError if a file is missing or damaged, a weight is
+    missing, or the model is of another kind.
     """
-    require_files(folder, "--image-weights", WEIGHT_FILES)
-    is_timm = "architecture" in read_settings(folder / "config.json")
-    library = "timm" if is_timm else "transformers"
-    with user_error_on_failure(folder, f"{library} cannot load config.json with model.safetensors"):
-        encoder = _load_timm(folder) if is_timm else _load_vision_tower(folder)
+    load, failure = _find_image_loader(folder)
+    with user_error_on_failure(folder, failure):
+        encoder = load(folder)
         size = encoder.input_size
         encoder.eval()
         _try_out(encoder, encoder.dim, torch.zeros((1, 3, size, size), dtype=torch.uint8))
@@ -69,40 +82,31 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
 def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     """Load a transformers encoder, or the text tower of CLIP or SigLIP, and its tokenizer.
 
-    The folder has config.json, model.safetensors and tokenizer.json. Others are read if present:
-    tokenizer_config.json, and config_sentence_transformers.json and 1_Pooling/config.json of
-    sentence-transformers. `pooling` is one of TextEncoder's, or "checkpoint": what the folder says,
-    else projection for CLIP and SigLIP, mean for others; or AUTO: the same, with layers for mean.
+    The folder has config.json and model.safetensors, or open_clip's layout, and tokenizer.json.
+    tokenizer_config.json and the files of sentence-transformers are read if present. `pooling` is
+    one of TextEncoder's, or "checkpoint": what the folder says, else projection for CLIP and
+    SigLIP, mean for others; or AUTO: the same, with layers for mean.
 
     Raises UserError if a file is missing or damaged, a weight is missing, the model is no text
     encoder, or if it has no such pooling.
     """
-    convertible = any(all((folder / name).is_file() for name in names) for names in VOCABULARIES)
-    required = WEIGHT_FILES if convertible else (*WEIGHT_FILES, TOKENIZER)
-    require_files(folder, "--text-weights", required)
-    with user_error_on_failure(
-        folder, "transformers cannot load config.json with model.safetensors"
-    ):
-        config = read_config(folder)
-        found = find_tower(config, "text") or find_text_model(config)
-        if found is None:
-            raise UserError(
-                f"{folder}/config.json: found model_type {quoted(config.model_type)}, which is no "
-                "text encoder. Allowed are encoders such as DistilBERT, BERT, RoBERTa, XLM-R, "
-                "MPNet, DeBERTa, ModernBERT and T5, and CLIP and SigLIP; decoders such as GPT and "
-                "Llama are not. Choose another model."
-            )
+    open_clip = is_open_clip(folder)
+    _require_text_files(folder, () if open_clip else WEIGHT_FILES)
+    failure = "transformers cannot load config.json with model.safetensors"
+    with user_error_on_failure(folder, OPEN_CLIP_FAILURE if open_clip else failure):
+        backbone = load_open_clip_text(folder) if open_clip else _load_text_model(folder)
+        tokenizer = _load_tokenizer(folder)
+        if open_clip:
+            clean_captions(folder, tokenizer)
         if pooling in (AUTO, "checkpoint"):
-            # Three layers gained on two data sets where a model averages one (docs/accuracy.md).
-            layers = "layers" if pooling == AUTO else "mean"
-            pooling = _checkpoint_pooling(folder, config)
-            pooling = layers if pooling == "mean" else pooling
+            pooling = _checkpoint_pooling(folder, backbone, pooling)
         encoder = TextEncoder(
-            load_transformers(*found, folder),
-            _load_tokenizer(folder),
+            backbone,
+            tokenizer,
             pooling,
-            _read_prefix(folder),
+            read_prefix(folder),
             read_settings(folder / TOKENIZER_CONFIG),
+            load_modules(folder) if "+" in pooling else None,
         )
         ids = torch.zeros((1, 2), dtype=torch.int64)
         _try_out(encoder, encoder.dim, ids, torch.ones_like(ids))
@@ -114,7 +118,8 @@ def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
     # safetensors cannot store channels_last weights.
     backbone = copy.deepcopy(encoder.backbone).to(memory_format=torch.contiguous_format)
     if not isinstance(backbone, PreTrainedModel):
-        timm.models.save_for_hf(backbone, folder, safe_serialization=True)
+        own = {PROJECTION: True} if backbone.num_classes else {}
+        timm.models.save_for_hf(backbone, folder, model_config=own, safe_serialization=True)
         return
     backbone.save_pretrained(folder, safe_serialization=True)
     settings = {
@@ -123,7 +128,7 @@ def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
         "resample": Image.Resampling[encoder.interpolation.upper()],
         "size": {"height": encoder.input_size, "width": encoder.input_size},
     }
-    _write_settings(folder / PREPROCESSOR, settings)
+    write_settings(folder / PREPROCESSOR, settings)
 
 
 def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
@@ -134,18 +139,9 @@ def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
         "model_max_length": encoder.max_tokens,
         "pad_token": encoder.tokenizer.id_to_token(encoder.pad_id),
     }
-    _write_settings(folder / TOKENIZER_CONFIG, settings)
-    if encoder.prefix:
-        prompts = {"prompts": {"caption": encoder.prefix}, "default_prompt_name": "caption"}
-        _write_settings(folder / PROMPTS, prompts)
-    names = {ours: theirs for theirs, ours in POOLING_NAMES.items()}
-    if encoder.pooling in names:
-        _write_settings(folder / POOLING, {"pooling_mode": names[encoder.pooling]})
-
-
-def _write_settings(path: Path, settings: dict[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_settings(folder / TOKENIZER_CONFIG, settings)
+    width = encoder.backbone.config.hidden_size
+    save_layout(folder, encoder.pooling, width, encoder.mapping, encoder.prefix)
 
 
 def _try_out(encoder: nn.Module, dim: int, *batch: torch.Tensor) -> None:
@@ -156,10 +152,22 @@ def _try_out(encoder: nn.Module, dim: int, *batch: torch.Tensor) -> None:
         raise ValueError(f"one embedding has shape {shape}, allowed is (1, {dim})")
 
 
+def _find_image_loader(folder: Path) -> tuple[Callable[[Path], ImageEncoder], str]:
+    """Return a function that loads the model of a folder, and a message for when it fails."""
+    if is_open_clip(folder):
+        return lambda path: ImageEncoder(*load_open_clip_image(path)), OPEN_CLIP_FAILURE
+    require_files(folder, "--image-weights", WEIGHT_FILES)
+    is_timm = "architecture" in read_settings(folder / "config.json")
+    library = "timm" if is_timm else "transformers"
+    failure = f"{library} cannot load config.json with model.safetensors"
+    return _load_timm if is_timm else _load_vision_tower, failure
+
+
 def _load_timm(folder: Path) -> ImageEncoder:
     # Created with its classifier, so that weights are loaded strictly: none stays random.
     backbone = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    backbone.reset_classifier(0)
+    if not read_settings(folder / "config.json").get(PROJECTION):
+        backbone.reset_classifier(0)
     return ImageEncoder(backbone)
 
 
@@ -190,6 +198,25 @@ def _tower_data_config(folder: Path, config: PreTrainedConfig) -> dict[str, Any]
     }
 
 
+def _load_text_model(folder: Path) -> PreTrainedModel:
+    config = read_config(folder)
+    found = find_tower(config, "text") or find_text_model(config)
+    if found is None:
+        raise UserError(
+            f"{folder}/config.json: found model_type {quoted(config.model_type)}, which is no "
+            "text encoder. Allowed are encoders such as DistilBERT, BERT, RoBERTa, XLM-R, "
+            "MPNet, DeBERTa, ModernBERT and T5, and CLIP and SigLIP; decoders such as GPT and "
+            "Llama are not. Choose another model."
+        )
+    return load_transformers(*found, folder)
+
+
+def _require_text_files(folder: Path, weight_files: tuple[str, ...]) -> None:
+    convertible = any(all((folder / name).is_file() for name in names) for names in VOCABULARIES)
+    tokenizer = () if convertible else (TOKENIZER,)
+    require_files(folder, "--text-weights", (*weight_files, *tokenizer))
+
+
 def _load_tokenizer(folder: Path) -> Tokenizer:
     with user_error_on_failure(folder, f"tokenizers cannot load {TOKENIZER}"):
         if (folder / TOKENIZER).is_file():
@@ -200,32 +227,15 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
         ).backend_tokenizer
 
 
-def _read_prefix(folder: Path) -> str:
-    settings = read_settings(folder / PROMPTS)
-    name = settings.get("default_prompt_name")
-    prompts = settings.get("prompts") or {}
-    if name is not None and not isinstance(prompts.get(name), str):
-        raise ValueError(f"{PROMPTS} has no prompt named {quoted(str(name))}")
-    return prompts[name] if name is not None else ""
-
-
-def _checkpoint_pooling(folder: Path, config: PreTrainedConfig) -> str:
-    settings = read_settings(folder / POOLING)
-    if not settings:
-        return "mean" if find_tower(config, "text") is None else "projection"
-    # Older versions have a flag for each: pooling_mode_mean_tokens.
-    flags = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value]
-    named = settings.get("pooling_mode") or [_without_affixes(flag) for flag in flags] or "mean"
-    modes = [named] if isinstance(named, str) else named
-    if len(modes) != 1 or modes[0] not in POOLING_NAMES:
-        raise UserError(
-            f"{folder / POOLING}: found pooling {quoted(' and '.join(map(str, modes)))}, allowed "
-            f"is one of {', '.join(POOLING_NAMES)}. Choose pooling mean, first or layers instead "
-            "of the checkpoint's, or another model."
+def _checkpoint_pooling(folder: Path, backbone: PreTrainedModel, wanted: str) -> str:
+    tower = find_tower(backbone.config, "text")
+    pooling = read_pooling(folder) or ("mean" if tower is None else "projection")
+    if wanted == "checkpoint" or pooling.partition("+")[0] != "mean":
+        return pooling
+    # Three layers gained on two data sets where a model averages one (docs/accuracy.md).
+    if "dense" in pooling:
+        log(
+            f"{folder}: its Dense modules map the mean of its last layer, so they are left out "
+            "where three layers are averaged. With pooling=checkpoint they are used."
         )
-    return POOLING_NAMES[modes[0]]
-
-
-def _without_affixes(flag: str) -> str:
-    """Turn pooling_mode_mean_tokens into mean."""
-    return flag.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+    return "layers"

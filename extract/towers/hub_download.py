@@ -6,14 +6,19 @@ from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT
+from extract.towers.layouts.open_clip_config import is_open_clip
 from runtime.errors import UserError
+
+OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 
 HUB_FILES = [
     *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     *("vocab.txt", "vocab.json", "merges.txt"),
     *("preprocessor_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"),
+    *("modules.json", "*_Dense/config.json", "*_Dense/model.safetensors", "open_clip_config.json"),
+    OPEN_CLIP_WEIGHTS,
 ]
-"""The files of a repository that are used, if it has them."""
+"""Patterns of the files of a repository that are used, if it has them."""
 
 PINNED = {
     "timm/efficientnet_b0.ra_in1k": IMAGE_COMMIT,
@@ -46,11 +51,17 @@ def download(
     With `cached_only`, nothing is downloaded. Raises UserError, which names the `alternatives`, if
     it is not cached and cannot be downloaded.
     """
-    try:
+
+    def fetch(commit: str, *files: str) -> Path:
         found = snapshot_download(
-            repository, revision=revision, allow_patterns=HUB_FILES, local_files_only=cached_only
+            repository, revision=commit, allow_patterns=[*files], local_files_only=cached_only
         )
         return Path(found)
+
+    try:
+        folder = fetch(revision, *(name for name in HUB_FILES if name != OPEN_CLIP_WEIGHTS))
+        # Large, and in many repositories the same weights as in another layout.
+        return fetch(folder.name, OPEN_CLIP_WEIGHTS) if is_open_clip(folder) else folder
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"{repository} at revision {revision} is not in the cache and cannot be downloaded "

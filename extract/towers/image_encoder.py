@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
 
-from extract.towers.model_folder import pooled_output
+from extract.towers.layouts.model_folder import pooled_output
 
 
 class ImageEncoder(nn.Module):
@@ -24,7 +24,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, backbone: nn.Module, data_config: dict[str, Any] | None = None) -> None:
         """`data_config` has mean, std, interpolation, input_size and fixed_input_size, as in timm.
 
-        A timm backbone, which must have no classifier, knows its own.
+        A timm backbone knows its own. Its classifier, if it has one, is a projection.
         """
         super().__init__()
         self.backbone = backbone
@@ -70,6 +70,6 @@ def _timm_data_config(backbone: nn.Module) -> dict[str, Any]:
 def _embedding_dim(backbone: nn.Module) -> int:
     if not isinstance(backbone, PreTrainedModel):
         # In MobileNets, the head has a layer of its own, wider than the features.
-        return getattr(backbone, "head_hidden_size", backbone.num_features)
+        return backbone.num_classes or getattr(backbone, "head_hidden_size", backbone.num_features)
     projection = getattr(backbone, "visual_projection", None)
     return projection.out_features if projection else backbone.config.hidden_size

@@ -109,11 +109,10 @@ def find_model(model: str, flag: str, cached_only: bool = False) -> tuple[Path, 
 
 def _local_origin(folder: Path) -> dict[str, str]:
     digest = hashlib.sha256()
-    for path in (folder / name for name in HUB_FILES):
-        if path.is_file():
-            with path.open("rb") as file:
-                while block := file.read(2**20):
-                    digest.update(block)
+    for path in (path for name in HUB_FILES for path in sorted(folder.glob(name))):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
     return {"name": str(folder.resolve()), "revision": f"sha256:{digest.hexdigest()}"}
 
 

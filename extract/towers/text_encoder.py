@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
-from extract.towers.model_folder import find_tower, pooled_output
+from extract.towers.layouts.model_folder import find_tower, pooled_output
 
 UNLIMITED = 512
 """Longest caption, in tokens, of a model for which neither config.json nor its tokenizer say."""
@@ -26,6 +26,8 @@ class TextEncoder(nn.Module):
     of words, in which words survive that the layers above do not understand. `projection` is the
     embedding that CLIP or SigLIP compares with those of pictures.
 
+    `first+dense+normalize` and the like map what is pooled by modules of sentence-transformers.
+
     A caption has at most `max_tokens`; columns beyond, which are padding, are ignored. A model
     with a `fixed_length` (SigLIP) was trained on captions padded to it, without a mask.
     """
@@ -37,8 +39,10 @@ class TextEncoder(nn.Module):
         pooling: str,
         prefix: str = "",
         tokenizer_config: dict[str, Any] | None = None,
+        mapping: nn.Sequential | None = None,
     ) -> None:
-        """Callers put `prefix` before each caption. tokenizer_config.json may be omitted.
+        """Callers put `prefix` before each caption. `mapping` maps what is pooled, (B, width) to
+        (B, dim). tokenizer_config.json may be omitted.
 
         Raises ValueError if the model has no such pooling.
         """
@@ -48,12 +52,13 @@ class TextEncoder(nn.Module):
         self.tokenizer = tokenizer
         self.pooling = pooling
         self.prefix = prefix
+        self.mapping = mapping or nn.Sequential()
         self.layers = pooled_layers(config.num_hidden_layers, pooling)
-        self.dim: int = (
-            _projection_dim(backbone)
-            if pooling == "projection"
-            else config.hidden_size * len(self.layers)
-        )
+        self.dim = config.hidden_size * len(self.layers)
+        if pooling == "projection":
+            self.dim = _projection_dim(backbone)
+        for module in self.mapping:
+            self.dim = module.linear.out_features if hasattr(module, "linear") else self.dim
         self.max_tokens = _max_tokens(backbone, tokenizer_config)
         self.pad_id = _pad_id(backbone, tokenizer, tokenizer_config)
         siglip = config.model_type.startswith("siglip")
@@ -74,15 +79,16 @@ class TextEncoder(nn.Module):
             return pooled_output(output)
         lower = [output.hidden_states[layer] for layer in self.layers[:-1]] if joins_layers else []
         # In CLIP and SigLIP, the last of hidden_states lacks the final norm.
-        return self._pool([*lower, output.last_hidden_state], mask)
+        return self.mapping(self._pool([*lower, output.last_hidden_state], mask))
 
     def _pool(self, states: list[Tensor], mask: Tensor) -> Tensor:
         """Pool the hidden states of some layers, (B, L, width) each, to (B, dim)."""
         hidden = torch.stack([state.float() for state in states], dim=2)
-        if self.pooling == "first":
+        pooling = self.pooling.partition("+")[0]
+        if pooling == "first":
             return hidden[:, 0].flatten(1)
         weight = mask.view(*mask.shape, 1, 1).float()
-        if self.pooling == "max":
+        if pooling == "max":
             return hidden.masked_fill(weight == 0, -torch.inf).amax(1).flatten(1)
         return ((hidden * weight).sum(1) / weight.sum(1)).flatten(1)
 

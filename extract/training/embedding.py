@@ -18,6 +18,7 @@ from extract.data.tokenisation import padded_length
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
 from extract.training.small_batches import Compute, embed_few, pad_batch
+from features.embedding_dtypes import FLOAT32, from_stored, to_stored
 from runtime.progress import progress
 
 CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 64
@@ -54,11 +55,16 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
         _write_joint_logits(model, len(inputs), write, read)
 
 
-def embed_in_memory(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
-    """Return what `embed` writes, by name: float32 (N, dim); `joint_logit` is (N,)."""
+def embed_in_memory(
+    model: JointModel, inputs: Inputs, dtype: str = FLOAT32
+) -> dict[str, np.ndarray]:
+    """Return what `embed` writes, by name: float32 (N, dim); `joint_logit` is (N,).
+
+    Embeddings are rounded to `dtype`, as in a features.h5 that stores them so.
+    """
     count = len(inputs)
     arrays = {
-        name: np.empty((count, tower.dim), np.float32)
+        name: np.empty((count, tower.dim), dtype)
         for name, tower in model.towers.items()
         if tower is not None
     }
@@ -66,10 +72,10 @@ def embed_in_memory(model: JointModel, inputs: Inputs) -> dict[str, np.ndarray]:
         arrays["joint_logit"] = np.empty(count, np.float32)
 
     def write(name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        arrays[name][rows] = values
+        arrays[name][rows] = to_stored(values, arrays[name].dtype, name)
 
-    embed(model, inputs, write, lambda name, rows: arrays[name][rows])
-    return arrays
+    embed(model, inputs, write, lambda name, rows: from_stored(arrays[name][rows]))
+    return {name: from_stored(values) for name, values in arrays.items()}
 
 
 def batch_size(device: torch.device) -> int:

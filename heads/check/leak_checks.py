@@ -27,10 +27,9 @@ def shuffled_labels(
     label = rows.label.copy()
     labelled = np.flatnonzero(rows.labelled)
     label[labelled] = np.random.default_rng(protocol.seed).permutation(label[labelled])
-    held_out = {
-        kind: cross_validate(PROBE, spaces, label, protocol.part, protocol.seed).held_out
-        for kind, spaces in inputs_by_kind(PROBE, table, projected, rows.labelled).items()
-    }
+    inputs = inputs_by_kind(PROBE, table, projected, rows.labelled)
+    fitted = cross_validate(PROBE, inputs, label, protocol.part, protocol.seed)
+    held_out = {kind: one.held_out for kind, one in fitted.items()}
     blended = fit_blend(held_out, label, protocol.part, reported).held_out[reported]
     auroc = float(roc_auc_score(label[reported], blended))
     error = null_error(label[reported])

@@ -8,7 +8,7 @@ import numpy as np
 from features.feature_table import FeatureTable
 from heads.check.check_result import Check
 from heads.decision.prior_shift import class_weights
-from heads.ensemble.ensemble import EnsembleRecord
+from heads.ensemble.saved_ensemble import EnsembleRecord
 from heads.evaluation.ratio_intervals import ScoredRows
 from heads.evaluation.slices import compare_slices
 from runtime.errors import user_error_if_damaged

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from heads.check.check_result import Check
-from heads.ensemble.ensemble import EnsembleRecord
+from heads.ensemble.saved_ensemble import EnsembleRecord
 from heads.ensemble.submission import prior_warning
 from runtime.errors import UserError
 

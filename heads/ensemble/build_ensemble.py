@@ -15,14 +15,13 @@ from heads.decision.targets import Target
 from heads.decision.val_offset import fit_val_offset
 from heads.ensemble.combining import BEST, ENSEMBLES
 from heads.ensemble.ensemble import (
-    EnsembleRecord,
     FittedEnsemble,
     MemberPredictions,
     adjust_probabilities,
     fit_ensembles,
 )
 from heads.ensemble.member_contributions import correlation, member_contributions
-from heads.ensemble.saved_ensemble import EnsembleProbabilities
+from heads.ensemble.saved_ensemble import EnsembleProbabilities, EnsembleRecord
 from heads.ensemble.without_fine_tuning import label_free_members
 from heads.evaluation.metrics import mean_log_loss
 from heads.evaluation.ratio_intervals import ScoredRows

@@ -1,7 +1,6 @@
 """Fit an ensemble: select weights, combine the members, calibrate, adjust to the contest."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,40 +23,6 @@ class MemberPredictions:
     """float64 (M, N): tuned without the row's part."""
     thresholds: np.ndarray
     """float64 (M, 1)."""
-
-
-@dataclass(frozen=True)
-class EnsembleRecord:
-    """Content of heads/ensemble.json."""
-
-    stamp: str
-    """Identity of the features that the members were fitted on."""
-    kind: str
-    """Name in ENSEMBLES."""
-    weights: dict[str, float]
-    """Weight of each head offered; 0 means that it is not a member."""
-    calibration: dict[str, Any]
-    offset: float
-    """Added to the logits of val and test rows, to fit val's share of positives."""
-    trained_prior: float
-    """Share of positives among the rows that the ensemble was calibrated on."""
-    prior: float | None
-    """Share of positives that the probabilities were adjusted to, None if they were not."""
-    threshold: dict[str, Any]
-    scores: dict[str, Any]
-    tried: list[dict[str, Any]]
-    """For each kind that was tried: kind, log_loss, auroc on held-out rows."""
-    members: list[dict[str, Any]]
-    """For each head: name, weight, and its gains in the ensemble's AUROC and log loss."""
-    correlation: list[list[float]]
-    """Correlation matrix of the heads' held-out logits, in the order of `members`."""
-    without_fine_tuning: dict[str, Any] | None
-    """Threshold and scores of the same ensemble of the label-free spaces alone; None if the run
-    has no fine-tuned space or no other."""
-    operating_points: list[dict[str, Any]] = field(default_factory=list)
-    """One `OperatingPoint` for each target of `submit`."""
-    review_band: dict[str, Any] | None = None
-    """A `ReviewBand`; None if no two targets span one."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Save and load the ensemble: in a run's heads folder, ensemble.json and npz files."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from heads.ensemble.ensemble import EnsembleRecord
 from runtime.array_files import read_arrays
 from runtime.atomic_files import atomic_write
 from runtime.json_files import read_dataclass
@@ -17,6 +17,40 @@ ENSEMBLE_FILE = "ensemble.npz"
 
 WITHOUT_FINE_TUNING_FILE = "without_fine_tuning.npz"
 """Probabilities of the ensemble of the label-free spaces alone."""
+
+
+@dataclass(frozen=True)
+class EnsembleRecord:
+    """Content of heads/ensemble.json."""
+
+    stamp: str
+    """Identity of the features that the members were fitted on."""
+    kind: str
+    """Name in ENSEMBLES."""
+    weights: dict[str, float]
+    """Weight of each head offered; 0 means that it is not a member."""
+    calibration: dict[str, Any]
+    offset: float
+    """Added to the logits of val and test rows, to fit val's share of positives."""
+    trained_prior: float
+    """Share of positives among the rows that the ensemble was calibrated on."""
+    prior: float | None
+    """Share of positives that the probabilities were adjusted to, None if they were not."""
+    threshold: dict[str, Any]
+    scores: dict[str, Any]
+    tried: list[dict[str, Any]]
+    """For each kind that was tried: kind, log_loss, auroc on held-out rows."""
+    members: list[dict[str, Any]]
+    """For each head: name, weight, and its gains in the ensemble's AUROC and log loss."""
+    correlation: list[list[float]]
+    """Correlation matrix of the heads' held-out logits, in the order of `members`."""
+    without_fine_tuning: dict[str, Any] | None
+    """Threshold and scores of the same ensemble of the label-free spaces alone; None if the run
+    has no fine-tuned space or no other."""
+    operating_points: list[dict[str, Any]] = field(default_factory=list)
+    """One `OperatingPoint` for each target of `submit`."""
+    review_band: dict[str, Any] | None = None
+    """A `ReviewBand`; None if no two targets span one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Cross-validation: fit one head on the spaces of one kind; select its hyperparameters.
+"""Cross-validation: fit one head in every space; select its hyperparameters.
 
 In each space, a head is fitted on rows that the backbones were fitted on (`seen`), on other rows
 (`unseen`), or on both (`all`). This choice is selected like a hyperparameter. A row that the
@@ -6,7 +6,6 @@ backbones did not see gets its held-out probability from a fit that did not see 
 prediction for a new meme is the mean, on the logit scale, of all fits in all spaces.
 """
 
-import time
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from runtime.errors import UserError
 MAX_ROWS_PER_FIT = 100_000
 """A larger table is subsampled for each fit: a hundred columns need no more rows."""
 
-MAX_STACKED = 3
+MAX_STACKED = 5
 """Fits in one group of a head that stacks them. Larger stacks are hardly faster, and keep fewer
 cores busy."""
 
@@ -42,8 +41,6 @@ class FittedHead:
     """The selected hyperparameters, and `fitted_on`: the rows that it is fitted on."""
     fitted_rows: int
     """Mean number of training rows of a fit; of the joint head, those of the backbones."""
-    seconds: float
-    """Time to fit all candidates."""
 
 
 class _FitTask(NamedTuple):
@@ -65,26 +62,54 @@ class _FitResult(NamedTuple):
 
 
 def cross_validate(
-    entry: Entry, spaces: list[HeadInputs], label: np.ndarray, part: np.ndarray, seed: int
-) -> FittedHead:
+    entry: Entry,
+    inputs: dict[str, list[HeadInputs]],
+    label: np.ndarray,
+    part: np.ndarray,
+    seed: int,
+) -> dict[str, FittedHead]:
     """Fit every candidate in every space; select the one with the lowest held-out log loss.
 
-    `label` int (N,) and `part` int (N,), see `assign_parts`. The candidates are all combinations of
-    the head's GRID with `fitted_on`. The held-out probabilities of a part come from the candidate
-    that is best on the other parts, so that no row is scored with a choice that it influenced.
+    `inputs` are the spaces of each kind, and a candidate is selected for each kind. `label` int
+    (N,) and `part` int (N,), see `assign_parts`. The candidates are all combinations of the head's
+    GRID with `fitted_on`. The held-out probabilities of a part come from the candidate that is best
+    on the other parts, so that no row is scored with a choice that it influenced.
     """
-    start = time.perf_counter()
-    y = label.astype(np.int64)
-    head_class = entry.load()
+    y, head_class = label.astype(np.int64), entry.load()
+    choices = {kind: _choices(entry, head_class, spaces) for kind, spaces in inputs.items()}
+    groups = [
+        group
+        for kind, spaces in inputs.items()
+        for group in _fit_groups(head_class, choices[kind], spaces, part)
+    ]
+    fitted = map_in_threads(lambda tasks: _fit_together(head_class, tasks, y, seed), groups)
+    results = [result for group in fitted for result in group]
+    return {
+        kind: _select(choices[kind], spaces, results, y, part) for kind, spaces in inputs.items()
+    }
+
+
+def _choices(
+    entry: Entry, head_class: type[Head], spaces: list[HeadInputs]
+) -> list[dict[str, Any]]:
+    """Return the candidates, the most conservative first."""
     row_sets = entry.fitted_on if any(s.seen.any() for s in spaces) else ("unseen",)
-    choices = [
+    return [
         {**parameters, "fitted_on": fitted_on}
         for parameters, fitted_on in product(entry.grid or head_class.GRID, row_sets)
     ]
-    groups = _fit_groups(head_class, choices, spaces, part)
-    fitted = map_in_threads(lambda tasks: _fit_together(head_class, tasks, y, seed), groups)
-    by_choice = [[r for group in fitted for r in group if r.task.choice is c] for c in choices]
-    held_out = [_held_out(results, len(y)) for results in by_choice]
+
+
+def _select(
+    choices: list[dict[str, Any]],
+    spaces: list[HeadInputs],
+    results: list[_FitResult],
+    y: np.ndarray,
+    part: np.ndarray,
+) -> FittedHead:
+    """Select one of the candidates of a kind, and predict test rows with it."""
+    by_choice = [[r for r in results if r.task.choice is choice] for choice in choices]
+    held_out = [_held_out(of_choice, len(y)) for of_choice in by_choice]
     best, out_of_fold = select_by_log_loss(held_out, y, part)
     selected = by_choice[best]
     models = {s.space: [r.model for r in selected if r.task.space is s] for s in spaces}
@@ -94,8 +119,7 @@ def cross_validate(
         predictions = map_in_threads(lambda r: _predict(r.model, r.task.space.X[test]), selected)
         final[test] = mean_logit(predictions)
     fitted_rows = round(np.mean([result.task.train.sum() for result in selected]))
-    seconds = time.perf_counter() - start
-    return FittedHead(models, out_of_fold, final, choices[best], fitted_rows, seconds)
+    return FittedHead(models, out_of_fold, final, choices[best], fitted_rows)
 
 
 def average_predictions(

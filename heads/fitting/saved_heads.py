@@ -2,17 +2,19 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heads.base import REFIT
-from heads.fitting.cross_validation import FittedHead
-from heads.registry import ENTRIES
+from heads.registry import ENTRIES, REFIT
 from runtime.array_files import read_arrays
 from runtime.atomic_files import atomic_write, atomic_write_folder
 from runtime.errors import UserError
 from runtime.json_files import read_dataclass, write_json
+
+if TYPE_CHECKING:
+    # Imports scikit-learn, which reading a saved head does not need.
+    from heads.fitting.cross_validation import FittedHead
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Probabilities:
 
 
 def save_head(
-    folder: Path, record: HeadRecord, fitted: dict[str, FittedHead], probabilities: Probabilities
+    folder: Path, record: HeadRecord, fitted: "dict[str, FittedHead]", probabilities: Probabilities
 ) -> None:
     """Save one head. Replaces the whole folder if it exists."""
     with atomic_write_folder(folder) as partial:

@@ -11,10 +11,10 @@ import numpy as np
 from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
-from heads.ensemble.ensemble import EnsembleRecord
 from heads.ensemble.explained_memes import Explained, read_explanations
 from heads.ensemble.saved_ensemble import (
     WITHOUT_FINE_TUNING_FILE,
+    EnsembleRecord,
     read_ensemble,
     read_ensemble_probabilities,
 )

@@ -1,11 +1,13 @@
 """Prediction embeds a meme with the same bits as `extract` stored in features.h5."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from extract.predict import load_spaces, read_single_meme
+from extract.run import extract
 from extract.spaces.checkpoint import read_checkpoint
 from extract.tables.read_memes import read_unlabelled
 from features.feature_table import FINE_TUNED
@@ -50,8 +52,8 @@ def test_table_embedded_in_parts_has_the_same_bits(tiny_run, tiny_sample, featur
     spaces = load_spaces(tiny_run / "backbones", "cpu")
     memes = spaces.load(read_unlabelled(tiny_sample / "test.csv"), "stop")
     first = np.flatnonzero(features.rows.split == "test")[0]
-    for start in (0, 20, 40):
-        table = spaces.embed(memes.subset(slice(start, start + 20)))
+    for start in (0, 12, 24):
+        table = spaces.embed(memes.subset(slice(start, start + 12)))
         rows = np.arange(len(table)) + first + start
         assert table.rows.id.tolist() == features.rows.id[rows].tolist()
         assert_same_bits(table, features, rows)
@@ -66,6 +68,15 @@ def test_single_meme_has_the_same_bits(tiny_run, tiny_sample, features):
     index = np.flatnonzero((features.rows.split == "test") & (features.rows.id == row["id"]))
     assert predicted.rows.id.tolist() == [row["id"]]
     assert_same_bits(predicted, features, index)
+
+
+def test_float16_run_has_the_same_bits(tiny_config, tiny_sample, tmp_path):
+    run = tmp_path / "runs" / "half"
+    half = read_features(extract(replace(tiny_config, embedding_dtype="float16"), run))
+    for space in half.spaces:
+        assert (space.text == space.text.astype(np.float16)).all()
+    predicted = embed(run, read_unlabelled(tiny_sample / "test.csv"))
+    assert_same_bits(predicted, half, half.rows.split == "test")
 
 
 def test_new_memes_are_unseen_test_rows_with_the_stamp_of_the_run(tiny_run, tiny_sample):

@@ -51,10 +51,10 @@ def test_run_records_settings_and_weights(tiny_run, tiny_config, tiny_weights):
     assert (attributes["id_column"], attributes["label_column"]) == ("id", "label")
     spaces = read_features(tiny_run / "features.h5").spaces
     for space in spaces:
-        assert space.image.shape == (240, 256)
+        assert space.image.shape == (160, 256)
         assert space.attributes["image"]["name"] == str(tiny_weights / "image")
         assert read_checkpoint(tiny_run / "backbones" / space.name).stamp == attributes["stamp"]
-    assert [space.text.shape[1] for space in spaces] == [96, 96, 96, 128]
+    assert [space.text.shape[1] for space in spaces] == [96, 96, 96, 127]
     for space in spaces[:2]:
         assert len(space.attributes["history"]) <= 2
         assert sum(epoch["best"] for epoch in space.attributes["history"]) == 1
@@ -74,7 +74,7 @@ def test_data_json_has_counts_times_and_versions(tiny_run):
     attributes = read_attributes(tiny_run / "features.h5")
     assert summary["stamp"] == attributes["stamp"]
     assert {split: part["rows"] for split, part in summary["splits"].items()} == {
-        "train": 168, "val": 24, "test": 48
+        "train": 112, "val": 16, "test": 32
     }  # fmt: skip
     assert list(summary["seconds"]) == ["space_0", "space_1", "pretrained", "lexical"]
     assert summary["seconds"]["space_0"] > 0
@@ -124,9 +124,9 @@ def test_unicode_and_quotes_in_captions_are_valid_in_memes_jsonl(tiny_config, da
     edit(data, "test", 3, "text", 'ü "早" 😀\nnext')
     extract(replace(tiny_config, data=str(data)), tmp_path / "run")
     lines = (tmp_path / "run/memes.jsonl").read_text(encoding="utf-8").split("\n")
-    assert len(lines) == 241 and lines[240] == ""
-    assert "早" in lines[195]
-    assert json.loads(lines[195])["caption"] == 'ü "早" 😀\nnext'
+    assert len(lines) == 161 and lines[160] == ""
+    assert "早" in lines[131]
+    assert json.loads(lines[131])["caption"] == 'ü "早" 😀\nnext'
 
 
 def test_too_many_folds_are_rejected_before_training(tiny_config, tmp_path, fake_training):

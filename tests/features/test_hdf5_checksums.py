@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from features.feature_table import Rows
-from features.hdf5_store import SCHEMA, join_spaces, read_features, writing_space
+from features.hdf5_store import SCHEMA, join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 COUNT = 40
-CASES = 1200
+CASES = 600
 
 
 @pytest.fixture(scope="module")

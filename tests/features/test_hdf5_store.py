@@ -1,20 +1,20 @@
 """features.h5: what is written is read back, and an incomplete or damaged file is refused."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
 
 from features.feature_table import Rows
 from features.hdf5_store import (
-    copy_embeddings,
     join_spaces,
     read_attributes,
     read_blocks,
     read_features,
     read_space_names,
-    read_width,
-    writing_space,
 )
+from features.space_files import copy_embeddings, read_width, writing_space
 from runtime.errors import UserError
 
 COUNT = 12
@@ -45,9 +45,11 @@ def make_values(widths):
     return dict(zip(PER_ROW, (image, text, logit, seen, monitored), strict=True))
 
 
-def fill_space(path, widths=(3, 2), joint=True, batches=(range(COUNT),), left_out=()):
+def fill_space(
+    path, widths=(3, 2), joint=True, batches=(range(COUNT),), left_out=(), dtype="float32"
+):
     """Write the file of one space; the datasets `left_out` stay unwritten."""
-    with writing_space(path, COUNT, *widths, joint) as space:
+    with writing_space(path, COUNT, *widths, joint, dtype) as space:
         space.set_attributes({"widths": list(widths)})
         for name, values in make_values(widths).items():
             if name not in left_out and (joint or name != "joint_logit"):
@@ -97,6 +99,48 @@ def test_features_round_trip_with_their_types(path):
                 assert found.dtype == expected.dtype
                 np.testing.assert_array_equal(found, expected)
     assert table.attributes == read_attributes(path) == ATTRIBUTES
+
+
+def test_float16_embeddings_are_read_as_float32_and_nothing_else_is_rounded(path):
+    table = read_features(fill(path, dtype="float16"))
+    for space, widths in zip(table.spaces, WIDTHS.values(), strict=True):
+        expected = make_values(widths)
+        for name in ("image", "text"):
+            found, rounded = getattr(space, name), expected[name].astype(np.float16)
+            assert found.dtype == np.float32 and (found != expected[name]).any()
+            np.testing.assert_array_equal(found, rounded)
+            (_, *block), *_ = read_blocks(path, space.name)
+            np.testing.assert_array_equal(block[name == "text"], found)
+    np.testing.assert_array_equal(table.spaces[0].joint_logit, make_values((3, 2))["joint_logit"])
+
+
+def test_float16_takes_half_of_the_bytes(path, tmp_path):
+    for dtype in ("float32", "float16"):
+        with writing_space(tmp_path / dtype, 1000, 50, 50, False, dtype) as space:
+            for name in ("image", "text"):
+                space.write(name, np.arange(1000), np.ones((1000, 50)))
+    large, small = ((tmp_path / dtype).stat().st_size for dtype in ("float32", "float16"))
+    assert 190_000 < large - small < 210_000
+
+
+@pytest.mark.parametrize(("value", "found"), [(70_000.0, "70000"), (-1e30, "1e+30")])
+def test_value_beyond_float16_is_named_and_leaves_no_file(path, value, found):
+    values = np.ones((1, 3))
+    values[0, 1] = value
+    with (
+        pytest.raises(UserError, match=f"text embeddings: found {re.escape(found)}, .* 65,504"),
+        writing_space(path, COUNT, 3, 3, False, "float16") as space,
+    ):
+        space.write("text", np.arange(1), values)
+    assert not path.exists()
+
+
+def test_arrays_start_at_a_multiple_of_64_bytes(path):
+    with writing_space(path, 1000, 3, 2, joint=False) as space:
+        space.write("image", np.arange(1000), np.ones((1000, 3)))
+        space.write("text", np.arange(1000), np.ones((1000, 2)))
+    with h5py.File(path) as file:
+        assert [file[name].id.get_offset() % 64 for name in ("image", "text")] == [0, 0]
 
 
 def test_only_spaces_with_a_fusion_head_have_joint_logits(path):

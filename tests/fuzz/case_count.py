@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, settings
 
 FUZZ = int(os.environ.get("FUZZ", "1"))
 CASES = {
-    "mutated csv": 2000,
-    "mutated jsonl": 1000,
+    "mutated csv": 1200,
+    "mutated jsonl": 600,
     "mutated json": 400,
-    "mutated parquet": 20,
+    "mutated parquet": 12,
     "mutated submission": 400,
     "random bytes": 800,
     "written csv": 400,

@@ -5,7 +5,8 @@ import zlib
 import numpy as np
 
 from features.feature_table import FeatureTable, Rows, Space
-from features.hdf5_store import join_spaces, writing_space
+from features.hdf5_store import join_spaces
+from features.space_files import writing_space
 
 WIDTHS = (6, 4)
 """Image and text columns."""

@@ -13,7 +13,7 @@ CONFIG = FitConfig("linear,knn")
 
 @pytest.fixture
 def run(quick, tmp_path):
-    planted.write(tmp_path / "features.h5", planted.table("linear", 200))
+    planted.write(tmp_path / "features.h5", planted.table("linear", 200, spaces=("pretrained",)))
     return tmp_path
 
 

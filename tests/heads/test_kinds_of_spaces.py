@@ -71,7 +71,7 @@ def test_ensemble_without_fine_tuning_uses_no_fine_tuned_column(tmp_path):
     for number, spaces in enumerate((features.spaces, scrambled)):
         run = tmp_path / str(number)
         run.mkdir()
-        metrics = finish(replace(features, spaces=spaces), run)
+        metrics = finish(replace(features, spaces=spaces), run, "knn,svm")
         assert metrics["ensemble"]["without_fine_tuning"]["scores"]["held_out"]
         found.append(read_ensemble_probabilities(run / "heads", WITHOUT_FINE_TUNING_FILE))
     for name in ("held_out", "final"):

@@ -1,6 +1,7 @@
 """Fixtures that run every command once without interruption."""
 
 import shutil
+import time
 
 import pytest
 from file_bytes import content
@@ -27,12 +28,14 @@ def commands(tmp_path_factory, tiny_weights):
 
 @pytest.fixture(scope="session")
 def uninterrupted(forked_command, commands, tmp_path_factory):
-    """Map each command to the folder before it, the files after it, the number of its file
-    operations, and its network connections."""
+    """Map each command to the folder before it, the files after it, how many seconds it took, the
+    number of its file operations, and its network connections."""
     results, folder = {}, tmp_path_factory.mktemp("uninterrupted")
     for name, args in commands.items():
         before = shutil.copytree(folder, tmp_path_factory.mktemp("before") / name)
+        start = time.monotonic()
         status, *counted = forked_command(folder, args)
+        seconds = time.monotonic() - start
         assert status in (0, 1), (folder / "log.txt").read_text()
-        results[name] = before, content(folder), *counted
+        results[name] = before, content(folder), seconds, *counted
     return results

@@ -17,7 +17,7 @@ KILLS_IN_A_ROW = 4
 
 @pytest.mark.parametrize("name", ["extract", "fit-heads"])
 def test_ctrl_c_prints_how_to_resume(name, forked_command, commands, uninterrupted, tmp_path):
-    before, expected, operations, _ = uninterrupted[name]
+    before, expected, _, operations, _ = uninterrupted[name]
     folder = shutil.copytree(before, tmp_path / "interrupted")
     interruption = {"operation": int(operations * 0.6), "sent": signal.SIGINT}
     assert forked_command(folder, commands[name], **interruption)[0] == 130
@@ -58,7 +58,7 @@ def test_full_disk_ends_in_a_message_and_a_rerun_succeeds(
 def test_command_killed_repeatedly_writes_the_same_bytes(
     name, forked_command, commands, uninterrupted, tmp_path, pytestconfig
 ):
-    before, expected, operations, _ = uninterrupted[name]
+    before, expected, seconds, operations, _ = uninterrupted[name]
     rng = np.random.default_rng(0)
     killed = rounds = 0
     while killed < pytestconfig.getoption("kills"):
@@ -66,7 +66,7 @@ def test_command_killed_repeatedly_writes_the_same_bytes(
         rounds += 1
         for attempt in range(KILLS_IN_A_ROW + 1):
             by_time = rng.random() < 0.3
-            limits = {"seconds": rng.uniform(0.05, 2)} if by_time else {}
+            limits = {"seconds": rng.uniform(0, seconds)} if by_time else {}
             if not by_time:
                 limits["operation"] = int(rng.integers(1, operations + 1))
             if attempt == KILLS_IN_A_ROW:

@@ -67,7 +67,7 @@ def test_json_gets_a_prediction_or_a_fault_for_each_meme(client, png, predictor)
 def bomb():
     """A PNG of 400 megapixels in a few hundred kilobytes."""
     data = BytesIO()
-    Image.new("1", (20_000, 20_000)).save(data, "PNG")
+    Image.new("1", (20_000, 20_000)).save(data, "PNG", compress_level=1)
     return data.getvalue()
 
 

@@ -121,7 +121,7 @@ def test_killed_command_continues_without_a_row_twice_or_lost(predict, tmp_path,
     )
     predict(out=str(out))
     assert out.read_text() == expected
-    assert sum(calls) == 48 - 20 + bool(cut)
+    assert sum(calls) == 32 - 20 + bool(cut)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
@@ -133,7 +133,7 @@ def test_other_settings_start_again(predict, tmp_path, capsys):
         predict(out=str(out))
     (tmp_path / "a.csv.partial.json").unlink()
     predict(out=str(out), prior="0.2")
-    assert len(out.read_text().splitlines()) == 49
+    assert len(out.read_text().splitlines()) == 33
     assert "prior: 0.2" in capsys.readouterr().err
 
 

@@ -140,9 +140,9 @@ def embed(run, reading):
 
 def test_run_uses_shows_and_remembers_what_was_read(reading_run, silent, opened):
     memes = [line for line in (reading_run / "memes.jsonl").read_text().splitlines() if line]
-    assert len(memes) == 240 and all(any(word in line for word in WORDS) for line in memes)
+    assert len(memes) == 160 and all(any(word in line for word in WORDS) for line in memes)
     remarks = read_json(reading_run / "data.json", "extract")["remarks"]
-    assert any("now used: 240;" in remark for remark in remarks)
+    assert any("now used: 160;" in remark for remark in remarks)
     assert read_checkpoint(reading_run / "backbones/pretrained").read_captions
     opened.clear()
     steps = list(steps_of_stage_one(reading_run))

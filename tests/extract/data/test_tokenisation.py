@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, processors
 
 from extract.data.batches import training_batches
 from extract.data.tokenisation import Captions, padded_length, tokenise
@@ -119,3 +120,15 @@ def test_share_of_unknown_tokens_is_counted():
     assert tokenise(["a plain caption", "another"], tokenizer, 32, 0).unknown == 0
     assert tokenise(["\u6211\u8ba8\u538c\u4f60"], tokenizer, 32, 0).unknown > 0.2
     assert tokenise(["\U0001f917", "words"], tokenizer, 32, 0).unknown == 0.5
+
+
+def test_token_that_ends_captions_of_clip_is_not_unknown():
+    """CLIP's tokenizer names one token for both, though it knows all bytes."""
+    end = "<|endoftext|>"
+    tokenizer = Tokenizer(models.BPE({end: 0, "a": 1}, [], unk_token=end))
+    tokenizer.add_special_tokens([end])
+    template = {"single": f"$A {end}", "special_tokens": [(end, 0)]}
+    tokenizer.post_processor = processors.TemplateProcessing(**template)
+    captions = tokenise(["a", "aa"], tokenizer, 8, 0)
+    assert [tokens.tolist() for tokens in captions.tokens] == [[1, 0], [1, 1, 0]]
+    assert captions.unknown == 0

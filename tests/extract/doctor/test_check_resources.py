@@ -38,7 +38,7 @@ def four_memes(captions):
     return check_time.synthetic_inputs(captions, check_time.longest_captions(captions, 4), 32)
 
 
-RUN_SIZE = check_disk_memory.RunSize(rows=240, pictures=200, image_size=32, folds=2, batch_size=32)
+RUN_SIZE = check_disk_memory.RunSize(rows=160, pictures=140, image_size=32, folds=2, batch_size=32)
 
 
 def test_disk_need_is_that_of_a_run(model, tiny_run, tmp_path, monkeypatch):

@@ -158,7 +158,7 @@ def test_unreadable_data_fail(tiny_config, tmp_path):
 
 def test_valid_rows_are_ok(tiny_config, tiny_sample):
     found = rows_of(tiny_config, tiny_sample)
-    assert found.state == OK and "all 240 are valid" in found.found
+    assert found.state == OK and "all 160 are valid" in found.found
 
 
 def test_bad_rows_are_counted_and_the_first_are_listed_with_file_and_line(tiny_config, data):
@@ -184,7 +184,7 @@ def test_other_checks_continue_with_the_remaining_rows(tiny_config, data):
     edit(data, "train", 3, "label", 7)
     (data / table(data, "test")["img"][5]).write_bytes(b"no picture")
     (memes, pictures), _ = check_data(tiny_config, data)
-    assert len(memes) == len(pictures.index) == 239
+    assert len(memes) == len(pictures.index) == 159
     assert (memes.rows["label"][memes.rows["split"] == "train"] >= 0).all()
 
 
@@ -232,7 +232,7 @@ def test_duration_of_near_duplicate_search_is_estimated_for_a_large_table(
     tiny_config, tmp_path, monkeypatch
 ):
     assert "3.7 min" in near_duplicates_skipped(100_000, 100_000).found
-    monkeypatch.setattr(checks_needing_libraries, "MAX_COMPARED_ROWS", 239)
+    monkeypatch.setattr(checks_needing_libraries, "MAX_COMPARED_ROWS", 159)
     monkeypatch.setattr(checks_needing_libraries, "group_near_duplicates", None)
     found = by_name(doctor.run_checks(tiny_config, tmp_path / "r"))
     assert "not checked" in found["near-duplicates"].found and "folds" not in found

@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import interpolate
 
 from extract.data.load_data import load_data
+from extract.data.ngrams import fit_lexical
 from extract.folds.fold_assignment import plan_space
 from extract.run import extract
 from extract.spaces import fine_tuned, pretrained, run_setup
-from extract.spaces.ngrams import fit_lexical
 from extract.tables.read_memes import read_memes
 from extract.towers.device import choose_machine
 from extract.towers.encoders import load_text_encoder
@@ -130,7 +130,7 @@ def test_space_without_labels_has_seen_no_row(features, name):
 
 
 def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, backbones, loaded):
-    found = {"image": np.empty((240, 256), "f4"), "text": np.empty((240, 96), "f4")}
+    found = {"image": np.empty((160, 256), "f4"), "text": np.empty((160, 96), "f4")}
 
     def write(name, rows, values):
         found[name][rows] = values
@@ -145,7 +145,7 @@ def test_pretrained_space_has_the_embeddings_of_the_downloaded_towers(features, 
 
 
 def test_pretrained_image_tower_embeds_enlarged_pictures(features, backbones, loaded):
-    rows = np.array([0, 100, 239])
+    rows = np.array([0, 100, 159])
     image = backbones.image.eval()
     normalised = (loaded.inputs.pixels(rows).float() - image.mean) / image.std
     with torch.inference_mode():

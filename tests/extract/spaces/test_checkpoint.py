@@ -8,12 +8,11 @@ import torch
 from extract.spaces.checkpoint import (
     Checkpoint,
     holds_checkpoint,
-    load_model,
     read_checkpoint,
     save_checkpoint,
-    save_model,
     verify_files,
 )
+from extract.spaces.model_files import load_model, save_model
 from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import load_backbones

@@ -23,7 +23,8 @@ from extract.towers.pretrained_weights import HUB_IMAGE, HUB_TEXT, load_backbone
 from extract.training.embedding import embed
 from extract.training.training_loop import finetune
 from features.feature_table import Rows
-from features.hdf5_store import join_spaces, read_features, writing_space
+from features.hdf5_store import join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 REVISIONS = {HUB_IMAGE: IMAGE_COMMIT, HUB_TEXT: TEXT_COMMIT}
@@ -171,8 +172,8 @@ def test_local_folders_replace_the_hub(cache, tiny_weights):
     assert (backbones.image.dim, backbones.text.dim) == (256, 32)
     assert backbones.text.pooling == "first"
     for origin, folder in ((backbones.image_origin, image), (backbones.text_origin, text)):
-        files = [Path(folder) / name for name in HUB_FILES]
-        content = b"".join(path.read_bytes() for path in files if path.is_file())
+        files = [path for name in HUB_FILES for path in sorted(Path(folder).glob(name))]
+        content = b"".join(path.read_bytes() for path in files)
         digest = hashlib.sha256(content).hexdigest()
         assert origin == {"name": folder, "revision": f"sha256:{digest}"}
 

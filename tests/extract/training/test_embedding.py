@@ -15,7 +15,8 @@ from extract.towers.joint_model import JointModel
 from extract.training import embedding, out_of_memory
 from extract.training.embedding import embed
 from features.feature_table import Rows
-from features.hdf5_store import join_spaces, read_features, writing_space
+from features.hdf5_store import join_spaces, read_features
+from features.space_files import writing_space
 from runtime.errors import UserError
 
 ROWS = 150

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heads.check.submission_checks import check_scores, check_solution_file
-from heads.ensemble.ensemble import EnsembleRecord
+from heads.ensemble.saved_ensemble import EnsembleRecord
 from runtime.config_fields import from_dict
 from runtime.errors import UserError
 from runtime.json_files import read_json

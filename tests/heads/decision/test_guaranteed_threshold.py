@@ -1,5 +1,7 @@
 """Guarantees hold in nine of ten draws, and say why where there is none."""
 
+import os
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -9,7 +11,7 @@ from heads.decision.guaranteed_threshold import ERROR_LEVEL, guarantee, trials_n
 from heads.decision.targets import parse_targets
 from heads.decision.threshold import midpoints
 
-DRAWS = 1000
+DRAWS = 400 * int(os.environ.get("FUZZ", "1"))
 
 SHARE, DISTANCE = 0.4, 1.5
 """Share of hateful memes, and distance of the classes in standard deviations."""

@@ -35,8 +35,9 @@ def numbered(features, names=planted.TWO_SPACES):
 
 
 def fit(entry, spaces, features, label=None):
+    label = features.rows.label if label is None else label
     part = assign_parts(features.rows, 0)
-    return cross_validate(entry, spaces, features.rows.label if label is None else label, part, 5)
+    return cross_validate(entry, {"kind": spaces}, label, part, 5)["kind"]
 
 
 def held_out_auroc(fitted, y):
@@ -226,7 +227,8 @@ def test_labels_of_near_duplicates_do_not_leak_between_parts(noise, fitted_on):
     entry = Entry("probes:Memoriser", fitted_on=(fitted_on,))
 
     def auroc(part):
-        return held_out_auroc(cross_validate(entry, head_inputs(noise, X), label, part, 0), label)
+        fitted = cross_validate(entry, {"kind": head_inputs(noise, X)}, label, part, 0)
+        return held_out_auroc(fitted["kind"], label)
 
     assert 0.35 < auroc(part) < 0.65
     split = np.where(part >= 0, np.arange(len(rows)) % PARTS, -1)

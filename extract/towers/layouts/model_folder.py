@@ -85,6 +85,12 @@ def read_settings(path: Path) -> dict[str, Any]:
         return settings
 
 
+def write_settings(path: Path, settings: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Write JSON for other programs; create the folder if necessary."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 def read_config(folder: Path) -> PreTrainedConfig:
     """Read the config.json of a transformers model."""
     return AutoConfig.from_pretrained(
@@ -137,9 +143,15 @@ def find_text_model(
 
 
 def load_transformers(
-    model_class: type[PreTrainedModel], config: PreTrainedConfig, folder: Path
+    model_class: type[PreTrainedModel],
+    config: PreTrainedConfig,
+    folder: Path | None,
+    weights: dict[str, Tensor] | None = None,
 ) -> PreTrainedModel:
-    """Load the weights of a folder in float32. Raises ValueError if a weight is missing."""
+    """Load the weights of a folder, or those given, in float32.
+
+    Raises ValueError if a weight is missing, or if one of those given is none of the model.
+    """
     # The pooler is not used, and masked language models have none.
     takes_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
     options = {"add_pooling_layer": False} if takes_pooler else {}
@@ -153,11 +165,14 @@ def load_transformers(
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
+            state_dict=weights,
             **options,
         )
     missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
     if missing:
         raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
+    if weights and (unknown := sorted(loading["unexpected_keys"])):
+        raise ValueError(f"{model_class.__name__} has no weight {', '.join(unknown)}")
     return model
 
 

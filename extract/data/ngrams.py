@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from extract.spaces.checkpoint import space_remedy
 from runtime.array_files import read_arrays
 from runtime.errors import user_error_if_damaged
 from runtime.json_files import read_object, write_json
@@ -65,12 +64,12 @@ def save_lexical(lexical: LexicalEncoder, folder: Path) -> None:
     np.savez(folder / "axes.npz", axes=lexical.axes, idf=lexical.vectorizer.idf_)
 
 
-def load_lexical(folder: Path) -> LexicalEncoder:
-    """Read what `save_lexical` wrote. Raises UserError if a file is missing or damaged."""
+def load_lexical(folder: Path, remedy: str) -> LexicalEncoder:
+    """Read what `save_lexical` wrote. Raises UserError with `remedy` for a damaged file."""
     ngrams_path, axes_path = folder / "ngrams.json", folder / "axes.npz"
-    arrays = read_arrays(axes_path, ("idf", "axes"), space_remedy(folder))
-    ngrams = read_object(ngrams_path, space_remedy(folder))
-    with user_error_if_damaged(ngrams_path, space_remedy(folder)):
+    arrays = read_arrays(axes_path, ("idf", "axes"), remedy)
+    ngrams = read_object(ngrams_path, remedy)
+    with user_error_if_damaged(ngrams_path, remedy):
         vectorizer = _vectorizer(vocabulary=ngrams["ngrams"])
         vectorizer.idf_ = arrays["idf"]
     return LexicalEncoder(vectorizer, arrays["axes"])

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from extract.spaces.ngrams import MAX_DIM, fit_lexical, load_lexical, save_lexical
+from extract.data.ngrams import MAX_DIM, fit_lexical, load_lexical, save_lexical
 
 WORDS = ["dogs", "cats", "bread", "rain", "monday", "coffee", "truck", "garden", "music"]
 CAPTIONS = [
@@ -27,7 +27,7 @@ def test_captions_that_share_words_are_more_similar_than_others(lexical):
 
 def test_saved_encoder_is_loaded_bit_for_bit(lexical, tmp_path):
     save_lexical(lexical, tmp_path)
-    loaded = load_lexical(tmp_path)
+    loaded = load_lexical(tmp_path, "")
     for captions in (CAPTIONS, NEW):
         assert np.array_equal(loaded.embed(captions), lexical.embed(captions))
     assert loaded.dim == lexical.dim
