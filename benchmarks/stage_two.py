@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from features.embedding_dtypes import FLOAT32
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_blocks
 from features.space_files import writing_space
@@ -42,11 +43,12 @@ def main(
     rows: Annotated[int, typer.Option(help="Number of memes, including test memes.")] = 10_000,
     folds: Annotated[int, typer.Option(help="Number of fine-tuned spaces.")] = 5,
     again: Annotated[str, typer.Option(help="Head to refit on its own.")] = "linear",
+    embedding_dtype: Annotated[str, typer.Option(help="Type of stored embeddings.")] = FLOAT32,
 ) -> None:
     """Print seconds and peak memory of each command, and JSON on the last line of stdout."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "runs" / "made-up"
-        write_run(run, rows, folds)
+        write_run(run, rows, folds, embedding_dtype)
         commands = {
             "fit-heads": ["fit-heads"],
             f"fit-heads --heads {again}": ["fit-heads", "--heads", again],
@@ -73,7 +75,7 @@ def main(
     print(json.dumps(report))
 
 
-def write_run(run: Path, count: int, folds: int) -> None:
+def write_run(run: Path, count: int, folds: int, dtype: str = FLOAT32) -> None:
     """Write features.h5 of `count` memes: `folds` fine-tuned spaces, `pretrained` and `lexical`."""
     rng = np.random.default_rng(0)
     sides = rng.integers(0, 2, (count, 2))
@@ -93,7 +95,7 @@ def write_run(run: Path, count: int, folds: int) -> None:
     for name in (*(f"space_{k}" for k in range(folds)), "pretrained", "lexical"):
         spaces[name] = run / f"{name}.h5"
         fine_tuned = name.startswith("space_")
-        with writing_space(spaces[name], count, *WIDTHS, joint=fine_tuned) as space:
+        with writing_space(spaces[name], count, *WIDTHS, fine_tuned, dtype) as space:
             for block in np.array_split(all_rows, -(-count // BLOCK)):
                 for part, width, side in zip(("image", "text"), WIDTHS, sides.T, strict=True):
                     space.write(part, block, random_embeddings(rng, side[block], width))

@@ -76,16 +76,28 @@ def select_by_log_loss(
 ) -> tuple[int, np.ndarray]:
     """Select the candidate with the lowest log loss; return its index and out-of-fold values.
 
-    `candidates` are held-out probabilities (N,), NaN at the same rows. Ties go to the first. In the
-    out-of-fold values (N,), each part's candidate is selected on the other parts.
+    See `best_by_log_loss`. The out-of-fold values (N,) of a part are those of its candidate.
+    """
+    best, best_without = best_by_log_loss(candidates, y, part)
+    values = np.full(len(part), np.nan)
+    for number, index in enumerate(best_without):
+        rows = part == number
+        values[rows] = candidates[index][rows]
+    return best, values
+
+
+def best_by_log_loss(
+    candidates: list[np.ndarray], y: np.ndarray, part: np.ndarray
+) -> tuple[int, np.ndarray]:
+    """Return the candidate with the lowest log loss, and the one that is best without each part.
+
+    `candidates` are held-out probabilities (N,), NaN at the same rows. Ties go to the first. The
+    second result is int (parts,).
     """
     known = ~np.isnan(candidates[0])
-
-    def select_for_part(others: np.ndarray, in_part: np.ndarray) -> np.ndarray:
-        return candidates[_best(candidates, y, others)][in_part]
-
-    best = _best(candidates, y, np.flatnonzero(known))
-    return best, out_of_fold_values(part, known, select_for_part)
+    without = [known & (part >= 0) & (part != number) for number in range(count_parts(part))]
+    best = [_best(candidates, y, np.flatnonzero(rows)) for rows in (known, *without)]
+    return best[0], np.array(best[1:])
 
 
 def to_logit(probability: np.ndarray) -> np.ndarray:

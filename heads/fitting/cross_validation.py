@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from heads.base import Head, evenly_spaced
-from heads.evaluation.out_of_fold import count_parts, mean_logit, select_by_log_loss
+from heads.evaluation.out_of_fold import best_by_log_loss, count_parts, mean_logit
 from heads.fitting.head_inputs import HeadInputs
 from heads.fitting.parallel_fits import map_in_threads
 from heads.registry import Entry
@@ -21,6 +21,9 @@ from runtime.errors import UserError
 
 MAX_ROWS_PER_FIT = 100_000
 """A larger table is subsampled for each fit: a hundred columns need no more rows."""
+
+MAX_ROWS_TO_SELECT_ON = 100_000
+"""Candidates are compared on at most so many rows."""
 
 MAX_STACKED = 5
 """Fits in one group of a head that stacks them. Larger stacks are hardly faster, and keep fewer
@@ -58,7 +61,8 @@ class _FitResult(NamedTuple):
     task: _FitTask
     model: Any
     probability: np.ndarray
-    """float64: probabilities of the task's `scored` rows."""
+    """float64: probabilities of those of the task's `scored` rows that candidates are selected on.
+    """
 
 
 def cross_validate(
@@ -74,6 +78,8 @@ def cross_validate(
     (N,) and `part` int (N,), see `assign_parts`. The candidates are all combinations of the head's
     GRID with `fitted_on`. The held-out probabilities of a part come from the candidate that is best
     on the other parts, so that no row is scored with a choice that it influenced.
+
+    Of a large table, candidates are selected on a sample of rows. The selected ones predict all.
     """
     y, head_class = label.astype(np.int64), entry.load()
     choices = {kind: _choices(entry, head_class, spaces) for kind, spaces in inputs.items()}
@@ -82,10 +88,16 @@ def cross_validate(
         for kind, spaces in inputs.items()
         for group in _fit_groups(head_class, choices[kind], spaces, part)
     ]
-    fitted = map_in_threads(lambda tasks: _fit_together(head_class, tasks, y, seed), groups)
+    sample = _subsample(part >= 0, MAX_ROWS_TO_SELECT_ON)
+
+    def fit(tasks: list[_FitTask]) -> list[_FitResult]:
+        return _fit_together(head_class, tasks, y, seed, sample)
+
+    fitted = map_in_threads(fit, groups)
     results = [result for group in fitted for result in group]
     return {
-        kind: _select(choices[kind], spaces, results, y, part) for kind, spaces in inputs.items()
+        kind: _select(choices[kind], spaces, results, y, part, sample)
+        for kind, spaces in inputs.items()
     }
 
 
@@ -106,11 +118,17 @@ def _select(
     results: list[_FitResult],
     y: np.ndarray,
     part: np.ndarray,
+    sample: np.ndarray,
 ) -> FittedHead:
     """Select one of the candidates of a kind, and predict test rows with it."""
     by_choice = [[r for r in results if r.task.choice is choice] for choice in choices]
-    held_out = [_held_out(of_choice, len(y)) for of_choice in by_choice]
-    best, out_of_fold = select_by_log_loss(held_out, y, part)
+    held_out = [_held_out(of_choice, sample) for of_choice in by_choice]
+    best, best_without = best_by_log_loss(held_out, y, part)
+    out_of_fold = np.full(len(y), np.nan)
+    for index in set(best_without):
+        rows = np.isin(part, np.flatnonzero(best_without == index))
+        _predict_others(by_choice[index], held_out[index], rows & ~sample)
+        out_of_fold[rows] = held_out[index][rows]
     selected = by_choice[best]
     models = {s.space: [r.model for r in selected if r.task.space is s] for s in spaces}
     final = np.full(len(y), np.nan)
@@ -162,7 +180,7 @@ def _fit_groups(
 
 
 def _fit_together(
-    head_class: type[Head], tasks: list[_FitTask], y: np.ndarray, seed: int
+    head_class: type[Head], tasks: list[_FitTask], y: np.ndarray, seed: int, sample: np.ndarray
 ) -> list[_FitResult]:
     heads, data = [], {}
     for choice, space, train, _ in tasks:
@@ -177,7 +195,7 @@ def _fit_together(
             data[id(train)] = space.X[train], y[train]
     head_class.fit_together(heads, [data[id(task.train)] for task in tasks])
     return [
-        _FitResult(task, head, _predict(head, task.space.X[task.scored]))
+        _FitResult(task, head, _predict(head, task.space.X[task.scored & sample]))
         for task, head in zip(tasks, heads, strict=True)
     ]
 
@@ -186,12 +204,23 @@ def _predict(head: Head, X: np.ndarray) -> np.ndarray:
     return head.predict_proba(X)[:, 1] if len(X) else np.zeros(0)
 
 
-def _held_out(results: list[_FitResult], count: int) -> np.ndarray:
-    """Collect a candidate's held-out probabilities: float64 (count,), NaN elsewhere."""
-    held_out = np.full(count, np.nan)
+def _held_out(results: list[_FitResult], sample: np.ndarray) -> np.ndarray:
+    """Collect a candidate's held-out probabilities: float64 (N,), NaN outside of the sample."""
+    held_out = np.full(len(sample), np.nan)
     for result in results:
-        held_out[result.task.scored] = result.probability
+        held_out[result.task.scored & sample] = result.probability
     return held_out
+
+
+def _predict_others(results: list[_FitResult], held_out: np.ndarray, others: np.ndarray) -> None:
+    """Set a candidate's held-out probabilities of other rows, bool (N,)."""
+    if others.any():
+
+        def predict(result: _FitResult) -> None:
+            rows = result.task.scored & others
+            held_out[rows] = _predict(result.model, result.task.space.X[rows])
+
+        map_in_threads(predict, results)
 
 
 def cross_validation_splits(
@@ -202,20 +231,20 @@ def cross_validation_splits(
     Both are bool (N,).
     """
     if fitted_on == "seen":
-        return [(_subsample(space.seen), space.held_out)]
+        return [(_subsample(space.seen, MAX_ROWS_PER_FIT), space.held_out)]
     labelled = part >= 0
     rows = labelled if fitted_on == "all" else labelled & ~space.seen
     return [
-        (_subsample(rows & (part != n)), space.held_out & (part == n))
+        (_subsample(rows & (part != n), MAX_ROWS_PER_FIT), space.held_out & (part == n))
         for n in range(count_parts(part))
     ]
 
 
-def _subsample(rows: np.ndarray) -> np.ndarray:
-    """Return at most MAX_ROWS_PER_FIT of the rows, bool (N,), evenly spaced over the table."""
+def _subsample(rows: np.ndarray, maximum: int) -> np.ndarray:
+    """Return at most `maximum` of the rows, bool (N,), evenly spaced over the table."""
     indices = np.flatnonzero(rows)
-    if len(indices) <= MAX_ROWS_PER_FIT:
+    if len(indices) <= maximum:
         return rows
     sample = np.zeros_like(rows)
-    sample[indices[evenly_spaced(len(indices), MAX_ROWS_PER_FIT)]] = True
+    sample[indices[evenly_spaced(len(indices), maximum)]] = True
     return sample

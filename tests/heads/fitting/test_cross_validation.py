@@ -118,6 +118,27 @@ def test_models_are_fitted_on_the_rows_of_the_splits(features, fitted_on):
     assert fitted.fitted_rows == round(np.mean(counts))
 
 
+def test_candidates_are_selected_on_a_sample_and_the_best_predicts_all_rows(noise, monkeypatch):
+    # The second column is the label, but only within the sample.
+    label = noise.rows.label
+    X = np.zeros((len(noise), 10), np.float32)
+    X[:, 1] = label * 4 - 2
+    whole = fit(Entry("probes:OneColumn", fitted_on=("all",)), head_inputs(noise, X), noise)
+    sample = np.zeros(len(noise), bool)
+    sample[np.flatnonzero(noise.rows.labelled)[:: len(noise) // 100]] = True
+    X[~sample, 1] = 0
+    spaces = head_inputs(noise, X)
+    monkeypatch.setattr(
+        "heads.fitting.cross_validation._subsample", lambda rows, maximum: rows & sample
+    )
+    sampled = fit(Entry("probes:OneColumn", fitted_on=("all",)), spaces, noise)
+    assert sampled.choice == whole.choice == {"column": 1, "fitted_on": "all"}
+    np.testing.assert_array_equal(np.isnan(sampled.held_out), np.isnan(whole.held_out))
+    known = ~np.isnan(whole.held_out)
+    np.testing.assert_array_equal(sampled.held_out[known & sample], whole.held_out[known & sample])
+    assert (sampled.held_out[known & ~sample] == 0.5).all()
+
+
 def test_heads_are_created_with_image_width_and_seed(features):
     fitted = fit(Entry("probes:Spy"), numbered(features), features)
     # Ties go to the first candidate, which is the most conservative.
