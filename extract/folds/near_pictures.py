@@ -39,7 +39,7 @@ def connect_hashes(hashes: np.ndarray) -> np.ndarray:
     items = Items(hashes, np.full(len(hashes), HASH_RADIUS / 2, dtype=np.float32))
     component = every
     choices = list(combinations(_parts(hashes), EQUAL_PARTS))
-    with progress("near-duplicate pictures", len(choices), "of the choices") as advance:
+    with progress("near-duplicate pictures", len(choices), "passes") as advance:
         for parts in choices:
             bucket = np.zeros(len(hashes), dtype=np.int64)
             for part in parts:
