@@ -179,7 +179,9 @@ def draw_pca_maps(run: FinishedRun) -> list[Plot]:
     label, ensemble = run.table.rows.label[rows], run.models[ENSEMBLE]
     wrong = (ensemble.held_out[rows] > ensemble.row_threshold[rows]) != (label == 1)
     total = plural(len(run.held_out_rows), "held-out row")
-    shown = total if len(rows) == len(run.held_out_rows) else f"{len(rows)} of {total}"
+    shown = total
+    if len(rows) < len(run.held_out_rows):
+        shown = f"{count(len(rows))} of {total}, drawn at random,"
     caption = (
         f"{shown} on the first two principal components of the {space.name} space "
         f"({explained:.0%} of the variance)."

@@ -15,8 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
-from heads.report import gallery
+from heads.report import comparison_plots, gallery
 from heads.report.build import write_report
+from heads.report.comparison_plots import draw_pca_maps
 from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
@@ -369,3 +370,14 @@ def test_formatting_of_numbers_durations_and_text():
 
 def test_hostile_caption_contains_a_script():
     assert "<script>" in HOSTILE_CAPTION
+
+
+def test_maps_of_a_large_run_show_few_memes_and_say_which(reported_run, monkeypatch):
+    run = read_run(reported_run)
+    assert "drawn at random" not in draw_pca_maps(run)[0].caption
+    everything = len(draw_pca_maps(run)[0].svg)
+    monkeypatch.setattr(comparison_plots, "MAX_DOTS", 20)
+    plot = draw_pca_maps(run)[0]
+    total = len(run.held_out_rows)
+    assert plot.caption.startswith(f"20 of {total} held-out rows, drawn at random, on the first")
+    assert len(plot.svg) < everything
