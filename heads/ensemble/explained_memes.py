@@ -1,10 +1,10 @@
 """What the ensemble says of single memes and their parts: explanations.json, for the report."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runtime.errors import user_error_if_damaged
+from runtime.file_checksums import file_checksum
 from runtime.json_files import read_json, write_json
 
 FILE = "explanations.json"
@@ -58,5 +58,5 @@ def read_explanations(run: Path) -> dict[int, Explained] | None:
 
 
 def _ensemble(run: Path) -> str:
-    """Return the SHA-256 of the ensemble's record, which changes with its heads and features."""
-    return hashlib.sha256((run / "heads" / "ensemble.json").read_bytes()).hexdigest()
+    """Return the checksum of the ensemble's record, which changes with its heads and features."""
+    return file_checksum(run / "heads" / "ensemble.json")
