@@ -66,11 +66,6 @@ class AlignHead(Head):
         self.seed = seed
         self.steps = steps
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        self.fit_together([self], [(X, y)])
-        return self
-
     @classmethod
     def fit_together(
         cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]

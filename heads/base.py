@@ -12,17 +12,25 @@ from runtime.array_files import read_arrays
 
 
 class Head(ClassifierMixin, BaseEstimator):
-    """A binary classifier with `predict_proba`. Its tuned threshold is stored in head.json."""
+    """A binary classifier with `predict_proba`. Its tuned threshold is stored in head.json.
+
+    A head defines `fit`, or `fit_together` if it can share work between fits.
+    """
 
     STACKED: ClassVar = False
     """Which fits `fit_together` is given: some fits of one candidate on different rows, or else all
     candidates on the same rows."""
 
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Fit on X float (N, columns) and y int (N,), 0 or 1."""
+        self.fit_together([self], [(X, y)])
+        return self
+
     @classmethod
     def fit_together(
         cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> None:
-        """Fit each head on its X and y, as `fit` would. Heads that can share work override this."""
+        """Fit each head on its X and y, as `fit` would."""
         for head, (X, y) in zip(heads, data, strict=True):
             head.fit(X, y)
 

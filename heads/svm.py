@@ -30,11 +30,6 @@ class SvmHead(Head):
         self.seed = seed
         self.C = C
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Fit on X float (N, columns) and y int (N,), 0 or 1."""
-        self.fit_together([self], [(X, y)])
-        return self
-
     @classmethod
     def fit_together(
         cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
