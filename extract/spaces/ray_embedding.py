@@ -25,7 +25,7 @@ from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel
 from extract.training.embedding import Embed, Read, Write, embed_in_memory
 from runtime.cluster.engine_config import RAY, EngineConfig
-from runtime.cluster.ray_workers import answers_of_workers
+from runtime.cluster.ray_workers import MAX_DEATHS, answers_of_workers
 from runtime.errors import UserError
 from runtime.progress import progress
 
@@ -90,7 +90,11 @@ def embed_with_ray(workers: int | None) -> Embed:
                 missing.remove(rows[0] // BLOCK_ROWS)
                 advance(len(rows))
         if missing:
-            raise UserError(f"Ray lost {len(missing)} of {blocks} blocks. Run the command again.")
+            raise UserError(
+                f"Ray lost {len(missing)} of {blocks} blocks of {BLOCK_ROWS} memes: {MAX_DEATHS} "
+                "processes died of each, perhaps for lack of memory. Use fewer --workers, or none: "
+                "omit --engine ray."
+            )
 
     return embed
 

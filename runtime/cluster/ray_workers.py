@@ -40,6 +40,10 @@ PRIVATE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 only to processes that know a token: who reaches a Ray cluster can run code on it."""
 
 
+MAX_DEATHS = 4
+"""Processes that may die of one task: after that, it is the task that kills them."""
+
+
 class Worker:
     """A process of Ray Data, which calls `make(*arguments)` once and its result for each task."""
 
@@ -65,7 +69,7 @@ def answers_of_workers(
 
     Each worker calls `make` once. There is one worker per GPU of the cluster if `use_gpus` and it
     has any, else one per CPU core, unless `workers` says how many. A task whose worker dies is
-    tried again without end, unless the function itself counts. Raises UserError if Ray is not
+    tried again; its answer is left out once MAX_DEATHS died of it. Raises UserError if Ray is not
     installed or its cluster cannot be reached, and RuntimeError for an exception in a worker.
     """
     with _cluster(workers) as ray:
@@ -84,6 +88,8 @@ def answers_of_workers(
             compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
             num_gpus=1 if gpus else None,
+            # Without it, Ray would try for ever. Ray 2.64 is to remove it.
+            max_task_retries=MAX_DEATHS - 1,
         )
         for row in answers.iter_rows():
             if failure := row.get("failure"):

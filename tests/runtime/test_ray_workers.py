@@ -1,13 +1,18 @@
 """Ray is optional, and a cluster of one's own is private."""
 
 import os
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from runtime.cluster import ray_workers
-from runtime.cluster.ray_workers import answers_of_workers
+from runtime.cluster.ray_workers import MAX_DEATHS, answers_of_workers
 from runtime.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -54,3 +59,31 @@ def test_cluster_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:1 does not answer"):
         start()
+
+
+LETHAL_TASK = """
+import os, sys
+from pathlib import Path
+from runtime.cluster.ray_workers import answers_of_workers
+
+def make(deaths):
+    def answer(number):
+        if number == 1:
+            with deaths.open("a") as file:
+                file.write("x")
+            os._exit(1)
+        return str(number)
+    return answer
+
+print(*sorted(answers_of_workers(make, (Path("deaths"),), 3, 1, False)))
+"""
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs requirements-scale.txt")
+def test_task_that_kills_every_worker_is_left_out(tmp_path):
+    # Ray reads its environment once in a process.
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command, environment = [sys.executable, "-c", LETHAL_TASK], {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "0 2\n", done.stderr
+    assert (tmp_path / "deaths").read_text() == MAX_DEATHS * "x"

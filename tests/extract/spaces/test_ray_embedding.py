@@ -87,6 +87,7 @@ def test_default_is_this_process():
 def test_extract_writes_the_same_file(tiny_sample, tiny_weights, tmp_path):
     weights = tiny_weights / "image", tiny_weights / "text"
     settings = f"--image-weights {weights[0]} --text-weights {weights[1]} --image-size 32 --folds 0"
+    settings += " --embedding-dtype float16"
     for engine in ("local", "ray"):
         flags = f"--run {engine} --engine {engine} --device cpu {settings}".split()
         command = [sys.executable, str(PIPELINE), "extract", "--data", str(tiny_sample), *flags]
