@@ -31,7 +31,7 @@ LEARNING_RATE = 3e-3
 class MlpHead(Head):
     """One hidden layer with dropout; AdamW with a cosine learning-rate schedule over `epochs`."""
 
-    GRID: ClassVar = [{"epochs": 6}, {"epochs": 24}]
+    GRID: ClassVar = [{"epochs": 6}]
 
     STACKED: ClassVar = True
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from heads.decision.calibration import Calibration, calibrate
 from heads.evaluation.out_of_fold import mean_logit, select_by_log_loss
+from heads.fitting.parallel_fits import map_in_threads
 
 MEAN_CALIBRATIONS = ("none", "temperature")
 """Calibrations to try on the mean of calibrated kinds."""
@@ -35,16 +36,19 @@ def fit_blend(
     The mean is taken on the logit scale, the loss is log loss. `held_out` maps each kind to
     probabilities (N,); `reported`, bool (N,), marks the rows used to fit and select.
     """
-    calibrated = {
-        kind: calibrate(np.where(reported, probability, np.nan), y, part)
-        for kind, probability in held_out.items()
-    }
+
+    def calibrate_kind(kind: str) -> tuple[Calibration, np.ndarray]:
+        return calibrate(np.where(reported, held_out[kind], np.nan), y, part)
+
+    calibrated = dict(zip(held_out, map_in_threads(calibrate_kind, list(held_out)), strict=True))
     subsets = [c for size in _subset_sizes(len(held_out)) for c in combinations(held_out, size)]
-    # A mean of kinds with independent errors is underconfident, so it is calibrated again.
-    blends = [
-        calibrate(mean_logit([calibrated[kind][1] for kind in subset]), y, part, MEAN_CALIBRATIONS)
-        for subset in subsets
-    ]
+
+    def calibrate_mean(subset: tuple[str, ...]) -> tuple[Calibration, np.ndarray]:
+        # A mean of kinds with independent errors is underconfident, so it is calibrated again.
+        mean = mean_logit([calibrated[kind][1] for kind in subset])
+        return calibrate(mean, y, part, MEAN_CALIBRATIONS)
+
+    blends = map_in_threads(calibrate_mean, subsets)
     best, out_of_fold = select_by_log_loss([probability for _, probability in blends], y, part)
     # Scaling the mean logit is equivalent to scaling each of its terms.
     calibrations = {k: one.followed_by(blends[best][0]) for k, (one, _) in calibrated.items()}
