@@ -71,8 +71,8 @@ def calibrate(
 ) -> tuple[Calibration, np.ndarray]:
     """Select and fit a calibration on held-out probabilities (N,), NaN where there are none.
 
-    `kinds` are the names of those to try: all by default. Returns the calibration, and out-of-fold calibrated probabilities: each part's calibration is
-    selected and fitted on the other parts.
+    `kinds` are the names of those to try: by default all. Returns the calibration, and out-of-fold
+    calibrated probabilities: each part's calibration is selected and fitted on the other parts.
     """
     known = ~np.isnan(probability)
     kinds, candidates = kinds or tuple(CALIBRATIONS), []
