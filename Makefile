@@ -18,6 +18,9 @@ test-long: .venv/installed
 	FUZZ=5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --kills 50
 	$(BIN)/python -m benchmarks.soak --memes 20000 --against 2000
 
+# Where bytecode is not written, each process of the tests compiles every module again.
+test test-long: export PYTHONDONTWRITEBYTECODE =
+
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --requirement requirements.txt

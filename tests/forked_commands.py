@@ -2,7 +2,8 @@
 
 Reads one JSON object per line:
 
-- `cwd`, `args`: the working directory and the arguments of pipeline.py
+- `cwd`, `args`: the working directory and the arguments of pipeline.py, or of `script`
+- `script`: another file to run instead (null: pipeline.py)
 - `out`, `err`: files to append stdout and stderr to
 - `signal`: sent to the child before its file operation number `operation`, or after `seconds`
   (null: never)
@@ -20,23 +21,35 @@ import gc
 import json
 import os
 import resource
+import runpy
 import signal
 import socket
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fast_settings import apply_fast_settings
+from PIL import Image
 from quick_heads import apply_quick_settings, skip_plots
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 import pipeline
-import serve.table_predictions  # noqa: F401
 from extract.training import resume_training as training
 from runtime.errors import UserError
+
+LOADED_BY_COMMANDS = (
+    *("extract.run", "heads.run", "heads.joint", "heads.check.all_checks", "heads.report.build"),
+    *("serve.table_predictions", "encodings.cp437", "encodings.utf_8_sig", "rich._emoji_codes"),
+    *("pandas.io.formats.csvs", "safetensors.numpy", "scipy.fftpack"),
+    "transformers.models.distilbert.modeling_distilbert",
+)
+"""Modules that commands import when they run. Here they are imported once for all of them."""
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
 NETWORK_EVENTS = {"urllib.Request", "http.client.connect"} | {
@@ -56,7 +69,11 @@ training.FIRST_SAVE_SECONDS = 0.0
 
 def main() -> None:
     """Run commands until stdin ends."""
-    # Typer imports more when it parses arguments for the first time.
+    for name in LOADED_BY_COMMANDS:
+        import_module(name)
+    # These too keep what they load or compile the first time.
+    Image.init()
+    get_checkpoint_conversion_mapping("distilbert")
     with suppress(UserError):
         pipeline.app(["status", "--run", ".."], standalone_mode=False)
     gc.freeze()
@@ -91,7 +108,7 @@ def _run_child(task: dict, write: int) -> None:
     if task["max_file_bytes"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_file_bytes"],) * 2)
     time.perf_counter = lambda: 0.0
-    sys.argv = ["pipeline.py", *task["args"]]
+    sys.argv = [task["script"] or "pipeline.py", *task["args"]]
     operations, connections = 0, []
 
     def watch(event: str, args: tuple) -> None:
@@ -108,7 +125,13 @@ def _run_child(task: dict, write: int) -> None:
         socket.gethostbyname("127.0.0.1")
     status = 1
     try:
-        status = pipeline.main()
+        if task["script"]:
+            runpy.run_path(task["script"], run_name="__main__")
+            status = 0
+        else:
+            status = pipeline.main()
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os.write(write, json.dumps({"operations": operations, "connections": connections}).encode())

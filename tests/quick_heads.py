@@ -1,11 +1,17 @@
-"""Fewer candidates, trees and resamples, and no plots, for tests that do not depend on them."""
+"""Fewer candidates, parts and resamples, and no plots, for tests that do not depend on them."""
 
 from importlib import import_module
 
 from markupsafe import Markup
 
+from heads.decision.calibration import CALIBRATIONS
+
 QUICK = {
     "heads.evaluation.bootstrap:RESAMPLES": 40,
+    "heads.evaluation.out_of_fold:MANY_PARTS": 5,
+    # Half of the time of stage two is that of calibration.
+    "heads.decision.calibration:CALIBRATIONS": {k: CALIBRATIONS[k] for k in ("none", "sigmoid")},
+    "heads.fitting.space_blending:MEAN_CALIBRATIONS": ("none",),
     "heads.linear:LinearHead.GRID": [{"C": 0.3}, {"C": 3.0}],
     "heads.interaction:InteractionHead.GRID": [{"C": 3.0, "product_scale": 3.0}],
     "heads.lightgbm:LightgbmHead.GRID": [{"rounds": 40}],

@@ -150,7 +150,7 @@ def quick_heads():
 
 @pytest.fixture(scope="session")
 def forked_command():
-    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err).
+    """f(cwd, args, operation, seconds, max_file_bytes, sent, out, err, script).
 
     forked_commands.py documents the arguments. Returns the exit status, the number of file
     operations, and the connections that were opened.
@@ -168,17 +168,18 @@ def forked_command():
 
     def run(
         cwd, args, operation=None, seconds=None, max_file_bytes=None, sent=signal.SIGKILL,
-        out="log.txt", err="log.txt",
+        out="log.txt", err="log.txt", script=None,
     ):  # fmt: skip
         task = {
             "cwd": str(cwd),
-            "args": args,
+            "args": [*map(str, args)],
             "operation": operation,
             "seconds": seconds,
             "max_file_bytes": max_file_bytes,
             "signal": sent,
             "out": str(out),
             "err": str(err),
+            "script": script and str(script),
         }
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()

@@ -67,15 +67,15 @@ def calibrate(
     probability: np.ndarray,
     y: np.ndarray,
     part: np.ndarray,
-    kinds: tuple[str, ...] = tuple(CALIBRATIONS),
+    kinds: tuple[str, ...] | None = None,
 ) -> tuple[Calibration, np.ndarray]:
     """Select and fit a calibration on held-out probabilities (N,), NaN where there are none.
 
-    Returns the calibration, and out-of-fold calibrated probabilities: each part's calibration is
-    selected and fitted on the other parts.
+    `kinds` are the names of those to try: by default all. Returns the calibration, and out-of-fold
+    calibrated probabilities: each part's calibration is selected and fitted on the other parts.
     """
     known = ~np.isnan(probability)
-    candidates = []
+    kinds, candidates = kinds or tuple(CALIBRATIONS), []
     for kind in kinds:
 
         def fit_apply(others: np.ndarray, in_part: np.ndarray, kind: str = kind) -> np.ndarray:

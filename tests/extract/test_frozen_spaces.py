@@ -24,6 +24,7 @@ from heads.registry import HEADS
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick_heads")
 SMALL = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
 
 

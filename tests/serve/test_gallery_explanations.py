@@ -17,6 +17,8 @@ from heads.run import submit
 from runtime.errors import UserError
 from serve.gallery_explanations import explain_gallery
 
+pytestmark = pytest.mark.usefixtures("quick_heads", "no_plots")
+
 
 def report_of(run):
     return write_report(run).read_text(encoding="utf-8")

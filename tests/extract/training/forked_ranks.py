@@ -1,7 +1,8 @@
 """Ranks as torchrun starts them, but forked from one process that has imported all libraries.
 
-usage: forked_ranks.py FOLDER, which holds config.json. Each job gets a folder with its results and
-the stderr of each rank; codes.json maps each job to the exit codes of its ranks.
+A script that forked_commands.py runs. Its argument is a folder that holds config.json. Each job
+gets a folder in it, with its results and the stderr of each rank; codes.json maps each job to the
+exit codes of its ranks.
 """
 
 import json
@@ -11,13 +12,7 @@ import sys
 from multiprocessing import get_context
 from pathlib import Path
 
-# Threads do not survive a fork.
-os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(0, str(Path(__file__).parents[3]))
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import torch
-from fast_settings import apply_fast_settings
 from safetensors.torch import save_file
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -30,8 +25,6 @@ from extract.towers.fusion import Fusion
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
 from extract.training.training_loop import _distribute
-
-apply_fast_settings()
 
 
 def extract_run(config: ExtractConfig, folder: Path) -> None:

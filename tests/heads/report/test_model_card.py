@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pytest
 from huggingface_hub import ModelCard
 
 from features.hdf5_store import read_features
@@ -30,6 +31,7 @@ def test_figures_and_members_are_those_of_the_run(reported_run):
     assert f"fitted on {labelled:,} labelled memes" in card.text
 
 
+@pytest.mark.usefixtures("quick", "no_plots")
 def test_each_model_is_listed_with_its_revision(scored_run, tmp_path):
     run = shutil.copytree(scored_run, tmp_path / "run")
     write_report(run)

@@ -183,6 +183,7 @@ def test_missing_and_damaged_pictures_are_reported(run):
     assert page.shows("no picture") and page.shows("picture unreadable or deleted")
 
 
+@pytest.mark.usefixtures("quick", "no_plots")
 def test_without_test_labels_there_are_no_test_metrics(tmp_path):
     features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
     run = write_finished_run(tmp_path / "run", features, heads="linear")
@@ -191,6 +192,7 @@ def test_without_test_labels_there_are_no_test_metrics(tmp_path):
     assert "test rows," not in (run / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("quick")
 def test_constant_predictions_are_reported_as_no_better_than_chance(run):
     make_constant(run, ["joint", "linear", "knn", "image only", "text only"])
     submit(SubmitConfig(out=str(run / "solution.csv"), ensemble="mean"), run)

@@ -1,9 +1,12 @@
 """The report of runs with and without fine-tuned spaces."""
 
 import planted
+import pytest
 from made_up_run import write_finished_run
 
 from heads.report.build import write_report
+
+pytestmark = pytest.mark.usefixtures("quick", "no_plots")
 
 
 def test_report_says_whether_fine_tuning_pays(tmp_path):

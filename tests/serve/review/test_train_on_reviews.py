@@ -17,6 +17,8 @@ from runtime.json_files import read_json
 from serve.review.review_memes import read_doubtful_memes
 from serve.review.review_queue import ReviewQueue
 
+pytestmark = pytest.mark.usefixtures("quick_heads")
+
 
 def labels(rows, split, ids):
     chosen = (rows.split == split) & np.isin(rows.id, ids)
