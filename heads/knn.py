@@ -1,12 +1,12 @@
 """k-nearest neighbours: the labels of the most similar memes by cosine similarity."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
-from heads.base import Head, evenly_spaced, load_arrays, save_arrays
+from heads.base import Head, evenly_spaced, load_arrays, save_arrays, share_rows
 
 SHARPNESS = 10.0
 """A neighbour whose cosine similarity is 0.1 higher counts e times as much."""
@@ -17,6 +17,9 @@ probability is 0 or 1."""
 
 MAX_MEMES = 20_000
 """Maximum of memes stored, since the time to score a meme grows with their number."""
+
+ROWS_PER_BLOCK = 256
+"""Rows predicted at once, to bound the memory."""
 
 LEARNED = "classes_", "settings_", "memes_", "labels_"
 
@@ -38,20 +41,61 @@ class KnnHead(Head):
         self.k = k
         self.image_scale = image_scale
 
+    @property
+    def memes_(self) -> np.ndarray:
+        """The stored memes: float64 (memes, columns), unit vectors."""
+        return self.pool_[self.places_]
+
+    @memes_.setter
+    def memes_(self, memes: np.ndarray) -> None:
+        self.pool_, self.places_ = memes, np.arange(len(memes))
+
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Store X float (N, columns) and y int (N,), 0 or 1; at most MAX_MEMES rows."""
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
         stored = evenly_spaced(len(X), MAX_MEMES)
         self.memes_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
-        self._build_index()
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""
-        distance, index = self.neighbours_.kneighbors(self._normalise(X))
-        # The squared distance of unit vectors is 2 * (1 - cosine).
-        weight = np.exp(-SHARPNESS * distance**2 / 2)
+        return self.predict_together([self], X)[0]
+
+    @classmethod
+    def predict_together(cls, heads: Sequence[Self], X: np.ndarray) -> list[np.ndarray]:
+        """Return `predict_proba` of each head; those that share memes compare X with them once."""
+        blocks = [
+            cls._predict_block(heads, X[start : start + ROWS_PER_BLOCK])
+            for start in range(0, len(X), ROWS_PER_BLOCK)
+        ]
+        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+    @classmethod
+    def _predict_block(cls, heads: Sequence[Self], X: np.ndarray) -> list[np.ndarray]:
+        similarity: dict[tuple[int, bytes], np.ndarray] = {}
+        probabilities = []
+        for head in heads:
+            key = id(head.pool_), head.settings_.tobytes()
+            if key not in similarity:
+                # Rounded, so that memes which are equally near remain so in any batch.
+                similarity[key] = np.round(head._normalise(X) @ head.pool_.T, 12)
+            probabilities.append(head._vote(similarity[key]))
+        return probabilities
+
+    @classmethod
+    def share(cls, heads: Sequence[Self]) -> None:
+        """Store each meme once for all heads."""
+        pool, places = share_rows([head.memes_ for head in heads])
+        for head, own in zip(heads, places, strict=True):
+            head.pool_, head.places_ = pool, own
+
+    def _vote(self, similarity: np.ndarray) -> np.ndarray:
+        """Return both classes' probabilities, given the cosine to each meme of the pool."""
+        own = similarity[:, self.places_]
+        left_out = max(own.shape[1] - int(self.settings_[2]), 0)
+        index = np.argpartition(own, left_out, axis=1)[:, left_out:]
+        weight = np.exp(SHARPNESS * (np.take_along_axis(own, index, axis=1) - 1))
         share = self.labels_.mean()
         votes = (weight * self.labels_[index]).sum(axis=1) + PSEUDO_COUNT * share * weight.mean(1)
         positive = votes / (weight.sum(axis=1) + PSEUDO_COUNT * weight.mean(axis=1))
@@ -66,7 +110,6 @@ class KnnHead(Head):
         """Read what `save` wrote."""
         head = cls()
         load_arrays(head, folder / "memes.npz", LEARNED)
-        head._build_index()
         return head
 
     def _normalise(self, X: np.ndarray) -> np.ndarray:
@@ -74,10 +117,6 @@ class KnnHead(Head):
         image, text = X[:, : int(width)], X[:, int(width) :]
         parts = [_unit(image) * scale, _unit(text)] if width else [_unit(text)]
         return _unit(np.concatenate(parts, axis=1).astype(np.float64))
-
-    def _build_index(self) -> None:
-        count = min(int(self.settings_[2]), len(self.memes_))
-        self.neighbours_ = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(self.memes_)
 
 
 def _unit(X: np.ndarray) -> np.ndarray:

@@ -6,10 +6,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.svm import SVC
 
-from heads.base import Head, evenly_spaced, load_arrays, save_arrays
+from heads.base import Head, evenly_spaced, load_arrays, save_arrays, share_rows
 
 MAX_ROWS = 10_000
 """More training rows are subsampled: the time of a fit grows with their square."""
@@ -35,12 +33,15 @@ class SvmHead(Head):
         cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> None:
         """Fit on one kernel matrix, which takes longer to compute than the fits themselves."""
+        # Imported here: predicting does not need it, and must start fast.
+        from sklearn.svm import SVC
+
         X, y = data[0]
         rows = evenly_spaced(len(X), MAX_ROWS)
         columns, labels = X[rows].astype(np.float64), y[rows]
         # What scikit-learn calls gamma="scale".
         gamma = 1 / max(columns.shape[1] * columns.var(), 1e-12)
-        kernel = rbf_kernel(columns, gamma=gamma)
+        kernel = np.exp(-gamma * _squared_distances(columns, columns))
         for head in heads:
             model = SVC(C=head.C, kernel="precomputed").fit(kernel, labels)
             head.gamma_ = gamma
@@ -49,11 +50,38 @@ class SvmHead(Head):
             head.coef_ = model.dual_coef_[0]
             head.intercept_ = model.intercept_[0]
 
+    @property
+    def vectors_(self) -> np.ndarray:
+        """The support vectors: float64 (vectors, columns)."""
+        return self.pool_[self.places_]
+
+    @vectors_.setter
+    def vectors_(self, vectors: np.ndarray) -> None:
+        self.pool_, self.places_ = vectors, np.arange(len(vectors))
+
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""
-        kernel = rbf_kernel(X.astype(np.float64), self.vectors_, self.gamma_)
-        logit = MARGIN_TO_LOGIT * (kernel @ self.coef_ + self.intercept_)
-        return np.stack([expit(-logit), expit(logit)], axis=1)
+        return self.predict_together([self], X)[0]
+
+    @classmethod
+    def predict_together(cls, heads: Sequence[Self], X: np.ndarray) -> list[np.ndarray]:
+        """Return `predict_proba` of each head; those that share vectors compare X once."""
+        squared: dict[int, np.ndarray] = {}
+        probabilities = []
+        for head in heads:
+            if id(head.pool_) not in squared:
+                squared[id(head.pool_)] = _squared_distances(X.astype(np.float64), head.pool_)
+            kernel = np.exp(-head.gamma_ * squared[id(head.pool_)][:, head.places_])
+            logit = MARGIN_TO_LOGIT * (kernel @ head.coef_ + head.intercept_)
+            probabilities.append(np.stack([expit(-logit), expit(logit)], axis=1))
+        return probabilities
+
+    @classmethod
+    def share(cls, heads: Sequence[Self]) -> None:
+        """Store each support vector once for all heads."""
+        pool, places = share_rows([head.vectors_ for head in heads])
+        for head, own in zip(heads, places, strict=True):
+            head.pool_, head.places_ = pool, own
 
     def save(self, folder: Path) -> None:
         """Write vectors.npz."""
@@ -65,3 +93,9 @@ class SvmHead(Head):
         head = cls()
         load_arrays(head, folder / "vectors.npz", LEARNED)
         return head
+
+
+def _squared_distances(X: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the squared distance of each row to each vector: float64 (N, vectors)."""
+    norms = [np.einsum("ij,ij->i", rows, rows) for rows in (X, vectors)]
+    return np.maximum(norms[0][:, None] - 2 * (X @ vectors.T) + norms[1], 0)

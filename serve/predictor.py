@@ -1,5 +1,6 @@
 """Predictor: load a finished run once, then score many memes."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from features.feature_table import FeatureTable
 from heads.config import TRAINED
 from heads.predict import load_scorer
 from runtime import memefuse_version
+from runtime.progress import collect_messages, log
+
+NUMBER = re.compile(r"\d+%?")
 
 CHECKED_SIZE = 8
 """Pictures are decoded once at this size, in pixels, to find the broken ones."""
@@ -54,6 +58,7 @@ class Predictor:
         self.stamp = self.spaces.checkpoint.stamp
         self.scorer = load_scorer(run, self.stamp)
         self.threshold = self.scorer.threshold
+        self._said: set[str] = set()
         # Heads are loaded when they are first used.
         self.predict([None], ["warm up"])
 
@@ -68,13 +73,22 @@ class Predictor:
         If the run reads absent captions off their pictures, so does this with `read_absent`.
         """
         with _readable(pictures, captions) as (reading, faults):
-            memes = self.spaces.load(reading, "blank", read_absent)
+            with collect_messages() as remarks:
+                memes = self.spaces.load(reading, "blank", read_absent)
+            self._say_once(remarks)
             probability = self.scorer.score(self.spaces.embed(memes), self.prior)
         probability = np.where([fault != "" for fault in faults], np.nan, probability)
         return [
             Prediction(float(p), bool(p > self.threshold), fault, caption)
             for p, fault, caption in zip(probability, faults, memes.captions(), strict=True)
         ]
+
+    def _say_once(self, remarks: list[str]) -> None:
+        """Log what was not said of other memes: a service would say it with every request."""
+        for remark in remarks:
+            if (kind := NUMBER.sub("", remark)) not in self._said:
+                self._said.add(kind)
+                log(f"{remark} (not said again)")
 
     def embed(self, pictures: list[bytes | Path | None], captions: list[str]) -> FeatureTable:
         """Return the embeddings of memes in each space of the run; no absent caption is read."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from extract.predict import read_new_memes
+from extract.new_memes import read_new_memes
 from serve.batching import Batcher, Meme
 from serve.predictor import Predictor
 
