@@ -1,6 +1,8 @@
 """Prediction, stage one: embed new memes in every space of a run, without the training data."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from extract.towers.encoders import TextEncoder
 from features.feature_table import FeatureTable, Rows, Space
 from runtime.errors import UserError
 from runtime.progress import log
+
+FEW = 2
+"""Most memes of which a CPU embeds several spaces at once."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,16 @@ class LoadedSpaces:
     def embed(self, memes: LoadedData) -> FeatureTable:
         """Embed memes in each space, exactly as `extract` does."""
         spaces: dict[str, Space] = {}
-        for name, embed in self.embedders.items():
-            spaces[name] = _space(name, embed(memes, spaces), self.origins[name])
+        own = [name for name in self.embedders if name.startswith(PREFIX) or name == PRETRAINED]
+        if len(memes.table) <= FEW and self.machine.device.type == "cpu":
+            # A batch of one is computed by one thread, so each core takes spaces of its own.
+            embedded = _workers().map(lambda name: self.embedders[name](memes, {}), own)
+        else:
+            embedded = (self.embedders[name](memes, {}) for name in own)
+        for name, arrays in zip(own, embedded, strict=True):
+            spaces[name] = _space(name, arrays, self.origins[name])
+        for name in [name for name in self.embedders if name not in spaces]:
+            spaces[name] = _space(name, self.embedders[name](memes, spaces), self.origins[name])
         return FeatureTable(_rows(memes), list(spaces.values()), {"stamp": self.checkpoint.stamp})
 
 
@@ -99,6 +112,11 @@ def space_folders(backbones: Path) -> list[Path]:
             "Run: python pipeline.py extract"
         )
     return folders
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(torch.get_num_threads(), "spaces")
 
 
 def _space(name: str, arrays: dict[str, np.ndarray], origins: dict[str, Any]) -> Space:

@@ -7,8 +7,8 @@ from heads.config import SUBMITTED
 from heads.ensemble.explained_memes import Explained, write_explanations
 from heads.report.finished_run import read_run
 from heads.report.gallery import choose_rows
-from runtime.progress import log, progress
 from runtime.processes import quick_imports
+from runtime.progress import log, progress
 from serve.finished_models import require_models
 
 if TYPE_CHECKING:

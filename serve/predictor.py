@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
+from extract.data.tokenisation import LENGTH_STEP
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable
 from extract.tables.read_memes import ReadResult
@@ -22,6 +24,9 @@ from runtime import memefuse_version
 from runtime.progress import collect_messages, log
 
 NUMBER = re.compile(r"\d+%?")
+
+WARM_TOKENS = 64
+"""Captions of up to this many tokens are tried before the service starts."""
 
 CHECKED_SIZE = 8
 """Pictures are decoded once at this size, in pixels, to find the broken ones."""
@@ -82,6 +87,21 @@ class Predictor:
             Prediction(float(p), bool(p > self.threshold), fault, caption)
             for p, fault, caption in zip(probability, faults, memes.captions(), strict=True)
         ]
+
+    def warm_up(self) -> None:
+        """Try small batches of captions of usual lengths, so that no early request waits for it.
+
+        The first memes of each length of captions take several times as long as later ones.
+        """
+        text, start = self.spaces.text, time.perf_counter()
+        limit = min(self.spaces.checkpoint.max_tokens, text.max_tokens, WARM_TOKENS)
+        lengths = range(LENGTH_STEP, limit + 1, LENGTH_STEP)
+        word, special = "a ", len(text.tokenizer.encode("").ids)
+        for length in lengths:
+            for _ in range(2):  # small batches are tried with the second of a shape
+                self.predict([None], [word * (length - special)])
+        seconds = time.perf_counter() - start
+        log(f"tried captions of up to {limit} tokens in small batches: {seconds:.1f} s")
 
     def _say_once(self, remarks: list[str]) -> None:
         """Log what was not said of other memes: a service would say it with every request."""

@@ -42,6 +42,7 @@ def serve(
             from serve.review.review_queue import ReviewQueue
 
         predictor = Predictor(run, device, prior)
+        predictor.warm_up()
         doubtful = read_doubtful_memes(run, predictor.threshold)
         queue = ReviewQueue(
             run / "review.jsonl", doubtful.memes, predictor.threshold, predictor.stamp
