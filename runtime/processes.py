@@ -1,4 +1,4 @@
-"""Rank and world size under torchrun, how OpenMP threads wait, and quick imports."""
+"""Rank and world size under torchrun, how OpenMP threads wait, and when garbage is collected."""
 
 import gc
 import os
@@ -41,8 +41,8 @@ def limit_spinning() -> None:
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
-    """Import large libraries without garbage collection, which would take a fifth of the time.
+def pause_collection() -> Iterator[None]:
+    """Import libraries and load models without garbage collection, a fifth of the time.
 
     What they created is exempt from later collections too: a resident service need not look through
     it again and again, and the process ends sooner.

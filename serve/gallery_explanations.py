@@ -7,7 +7,7 @@ from heads.config import SUBMITTED
 from heads.ensemble.explained_memes import Explained, write_explanations
 from heads.report.finished_run import read_run
 from heads.report.gallery import choose_rows
-from runtime.processes import quick_imports
+from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.finished_models import require_models
 
@@ -23,7 +23,7 @@ def explain_gallery(run: Path, device: str = "auto") -> Path:
     """
     finished = read_run(run)
     require_models(run)
-    with quick_imports():
+    with pause_collection():
         from serve.explanations import Explainer
         from serve.predictor import Predictor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from runtime.errors import UserError
-from runtime.processes import quick_imports
+from runtime.processes import pause_collection
 from serve.finished_models import require_models
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -34,14 +34,14 @@ def serve(
     with closing(bound_socket(host, port)) as listener:
         # The models take some seconds to load, so what can fail at once comes first.
         require_models(run)
-        with quick_imports():
+        with pause_collection():
             from serve.api import create_app
             from serve.explanations import Explainer
             from serve.predictor import Predictor
             from serve.review.review_memes import read_doubtful_memes
             from serve.review.review_queue import ReviewQueue
 
-        predictor = Predictor(run, device, prior)
+            predictor = Predictor(run, device, prior)
         predictor.warm_up()
         doubtful = read_doubtful_memes(run, predictor.threshold)
         queue = ReviewQueue(

@@ -9,6 +9,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from extract.new_memes import read_new_memes, read_single_meme
+from extract.spaces.checkpoint import any_checkpoint
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import ReadResult
 from heads.ensemble.submission import to_csv
@@ -25,7 +27,7 @@ from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL, flush, remove_folder
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
-from runtime.processes import quick_imports
+from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
 from serve.finished_models import require_models
@@ -137,12 +139,17 @@ def pictures_folder(out: Path | str | None) -> Iterator[Path]:
 
 def load_run(config: PredictConfig, run: Path) -> LoadedRun:
     """Load the models of a run. Raises UserError if it is unfinished or damaged."""
-    with quick_imports():
+    with pause_collection():
         from extract.predict import load_spaces
         from heads.predict import load_scorer
 
-    spaces = load_spaces(run / "backbones", config.device)
-    return LoadedRun(config, run, spaces, load_scorer(run, spaces.checkpoint.stamp))
+        scorer = load_scorer(run, any_checkpoint(run / "backbones").stamp)
+        with ThreadPoolExecutor(1) as pool:
+            # Mostly reading of files, which leaves this thread its core.
+            heads_loaded = pool.submit(scorer.load_models)
+            spaces = load_spaces(run / "backbones", config.device)
+            heads_loaded.result()
+    return LoadedRun(config, run, spaces, scorer)
 
 
 def describe_model(config: PredictConfig, scorer: "Scorer") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""OpenMP spinning is limited at process start, unless the user has set it. Quick imports."""
+"""OpenMP spinning is limited at process start, unless the user has set it."""
 
 import gc
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.processes import SPIN_COUNT, limit_spinning, quick_imports
+from runtime.processes import SPIN_COUNT, limit_spinning, pause_collection
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
@@ -49,8 +49,8 @@ def test_spin_count_is_set_before_torch_is_loaded(start):
     assert done.stderr.strip() == SPIN_COUNT
 
 
-def test_quick_imports_collect_no_garbage_and_a_failure_leaves_the_collector_on():
-    with pytest.raises(ImportError), quick_imports():
+def test_a_failure_while_collection_is_paused_leaves_it_on():
+    with pytest.raises(ImportError), pause_collection():
         assert not gc.isenabled()
         raise ImportError
     assert gc.isenabled()
