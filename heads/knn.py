@@ -67,7 +67,7 @@ class KnnHead(Head):
         """Return `predict_proba` of each head; those that share memes compare X with them once."""
         blocks = [
             cls._predict_block(heads, X[start : start + ROWS_PER_BLOCK])
-            for start in range(0, len(X), ROWS_PER_BLOCK)
+            for start in range(0, max(len(X), 1), ROWS_PER_BLOCK)
         ]
         return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 

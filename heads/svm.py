@@ -12,6 +12,9 @@ from heads.base import Head, evenly_spaced, load_arrays, save_arrays, share_rows
 MAX_ROWS = 10_000
 """More training rows are subsampled: the time of a fit grows with their square."""
 
+ROWS_PER_BLOCK = 256
+"""Rows predicted at once, to bound the memory."""
+
 MARGIN_TO_LOGIT = 1.5
 """Factor from margins to logits. Calibration refines it (Platt 1999)."""
 
@@ -34,6 +37,7 @@ class SvmHead(Head):
     ) -> None:
         """Fit on one kernel matrix, which takes longer to compute than the fits themselves."""
         # Imported here: predicting does not need it, and must start fast.
+        from sklearn.metrics.pairwise import rbf_kernel
         from sklearn.svm import SVC
 
         X, y = data[0]
@@ -41,7 +45,7 @@ class SvmHead(Head):
         columns, labels = X[rows].astype(np.float64), y[rows]
         # What scikit-learn calls gamma="scale".
         gamma = 1 / max(columns.shape[1] * columns.var(), 1e-12)
-        kernel = np.exp(-gamma * _squared_distances(columns, columns))
+        kernel = rbf_kernel(columns, gamma=gamma)
         for head in heads:
             model = SVC(C=head.C, kernel="precomputed").fit(kernel, labels)
             head.gamma_ = gamma
@@ -66,11 +70,19 @@ class SvmHead(Head):
     @classmethod
     def predict_together(cls, heads: Sequence[Self], X: np.ndarray) -> list[np.ndarray]:
         """Return `predict_proba` of each head; those that share vectors compare X once."""
+        blocks = [
+            cls._predict_block(heads, X[start : start + ROWS_PER_BLOCK].astype(np.float64))
+            for start in range(0, max(len(X), 1), ROWS_PER_BLOCK)
+        ]
+        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+    @classmethod
+    def _predict_block(cls, heads: Sequence[Self], X: np.ndarray) -> list[np.ndarray]:
         squared: dict[int, np.ndarray] = {}
         probabilities = []
         for head in heads:
             if id(head.pool_) not in squared:
-                squared[id(head.pool_)] = _squared_distances(X.astype(np.float64), head.pool_)
+                squared[id(head.pool_)] = _squared_distances(X, head.pool_)
             kernel = np.exp(-head.gamma_ * squared[id(head.pool_)][:, head.places_])
             logit = MARGIN_TO_LOGIT * (kernel @ head.coef_ + head.intercept_)
             probabilities.append(np.stack([expit(-logit), expit(logit)], axis=1))
@@ -97,5 +109,8 @@ class SvmHead(Head):
 
 def _squared_distances(X: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return the squared distance of each row to each vector: float64 (N, vectors)."""
-    norms = [np.einsum("ij,ij->i", rows, rows) for rows in (X, vectors)]
-    return np.maximum(norms[0][:, None] - 2 * (X @ vectors.T) + norms[1], 0)
+    squared = X @ vectors.T
+    squared *= -2
+    squared += np.einsum("ij,ij->i", X, X)[:, None]
+    squared += np.einsum("ij,ij->i", vectors, vectors)
+    return np.maximum(squared, 0, out=squared)

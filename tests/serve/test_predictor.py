@@ -68,7 +68,8 @@ def test_prior_moves_probabilities(scored_run, memes):
     assert rare < trained
 
 
-def test_a_remark_on_the_memes_is_said_once(predictor, capsys):
+def test_a_remark_on_the_memes_is_said_once(scored_run, capsys):
+    predictor = Predictor(scored_run, "cpu")
     for count in (1, 3):
         predictor.predict([None] * count, ["many words " * 200] * count)
     assert capsys.readouterr().err.count("truncated to") == 1
