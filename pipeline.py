@@ -1,7 +1,4 @@
-"""The command line: one function per command, which calls the stages on the folder of a run.
-
-Each command imports what it needs when it runs, so that --help is fast.
-"""
+"""The command line: a function per command, which imports what it needs, so that --help is fast."""
 
 import sys
 from pathlib import Path
@@ -11,6 +8,7 @@ import typer
 
 from extract.config import ExtractConfig
 from extract.tables.table_options import require_tables
+from features.features_file import require_features
 from heads.config import FitConfig, SubmitConfig
 from runtime.cluster.engine_config import LOCAL, EngineConfig
 from runtime.console import print_data, tolerate_encodings
@@ -131,13 +129,13 @@ def report(
         bool,
         typer.Option(
             "--explain",
-            help="First explain the memes of its gallery: what picture, caption and words add. "
-            "Takes minutes on a CPU.",
+            help="First explain the memes of its gallery, which takes minutes on a CPU.",
             rich_help_panel="Run",
         ),
     ] = False,
 ) -> None:
     """Write runs/NAME/report.html and report.md again, from the current files of the run."""
+    require_features(_folder(run) / "features.h5")
     from heads.report.build import write_report
 
     with locked(_folder(run)) as folder:
@@ -157,6 +155,7 @@ def check(
     ] = Path("solution.csv"),
 ) -> None:
     """Check for leaks, unused modalities, an invalid submission; exit code 1 if a check fails."""
+    require_features(_folder(run) / "features.h5")
     from heads.check.all_checks import check_run
 
     with locked(_folder(run)) as folder:

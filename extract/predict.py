@@ -1,66 +1,35 @@
 """Prediction, stage one: embed new memes in every space of a run, without the training data."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from extract.data.load_data import LoadedData, load_data
-from extract.spaces.checkpoint import Checkpoint, read_checkpoint, space_remedy, verify_files
+from extract.spaces.checkpoint import (
+    Checkpoint,
+    names_of_spaces,
+    read_checkpoint,
+    space_remedy,
+    verify_files,
+)
 from extract.spaces.fine_tuned import PREFIX
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.space_kind import Embedder
 from extract.spaces.space_registry import in_order, kind_of
-from extract.tables.columns import Columns
-from extract.tables.layouts import is_file
-from extract.tables.meme_table import MemeTable
-from extract.tables.parsing.problem import Problem
-from extract.tables.read_memes import ReadResult, read_unlabelled
-from extract.tables.table_options import TableOptions
-from extract.tables.text_cells import read_caption, unreadable
+from extract.tables.read_memes import ReadResult
 from extract.towers.device import Machine, choose_machine
-from extract.towers.encoders import TextEncoder, load_image_encoder, load_text_encoder
+from extract.towers.encoders import TextEncoder
 from features.feature_table import FeatureTable, Rows, Space
-from runtime.errors import UserError, quoted
+from runtime.errors import UserError
 from runtime.progress import log
 
-
-def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
-    """Return a table of one meme, without a picture or a caption if it is None.
-
-    Its id is the name of the picture file, without suffix.
-    """
-    text, caption_fault = read_caption((caption or "").strip())
-    if fault := unreadable(str(image)):
-        raise UserError(f"--image {quoted(str(image))}: {fault}. Rename it.")
-    row = {
-        "id": image.stem if image else "text",
-        "split": "test",
-        "image": str(image) if image and is_file(image) else "",
-        "caption": text,
-        "label": np.int8(-1),
-        "order": np.int32(0),
-        "file": "--image",
-        "line": 1,
-    }
-    problems = []
-    if image and not row["image"]:
-        problems.append(Problem("--image", 1, f"{image} is not a file", 0, "image"))
-    if caption_fault:
-        problems.append(Problem("--text", 1, caption_fault, 0, "caption"))
-    return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
-
-
-def read_new_memes(data: Path, backbones: Path, unpack_to: Path | None = None) -> ReadResult:
-    """Read a table of memes to score, with the column names of the run's training data.
-
-    Pictures whose bytes the table holds are written to the folder `unpack_to`.
-    """
-    columns = read_checkpoint(space_folders(backbones)[0]).columns
-    return read_unlabelled(data, TableOptions(columns=Columns(**columns), unpack_to=unpack_to))
+FEW = 2
+"""Most memes of which a CPU embeds several spaces at once."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +58,16 @@ class LoadedSpaces:
     def embed(self, memes: LoadedData) -> FeatureTable:
         """Embed memes in each space, exactly as `extract` does."""
         spaces: dict[str, Space] = {}
-        for name, embed in self.embedders.items():
-            spaces[name] = _space(name, embed(memes, spaces), self.origins[name])
+        own = [name for name in self.embedders if name.startswith(PREFIX) or name == PRETRAINED]
+        if len(memes.table) <= FEW and self.machine.device.type == "cpu":
+            # A batch of one is computed by one thread, so each core takes spaces of its own.
+            embedded = _workers().map(lambda name: self.embedders[name](memes, {}), own)
+        else:
+            embedded = (self.embedders[name](memes, {}) for name in own)
+        for name, arrays in zip(own, embedded, strict=True):
+            spaces[name] = _space(name, arrays, self.origins[name])
+        for name in [name for name in self.embedders if name not in spaces]:
+            spaces[name] = _space(name, self.embedders[name](memes, spaces), self.origins[name])
         return FeatureTable(_rows(memes), list(spaces.values()), {"stamp": self.checkpoint.stamp})
 
 
@@ -109,13 +86,16 @@ def load_spaces(backbones: Path, device: str) -> LoadedSpaces:
         verify_files(folder, checkpoint)
     machine = _choose_machine(device, first.precision)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    loaded = {f.name: kind_of(f.name).load(f, made, machine) for f, made in checkpoints.items()}
+    # Spaces with both towers come first.
+    model = loaded[folders[0].name].model
     return LoadedSpaces(
         first,
         machine,
-        {f.name: kind_of(f.name).load(f, made, machine) for f, made in checkpoints.items()},
+        {name: space.embed for name, space in loaded.items()},
         {folder.name: made.origins for folder, made in checkpoints.items()},
-        load_image_encoder(folders[0] / "image").interpolation,
-        load_text_encoder(folders[0] / "text", first.text_pooling),
+        model.image.interpolation,
+        model.text,
     )
 
 
@@ -124,16 +104,19 @@ def space_folders(backbones: Path) -> list[Path]:
 
     Raises UserError if there are none.
     """
-    names = [folder.name for folder in backbones.glob("*") if not folder.name.startswith(".")]
+    names = names_of_spaces(backbones)
     folders = [backbones / name for name in in_order(names)]
-    if not folders:
-        raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
     if any(not name.startswith(PREFIX) for name in names) and PRETRAINED not in names:
         raise UserError(
             f"{backbones / PRETRAINED} is missing, and the other spaces need it. "
             "Run: python pipeline.py extract"
         )
     return folders
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(torch.get_num_threads(), "spaces")
 
 
 def _space(name: str, arrays: dict[str, np.ndarray], origins: dict[str, Any]) -> Space:

@@ -17,6 +17,7 @@ import numpy as np
 
 from features.embedding_dtypes import EMBEDDING_DTYPES
 from features.feature_table import FeatureTable, Rows, Space
+from features.features_file import require_features
 from features.hdf5_checksums import (
     create_hdf5,
     encode_json,
@@ -139,8 +140,7 @@ def read_space_names(path: Path) -> list[str]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing. Run first: python pipeline.py extract")
+    require_features(path)
     try:
         file = open_hdf5(path)
     except (OSError, RuntimeError) as error:

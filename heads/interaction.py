@@ -5,7 +5,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from heads.base import Head, load_arrays, save_arrays
 
@@ -38,6 +37,8 @@ class InteractionHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
+        from sklearn.linear_model import LogisticRegression
+
         self.shape_ = np.array([self.image_width, self.rank])
         both = column_products(X, *self.shape_)
         # Products of small numbers are even smaller: scale them to the norm of X.

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+import torch
 
-from heads.base import Head, evenly_spaced, load_arrays, save_arrays
+from heads.base import ComparingHead, evenly_spaced, load_arrays, save_arrays
 
 SHARPNESS = 10.0
 """A neighbour whose cosine similarity is 0.1 higher counts e times as much."""
@@ -18,10 +18,10 @@ probability is 0 or 1."""
 MAX_MEMES = 20_000
 """Maximum of memes stored, since the time to score a meme grows with their number."""
 
-LEARNED = "classes_", "settings_", "memes_", "labels_"
+LEARNED = "classes_", "settings_", "rows_", "labels_"
 
 
-class KnnHead(Head):
+class KnnHead(ComparingHead):
     """Share of positives among the k nearest memes; nearer ones count more.
 
     Each modality is first scaled to unit length, then the image by `image_scale`. The similarity is
@@ -43,19 +43,23 @@ class KnnHead(Head):
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
         stored = evenly_spaced(len(X), MAX_MEMES)
-        self.memes_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
-        self._build_index()
+        self.rows_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Predict both classes' probabilities: float64 (N, 2)."""
-        distance, index = self.neighbours_.kneighbors(self._normalise(X))
-        # The squared distance of unit vectors is 2 * (1 - cosine).
-        weight = np.exp(-SHARPNESS * distance**2 / 2)
-        share = self.labels_.mean()
-        votes = (weight * self.labels_[index]).sum(axis=1) + PSEUDO_COUNT * share * weight.mean(1)
-        positive = votes / (weight.sum(axis=1) + PSEUDO_COUNT * weight.mean(axis=1))
-        return np.stack([1 - positive, positive], axis=1)
+    def compare(self, X: np.ndarray) -> np.ndarray:
+        """Return the cosine of each row of X and each meme: float64 (N, memes)."""
+        # Rounded, so that memes which are equally near remain so in any batch.
+        return np.round(self._normalise(X) @ self.rows_in_common_.T, 12)
+
+    def probability(self, compared: np.ndarray) -> np.ndarray:
+        """Predict positives' probability from cosines: float64 (N,)."""
+        count = min(int(self.settings_[2]), compared.shape[1])
+        # numpy has no search for the largest values and their places that is as fast.
+        nearest = torch.topk(torch.from_numpy(compared), count, sorted=False)
+        weight = np.exp(SHARPNESS * (nearest.values.numpy() - 1))
+        votes = (weight * self.labels_[nearest.indices.numpy()]).sum(axis=1)
+        expected = PSEUDO_COUNT * weight.mean(axis=1)
+        return (votes + expected * self.labels_.mean()) / (weight.sum(axis=1) + expected)
 
     def save(self, folder: Path) -> None:
         """Write memes.npz: the stored memes and their labels."""
@@ -66,7 +70,6 @@ class KnnHead(Head):
         """Read what `save` wrote."""
         head = cls()
         load_arrays(head, folder / "memes.npz", LEARNED)
-        head._build_index()
         return head
 
     def _normalise(self, X: np.ndarray) -> np.ndarray:
@@ -74,10 +77,6 @@ class KnnHead(Head):
         image, text = X[:, : int(width)], X[:, int(width) :]
         parts = [_unit(image) * scale, _unit(text)] if width else [_unit(text)]
         return _unit(np.concatenate(parts, axis=1).astype(np.float64))
-
-    def _build_index(self) -> None:
-        count = min(int(self.settings_[2]), len(self.memes_))
-        self.neighbours_ = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(self.memes_)
 
 
 def _unit(X: np.ndarray) -> np.ndarray:

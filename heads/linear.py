@@ -5,7 +5,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from heads.base import Head, load_arrays, save_arrays
 
@@ -31,6 +30,8 @@ class LinearHead(Head):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X float (N, columns) and y int (N,), 0 or 1."""
+        from sklearn.linear_model import LogisticRegression
+
         # Single precision, like X, takes half the time.
         scale = np.ones(X.shape[1], dtype=np.float32)
         scale[: self.image_width] = self.image_scale

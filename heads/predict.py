@@ -52,6 +52,14 @@ class Scorer:
         """A meme is positive if its probability is larger."""
         return self.ensemble.threshold["value"]
 
+    def load_models(self) -> None:
+        """Load the models of all members and their parents now, not when they are first used."""
+        for name in {
+            head for member in self.members for head in (member, *ENTRIES[member].parents)
+        }:
+            for kind in self.records[name].kinds if name in self.records else ():
+                self.models(name, kind["name"])
+
     def score(self, table: FeatureTable, prior: float | str = SUBMITTED) -> np.ndarray:
         """Predict the probability of every row: float64 (N,).
 

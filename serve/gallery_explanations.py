@@ -1,14 +1,18 @@
 """Explain the memes in the gallery of a run's report; heads cannot, as it knows no pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heads.config import SUBMITTED
 from heads.ensemble.explained_memes import Explained, write_explanations
 from heads.report.finished_run import read_run
 from heads.report.gallery import choose_rows
+from runtime.processes import pause_collection
 from runtime.progress import log, progress
-from serve.explanations import Explainer
-from serve.predictor import Predictor
+from serve.finished_models import require_models
+
+if TYPE_CHECKING:
+    from serve.explanations import Explainer
 
 
 def explain_gallery(run: Path, device: str = "auto") -> Path:
@@ -18,6 +22,11 @@ def explain_gallery(run: Path, device: str = "auto") -> Path:
     predictions a meme. Raises UserError if the run is not finished.
     """
     finished = read_run(run)
+    require_models(run)
+    with pause_collection():
+        from serve.explanations import Explainer
+        from serve.predictor import Predictor
+
     chosen = choose_rows(finished)
     predictor = Predictor(run, device, SUBMITTED)
     explainer = Explainer(predictor, run)
@@ -34,7 +43,7 @@ def explain_gallery(run: Path, device: str = "auto") -> Path:
     return write_explanations(run, found)
 
 
-def _explain(explainer: Explainer, image: str, caption: str) -> Explained | None:
+def _explain(explainer: "Explainer", image: str, caption: str) -> Explained | None:
     path = Path(image)
     if image and (
         not path.is_file() or explainer.predictor.predict([path], [caption], False)[0].fault

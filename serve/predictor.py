@@ -1,6 +1,8 @@
 """Predictor: load a finished run once, then score many memes."""
 
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
+from extract.data.tokenisation import LENGTH_STEP
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable
 from extract.tables.read_memes import ReadResult
@@ -18,6 +21,12 @@ from features.feature_table import FeatureTable
 from heads.config import TRAINED
 from heads.predict import load_scorer
 from runtime import memefuse_version
+from runtime.progress import collect_messages, log
+
+NUMBER = re.compile(r"\d+%?")
+
+WARM_TOKENS = 64
+"""Captions of up to this many tokens are tried before the service starts."""
 
 CHECKED_SIZE = 8
 """Pictures are decoded once at this size, in pixels, to find the broken ones."""
@@ -54,6 +63,7 @@ class Predictor:
         self.stamp = self.spaces.checkpoint.stamp
         self.scorer = load_scorer(run, self.stamp)
         self.threshold = self.scorer.threshold
+        self._said: set[str] = set()
         # Heads are loaded when they are first used.
         self.predict([None], ["warm up"])
 
@@ -68,13 +78,37 @@ class Predictor:
         If the run reads absent captions off their pictures, so does this with `read_absent`.
         """
         with _readable(pictures, captions) as (reading, faults):
-            memes = self.spaces.load(reading, "blank", read_absent)
+            with collect_messages() as remarks:
+                memes = self.spaces.load(reading, "blank", read_absent)
+            self._say_once(remarks)
             probability = self.scorer.score(self.spaces.embed(memes), self.prior)
         probability = np.where([fault != "" for fault in faults], np.nan, probability)
         return [
             Prediction(float(p), bool(p > self.threshold), fault, caption)
             for p, fault, caption in zip(probability, faults, memes.captions(), strict=True)
         ]
+
+    def warm_up(self) -> None:
+        """Try small batches of captions of usual lengths, so that no early request waits for it.
+
+        The first memes of each length of captions take several times as long as later ones.
+        """
+        text, start = self.spaces.text, time.perf_counter()
+        limit = min(self.spaces.checkpoint.max_tokens, text.max_tokens, WARM_TOKENS)
+        lengths = range(LENGTH_STEP, limit + 1, LENGTH_STEP)
+        word, special = "a ", len(text.tokenizer.encode("").ids)
+        for length in lengths:
+            for _ in range(2):  # small batches are tried with the second of a shape
+                self.predict([None], [word * (length - special)])
+        seconds = time.perf_counter() - start
+        log(f"tried captions of up to {limit} tokens in small batches: {seconds:.1f} s")
+
+    def _say_once(self, remarks: list[str]) -> None:
+        """Log what was not said of other memes: a service would say it with every request."""
+        for remark in remarks:
+            if (kind := NUMBER.sub("", remark)) not in self._said:
+                self._said.add(kind)
+                log(f"{remark} (not said again)")
 
     def embed(self, pictures: list[bytes | Path | None], captions: list[str]) -> FeatureTable:
         """Return the embeddings of memes in each space of the run; no absent caption is read."""

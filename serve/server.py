@@ -10,6 +10,8 @@ from pathlib import Path
 import uvicorn
 
 from runtime.errors import UserError
+from runtime.processes import pause_collection
+from serve.finished_models import require_models
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Addresses that only this machine reaches."""
@@ -31,13 +33,16 @@ def serve(
     token = required_token(host, token)
     with closing(bound_socket(host, port)) as listener:
         # The models take some seconds to load, so what can fail at once comes first.
-        from serve.api import create_app
-        from serve.explanations import Explainer
-        from serve.predictor import Predictor
-        from serve.review.review_memes import read_doubtful_memes
-        from serve.review.review_queue import ReviewQueue
+        require_models(run)
+        with pause_collection():
+            from serve.api import create_app
+            from serve.explanations import Explainer
+            from serve.predictor import Predictor
+            from serve.review.review_memes import read_doubtful_memes
+            from serve.review.review_queue import ReviewQueue
 
-        predictor = Predictor(run, device, prior)
+            predictor = Predictor(run, device, prior)
+        predictor.warm_up()
         doubtful = read_doubtful_memes(run, predictor.threshold)
         queue = ReviewQueue(
             run / "review.jsonl", doubtful.memes, predictor.threshold, predictor.stamp

@@ -9,31 +9,33 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from extract.predict import (
-    LoadedSpaces,
-    load_spaces,
-    read_new_memes,
-    read_single_meme,
-    space_folders,
-)
+from extract.new_memes import read_new_memes, read_single_meme
+from extract.spaces.checkpoint import any_checkpoint
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import ReadResult
 from heads.ensemble.submission import to_csv
-from heads.predict import Scorer, load_scorer
 from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL, flush, remove_folder
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
+from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
+from serve.finished_models import require_models
+
+if TYPE_CHECKING:
+    # Import the models' libraries, which takes seconds: mistakes are refused before.
+    from extract.predict import LoadedSpaces
+    from heads.predict import Scorer
 
 PART_ROWS = 2048
 """Memes that are decoded, embedded, scored and written at a time."""
@@ -45,8 +47,8 @@ class LoadedRun:
 
     config: PredictConfig
     run: Path
-    spaces: LoadedSpaces
-    scorer: Scorer
+    spaces: "LoadedSpaces"
+    scorer: "Scorer"
 
     def lines(self, reading: ReadResult, done: int = 0) -> Iterator[str]:
         """Yield CSV lines of PART_ROWS memes at a time, from row `done` on; a header at row 0."""
@@ -93,13 +95,12 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
 def _predict_table(
     config: PredictConfig, run: Path, write: Callable[[str], None], unpack_to: Path
 ) -> Path | None:
-    backbones = run / "backbones"
-    space_folders(backbones)  # an unfinished run is the first thing to say
+    require_models(run)  # an unfinished run is the first thing to say
     if config.data is None:
         image = None if config.image is None else Path(config.image)
         reading = read_single_meme(image, config.text)
     else:
-        reading = read_new_memes(Path(config.data), backbones, unpack_to)
+        reading = read_new_memes(Path(config.data), run / "backbones", unpack_to)
     reading = without_bad_rows(reading, config.on_bad_rows)
     loaded = load_run(config, run)
     made_from = {**describe_model(config, loaded.scorer), "memes": _checksum(reading)}
@@ -138,11 +139,20 @@ def pictures_folder(out: Path | str | None) -> Iterator[Path]:
 
 def load_run(config: PredictConfig, run: Path) -> LoadedRun:
     """Load the models of a run. Raises UserError if it is unfinished or damaged."""
-    spaces = load_spaces(run / "backbones", config.device)
-    return LoadedRun(config, run, spaces, load_scorer(run, spaces.checkpoint.stamp))
+    with pause_collection():
+        from extract.predict import load_spaces
+        from heads.predict import load_scorer
+
+        scorer = load_scorer(run, any_checkpoint(run / "backbones").stamp)
+        with ThreadPoolExecutor(1) as pool:
+            # Mostly reading of files, which leaves this thread its core.
+            heads_loaded = pool.submit(scorer.load_models)
+            spaces = load_spaces(run / "backbones", config.device)
+            heads_loaded.result()
+    return LoadedRun(config, run, spaces, scorer)
 
 
-def describe_model(config: PredictConfig, scorer: Scorer) -> dict[str, Any]:
+def describe_model(config: PredictConfig, scorer: "Scorer") -> dict[str, Any]:
     """Log how memes are scored; return what results depend on, besides the memes."""
     log(f"prior: {parse_prior(config.prior)}; threshold {scorer.threshold:.4g}")
     ensemble = file_checksum(scorer.run / "heads" / "ensemble.json")

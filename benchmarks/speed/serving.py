@@ -1,4 +1,4 @@
-"""Time a resident predictor: one meme at a time and by 4 and 16 threads, and a table.
+"""Time a resident predictor: one meme at a time, by 4 and 16 threads, and a table.
 
 python -m benchmarks.speed.serving --run runs/NAME --data TABLE
 """
@@ -12,7 +12,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from extract.predict import read_new_memes
+from extract.new_memes import read_new_memes
+from extract.tables.read_memes import ReadResult
 from serve.batching import Batcher, Meme
 from serve.predictor import Predictor
 
@@ -27,8 +28,10 @@ def main(
     """Print median, 99th percentile and memes per second, as the service would answer."""
     start = time.perf_counter()
     predictor = Predictor(run)
+    predictor.warm_up()
     print(f"loaded in {time.perf_counter() - start:.1f} s")
-    rows = read_new_memes(data, run / "backbones")[0].rows
+    reading = read_new_memes(data, run / "backbones")
+    rows = reading[0].rows
     memes = [
         Meme(Path(image).read_bytes() if image else None, caption)
         for image, caption in zip(rows["image"], rows["caption"], strict=True)
@@ -38,9 +41,25 @@ def main(
         median, late = np.percentile(seconds, [50, 99]) * 1000
         rate = callers * requests / total
         print(f"{callers:2} callers: median {median:.0f} ms, p99 {late:.0f} ms, {rate:.1f} memes/s")
+    embedding, whole = table_rates(predictor, reading)
+    print(
+        f"table of {len(memes)}: {whole:.1f} memes/s; embedding alone, as in extract, "
+        f"{embedding:.1f}: {whole / embedding:.0%}"
+    )
+
+
+def table_rates(predictor: Predictor, reading: ReadResult) -> tuple[float, float]:
+    """Return memes per second of embedding a table's memes, and of decoding and scoring too."""
     start = time.perf_counter()
-    predictor.predict(*map(list, zip(*memes, strict=True)))
-    print(f"{len(memes)} memes at once: {len(memes) / (time.perf_counter() - start):.1f} memes/s")
+    memes = predictor.spaces.load(reading, "blank")
+    decoded = time.perf_counter()
+    embedded = predictor.spaces.embed(memes)
+    done = time.perf_counter()
+    predictor.scorer.score(embedded)
+    end = time.perf_counter()
+    print(f"decode {decoded - start:.1f} s, embed {done - decoded:.1f}, score {end - done:.1f}")
+    count = len(memes.table)
+    return count / (done - decoded), count / (end - start)
 
 
 def answer_times(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from runtime.array_files import read_arrays
@@ -45,6 +44,9 @@ class LexicalEncoder:
 
 def fit_lexical(captions: list[str], seed: int) -> LexicalEncoder | None:
     """Fit n-grams and axes on captions; return None if the captions have too little in common."""
+    # Imported here: predicting does not need it, and must start fast.
+    from sklearn.decomposition import TruncatedSVD
+
     vectorizer = _vectorizer(min_df=MIN_CAPTIONS, max_features=MAX_NGRAMS)
     try:
         weights = vectorizer.fit_transform(captions)

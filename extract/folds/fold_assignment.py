@@ -4,7 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from extract.config import PLATEAU, ExtractConfig
 from features.feature_table import Rows
@@ -154,6 +153,9 @@ def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int
             f"{groups} groups of near-duplicate memes ({classes[1]} positive and {classes[0]} "
             f"negative rows) cannot be cut into {parts} parts."
         )
+    # Imported here: predicting does not need it, and must start fast.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # The caller checks what scikit-learn warns of: a class in fewer groups than parts.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.embedding_dtypes import FLOAT32
+from runtime.errors import UserError
 from runtime.file_checksums import verify_checksums
 from runtime.json_files import read_dataclass, write_json
 
@@ -62,6 +63,19 @@ def holds_checkpoint(folder: Path, stamp: str) -> bool:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read checkpoint.json. Raises UserError if it is missing or damaged."""
     return read_dataclass(Checkpoint, folder / "checkpoint.json", space_remedy(folder))
+
+
+def names_of_spaces(backbones: Path) -> list[str]:
+    """Return the names of a run's spaces, in no order. Raises UserError if there are none."""
+    names = [folder.name for folder in backbones.glob("*") if not folder.name.startswith(".")]
+    if not names:
+        raise UserError(f"{backbones} has no backbones. Run first: python pipeline.py extract")
+    return names
+
+
+def any_checkpoint(backbones: Path) -> Checkpoint:
+    """Return a checkpoint, for what all spaces of a run share: stamp, columns, data settings."""
+    return read_checkpoint(backbones / min(names_of_spaces(backbones)))
 
 
 def verify_files(folder: Path, checkpoint: Checkpoint) -> None:

@@ -21,7 +21,7 @@ from extract.spaces.dump_embeddings import EMBEDDINGS, embed_into
 from extract.spaces.model_files import load_model, save_model
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
-from extract.spaces.space_kind import Embedder, SpaceKind
+from extract.spaces.space_kind import LoadedSpace, SpaceKind
 from extract.towers.device import Machine
 from extract.towers.encoders import (
     ImageEncoder,
@@ -70,7 +70,7 @@ def load_frozen_towers(
     return image, text
 
 
-def load_frozen(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
+def load_frozen(folder: Path, checkpoint: Checkpoint, machine: Machine) -> LoadedSpace:
     """Load the towers of a space. What they lack is taken from the pretrained space."""
     model = load_model(folder, checkpoint, machine)
 
@@ -80,7 +80,7 @@ def load_frozen(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embed
         made = embed_in_memory(model, inputs, checkpoint.embedding_dtype)
         return {"image": pretrained.image, "text": pretrained.text, **made}
 
-    return embed
+    return LoadedSpace(embed, model)
 
 
 def _inputs(memes: LoadedData, model: JointModel, max_tokens: int) -> Inputs:

@@ -12,7 +12,7 @@ from extract.spaces.checkpoint import Checkpoint, space_remedy
 from extract.spaces.dump_embeddings import EMBEDDINGS
 from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.run_setup import Setup
-from extract.spaces.space_kind import Embedder, SpaceKind
+from extract.spaces.space_kind import LoadedSpace, SpaceKind
 from extract.towers.device import Machine
 from features.embedding_dtypes import from_stored, to_stored
 from features.feature_table import Space
@@ -39,7 +39,7 @@ def create_lexical_space(setup: Setup, name: str, folder: Path | None) -> dict[s
     return {"origins": origins}
 
 
-def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
+def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> LoadedSpace:
     """Load the n-grams."""
     lexical = load_lexical(folder, space_remedy(folder))
 
@@ -47,7 +47,7 @@ def load_ngrams(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embed
         text = to_stored(lexical.embed(memes.captions()), checkpoint.embedding_dtype, "text")
         return {"image": spaces[PRETRAINED].image, "text": from_stored(text)}
 
-    return embed
+    return LoadedSpace(embed, None)
 
 
 LEXICAL_KIND = SpaceKind(

@@ -34,16 +34,17 @@ def save_model(model: JointModel, folder: Path) -> None:
 
 
 def load_model(folder: Path, checkpoint: Checkpoint, machine: Machine) -> JointModel:
-    """Load the model of a space to embed memes. Its files were verified.
+    """Load the model of a space to embed memes. Its files were verified, and its towers
+    were tried out when it was made.
 
     Raises UserError for a damaged one.
     """
     image = text = fusion = None
     if (folder / "image").is_dir():
-        image = load_image_encoder(folder / "image")
+        image = load_image_encoder(folder / "image", try_out=False)
         image.min_size = checkpoint.least_image_size
     if (folder / "text").is_dir():
-        text = load_text_encoder(folder / "text", checkpoint.text_pooling)
+        text = load_text_encoder(folder / "text", checkpoint.text_pooling, try_out=False)
     if checkpoint.fusion is not None:
         fusion = FUSIONS[checkpoint.fusion](image.dim, text.dim)
         path = folder / "fusion.safetensors"

@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from extract.config import EMBEDDING_SETTINGS
+from extract.data.load_data import LoadedData
 from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.dump_embeddings import describe_towers, dump_embeddings
 from extract.spaces.model_files import load_model
 from extract.spaces.run_setup import Setup
-from extract.spaces.space_kind import Embedder, SpaceKind
+from extract.spaces.space_kind import LoadedSpace, SpaceKind
 from extract.towers.device import Machine
 from extract.towers.joint_model import JointModel
 from extract.training.embedding import embed_in_memory
+from features.feature_table import Space
 
 PRETRAINED = "pretrained"
 
@@ -30,11 +34,15 @@ def create_pretrained_space(setup: Setup, name: str, folder: Path | None) -> dic
     return {"least_image_size": PRETRAINED_SIZE}
 
 
-def load_towers(folder: Path, checkpoint: Checkpoint, machine: Machine) -> Embedder:
+def load_towers(folder: Path, checkpoint: Checkpoint, machine: Machine) -> LoadedSpace:
     """Load both towers, and the fusion head if there is one."""
     model = load_model(folder, checkpoint, machine)
     dtype = checkpoint.embedding_dtype
-    return lambda memes, _: embed_in_memory(model, memes.inputs.to_device(machine.device), dtype)
+
+    def embed(memes: LoadedData, spaces: dict[str, Space]) -> dict[str, np.ndarray]:
+        return embed_in_memory(model, memes.inputs.to_device(machine.device), dtype)
+
+    return LoadedSpace(embed, model)
 
 
 PRETRAINED_KIND = SpaceKind(

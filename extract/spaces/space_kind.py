@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,19 @@ from extract.data.load_data import LoadedData
 from extract.spaces.checkpoint import Checkpoint
 from extract.spaces.run_setup import Setup
 from extract.towers.device import Machine
+from extract.towers.joint_model import JointModel
 from features.feature_table import Space
 
 Embedder = Callable[[LoadedData, dict[str, Space]], dict[str, np.ndarray]]
 """f(memes, their spaces so far) -> `image`, `text` and, with a fusion head, `joint_logit`."""
+
+
+class LoadedSpace(NamedTuple):
+    """What embeds new memes in a space."""
+
+    embed: Embedder
+    model: JointModel | None
+    """None if the space has no tower of its own."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class SpaceKind:
     """f(setup, name, folder): write embeddings.h5 and the models into `folder`. Returns the fields
     of `Checkpoint` that differ from the run's settings. A rank without a folder only computes."""
 
-    load: Callable[[Path, Checkpoint, Machine], Embedder]
+    load: Callable[[Path, Checkpoint, Machine], LoadedSpace]
     """Load the models of a space's folder."""
 
     depends_on: tuple[str, ...] | None = None

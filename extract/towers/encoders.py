@@ -63,23 +63,24 @@ VOCABULARIES = (
 OPEN_CLIP_FAILURE = "cannot convert open_clip_config.json with open_clip_model.safetensors"
 
 
-def load_image_encoder(folder: Path) -> ImageEncoder:
+def load_image_encoder(folder: Path, try_out: bool = True) -> ImageEncoder:
     """Load a timm model, or the vision tower of CLIP or SigLIP, from a folder.
 
     It has config.json and model.safetensors, for CLIP and SigLIP also preprocessor_config.json; or
     it has open_clip's layout. Raises UserError if a file is missing or damaged, a weight is
-    missing, or the model is of another kind.
+    missing, or the model is of another kind, or if it fails in `try_out`, which embeds a picture.
     """
     load, failure = _find_image_loader(folder)
     with user_error_on_failure(folder, failure):
         encoder = load(folder)
         size = encoder.input_size
         encoder.eval()
-        _try_out(encoder, encoder.dim, torch.zeros((1, 3, size, size), dtype=torch.uint8))
+        if try_out:
+            _try_out(encoder, encoder.dim, torch.zeros((1, 3, size, size), dtype=torch.uint8))
         return encoder.train()
 
 
-def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
+def load_text_encoder(folder: Path, pooling: str, try_out: bool = True) -> TextEncoder:
     """Load a transformers encoder, or the text tower of CLIP or SigLIP, and its tokenizer.
 
     The folder has config.json and model.safetensors, or open_clip's layout, and tokenizer.json.
@@ -88,7 +89,7 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
     SigLIP, mean for others; or AUTO: the same, with layers for mean.
 
     Raises UserError if a file is missing or damaged, a weight is missing, the model is no text
-    encoder, or if it has no such pooling.
+    encoder, if it has no such pooling, or if it fails in `try_out`, which embeds a caption.
     """
     open_clip = is_open_clip(folder)
     _require_text_files(folder, () if open_clip else WEIGHT_FILES)
@@ -109,7 +110,8 @@ def load_text_encoder(folder: Path, pooling: str) -> TextEncoder:
             load_modules(folder) if "+" in pooling else None,
         )
         ids = torch.zeros((1, 2), dtype=torch.int64)
-        _try_out(encoder, encoder.dim, ids, torch.ones_like(ids))
+        if try_out:
+            _try_out(encoder, encoder.dim, ids, torch.ones_like(ids))
         return encoder
 
 

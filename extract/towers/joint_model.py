@@ -27,7 +27,7 @@ class JointModel(nn.Module):
         self.text = text
         self.fusion = fusion
         self.machine = machine
-        self.same_bits: dict[tuple[str, int], bool] = {}
+        self.same_bits: dict[str, frozenset[int] | None] = {}
         if image is not None:
             image.to(memory_format=torch.channels_last)
         self.to(machine.device)

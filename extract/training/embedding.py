@@ -7,6 +7,7 @@ numbers, bit for bit, on the same machine.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -46,7 +47,11 @@ def embed(model: JointModel, inputs: Inputs, write: Write, read: Read) -> None:
     if model.training:
         model.eval()
     present = [name for name, tower in model.towers.items() if tower is not None]
-    with progress("embed", len(present) * len(inputs), "embeddings") as advance:
+    total = len(present) * len(inputs)
+    # A few memes are done before anybody can read it, and several spaces may embed them at once.
+    few = len(inputs) < CPU_BATCH_SIZE
+    shown = nullcontext(lambda count: None) if few else progress("embed", total, "embeddings")
+    with shown as advance:
         for name in present:
             for rows, values in EMBED[name](model, inputs):
                 write(name, rows, values)

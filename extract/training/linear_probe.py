@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from extract.data.batches import Inputs
 from extract.towers.fusion import Fusion
@@ -47,6 +46,9 @@ def start_from_probe(
 
     `label` is int (N,). Also standardises both embeddings for the whole fusion head.
     """
+    # Imported here: predicting does not need it, and must start fast.
+    from sklearn.linear_model import LogisticRegression
+
     chosen = fitted[embeddings.rows]
     device = fusion.linear.weight.device
     image, text = (

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from heads.evaluation.out_of_fold import out_of_fold_values, select_by_log_loss, to_logit
 
@@ -46,6 +45,8 @@ def _sigmoid(probability: np.ndarray, y: np.ndarray) -> Calibration:
 
 
 def _fit_logistic(kind: str, probability: np.ndarray, y: np.ndarray) -> Calibration:
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=np.inf, fit_intercept=kind == "sigmoid", max_iter=1000)
     model.fit(to_logit(probability)[:, None], y)
     slope = float(model.coef_[0, 0])

@@ -145,9 +145,9 @@ def average_predictions(
 ) -> np.ndarray:
     """Average the probabilities of `rows`, bool (N,), over all fits on the logit scale."""
     probabilities = [
-        model.predict_proba(space.X[rows])[:, 1]
-        for space in spaces
-        for model in models[space.space]
+        both[:, 1]
+        for fits, X in ((models[space.space], space.X[rows]) for space in spaces)
+        for both in type(fits[0]).predict_together(fits, X)
     ]
     return mean_logit(probabilities)
 

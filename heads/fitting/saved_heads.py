@@ -71,12 +71,15 @@ def save_head(
 
 def load_models(folder: Path, record: HeadRecord, kind: str) -> dict[str, list[Any]]:
     """Load the models of a saved head in one kind of space: space name -> models."""
-    load = ENTRIES[record.name].load().load
+    head_class = ENTRIES[record.name].load()
     spaces = next(one["spaces"] for one in record.kinds if one["name"] == kind)
-    return {
-        space: [load(folder / space / f"fit_{number}") for number in range(count)]
+    models = {
+        space: [head_class.load(folder / space / f"fit_{number}") for number in range(count)]
         for space, count in spaces.items()
     }
+    for fits in models.values():
+        head_class.share(fits)
+    return models
 
 
 def read_record(folder: Path) -> HeadRecord:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.predict import space_folders
-from extract.spaces.checkpoint import read_checkpoint
+from extract.spaces.checkpoint import any_checkpoint
 from heads.predict import load_scorer
 from runtime.atomic_files import remove_folder, remove_leftovers
 from runtime.cluster.engine_config import RAY
@@ -31,7 +30,7 @@ def predict_shards(config: PredictConfig, run: Path) -> bool:
     """
     data, out = Path(config.data).absolute(), Path(config.out).absolute()
     config, run = replace(config, data=str(data), out=str(out)), run.absolute()
-    scorer = load_scorer(run, read_checkpoint(space_folders(run / "backbones")[0]).stamp)
+    scorer = load_scorer(run, any_checkpoint(run / "backbones").stamp)
     shards = list_shards(data, out)
     model = describe_model(config, scorer)
     with locked(out / STATE, flag="--out"):

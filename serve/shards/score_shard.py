@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from extract.predict import read_new_memes
+from extract.new_memes import read_new_memes
 from runtime.atomic_files import PARTIAL
 from runtime.errors import ADVICE, UserError, error_message
 from runtime.progress import collect_messages, log

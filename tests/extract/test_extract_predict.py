@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from extract.predict import load_spaces, read_single_meme
+from extract.new_memes import read_single_meme
+from extract.predict import load_spaces
 from extract.run import extract
 from extract.spaces.checkpoint import read_checkpoint
 from extract.tables.read_memes import read_unlabelled

@@ -8,7 +8,7 @@ import pytest
 from case_count import CASES, FUZZ, cases
 from table_files import create_data_folder
 
-from extract.predict import read_single_meme
+from extract.new_memes import read_single_meme
 from extract.tables.read_memes import read_memes, read_unlabelled
 from extract.tables.text_cells import is_absent
 from runtime.errors import UserError

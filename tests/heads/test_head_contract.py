@@ -107,6 +107,19 @@ def test_prediction_does_not_depend_on_the_batch(fitted, X):
     np.testing.assert_allclose(alone, fitted.predict_proba(X), rtol=0, atol=1e-12)
 
 
+def test_fits_that_share_memory_predict_the_same_together(head_class, X, tmp_path):
+    heads = [fit(make_head(head_class), "linear", count) for count in (150, 200, 200)]
+    alone = [head.predict_proba(X) for head in heads]
+    head_class.share(heads)
+    for rows in (slice(0, 1), slice(None)):
+        together = head_class.predict_together(heads, X[rows])
+        for found, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(found, expected[rows], rtol=0, atol=1e-12)
+    heads[0].save(tmp_path)
+    again = head_class.load(tmp_path).predict_proba(X)
+    np.testing.assert_allclose(again, alone[0], rtol=0, atol=1e-12)
+
+
 def test_prediction_does_not_change_its_input(fitted, X):
     before = X.copy()
     fitted.predict_proba(X)

@@ -1,5 +1,6 @@
 """OpenMP spinning is limited at process start, unless the user has set it."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.processes import SPIN_COUNT, limit_spinning
+from runtime.processes import SPIN_COUNT, limit_spinning, pause_collection
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
@@ -46,3 +47,10 @@ def test_spin_count_is_set_before_torch_is_loaded(start):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == SPIN_COUNT
+
+
+def test_a_failure_while_collection_is_paused_leaves_it_on():
+    with pytest.raises(ImportError), pause_collection():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()

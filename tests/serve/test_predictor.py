@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from extract.training import small_batches
 from features.hdf5_store import read_features
 from heads.config import SUBMITTED
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities
@@ -65,3 +66,26 @@ def test_prior_moves_probabilities(scored_run, memes):
     trained = Predictor(scored_run, "cpu").predict(picture, ["words"])[0].probability
     rare = Predictor(scored_run, "cpu", 0.01).predict(picture, ["words"])[0].probability
     assert rare < trained
+
+
+def test_a_remark_on_the_memes_is_said_once(scored_run, capsys):
+    predictor = Predictor(scored_run, "cpu")
+    for count in (1, 3):
+        predictor.predict([None] * count, ["many words " * 200] * count)
+    assert capsys.readouterr().err.count("truncated to") == 1
+
+
+def test_after_the_warm_up_no_meme_waits_while_small_batches_are_tried(
+    scored_run, memes, monkeypatch, capsys
+):
+    tried, real = [], small_batches._sizes_with_bits_of
+    spy = lambda *arguments: tried.append(arguments) or real(*arguments)  # noqa: E731
+    monkeypatch.setattr(small_batches, "_sizes_with_bits_of", spy)
+    predictor = Predictor(scored_run, "cpu")
+    predictor.warm_up()
+    assert "in small batches: " in capsys.readouterr().err
+    before = len(tried)
+    assert before > 0
+    for count in (1, 2, 3):
+        predictor.predict(memes[1][:count], ["some words " * count] * count)
+    assert len(tried) == before

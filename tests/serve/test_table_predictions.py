@@ -3,15 +3,20 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import polars
 import pytest
 
 from extract.run import extract
+from heads.predict import Scorer
 from runtime.errors import UserError
 from serve import table_predictions
 from serve.config import PredictConfig
+from serve.finished_models import require_models
 from serve.table_predictions import predict_table
 
 
@@ -100,7 +105,7 @@ def test_a_run_with_bytes_of_pictures_is_the_same_run(
 def test_killed_command_continues_without_a_row_twice_or_lost(predict, tmp_path, monkeypatch, cut):
     out = tmp_path / "a.csv"
     expected = predict()
-    score, calls = table_predictions.Scorer.score, []
+    score, calls = Scorer.score, []
 
     def killed(scorer, table, prior):
         calls.append(len(table))
@@ -109,16 +114,14 @@ def test_killed_command_continues_without_a_row_twice_or_lost(predict, tmp_path,
         return score(scorer, table, prior)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(table_predictions.Scorer, "score", killed)
+        patch.setattr(Scorer, "score", killed)
         predict(out=str(out))
     partial = tmp_path / "a.csv.partial"
     assert not out.exists()
     if cut:
         partial.write_bytes(partial.read_bytes()[:-cut])
     calls.clear()
-    monkeypatch.setattr(
-        table_predictions.Scorer, "score", lambda *a: calls.append(len(a[1])) or score(*a)
-    )
+    monkeypatch.setattr(Scorer, "score", lambda *a: calls.append(len(a[1])) or score(*a))
     predict(out=str(out))
     assert out.read_text() == expected
     assert sum(calls) == 32 - 20 + bool(cut)
@@ -149,3 +152,42 @@ def test_other_settings_start_again(predict, tmp_path, capsys):
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         PredictConfig(data="x", **settings)
+
+
+ROOT = Path(__file__).parents[2]
+
+REFUSE = """
+import sys
+from pathlib import Path
+from runtime.errors import UserError
+from serve.config import PredictConfig
+from serve.table_predictions import predict_table
+for run, image in {runs}:
+    try:
+        predict_table(PredictConfig(image=image, text="words"), Path(run), print)
+    except UserError as error:
+        print(error)
+print(sorted({{"torch", "timm", "transformers", "sklearn"}} & sys.modules.keys()))
+"""
+
+
+def test_missing_runs_and_pictures_are_refused_without_model_libraries(scored_run, tmp_path):
+    runs = [(str(tmp_path / "none"), "a.png"), (str(scored_run), str(tmp_path / "none.png"))]
+    command = [sys.executable, "-c", REFUSE.format(runs=runs)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "has no backbones. Run first: python pipeline.py extract" in said
+    assert "none.png is not a file" in said
+    assert said.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("removed", "command"), [("backbones", "extract"), ("heads", "fit-heads"), (None, "submit")]
+)
+def test_the_first_missing_step_is_named(scored_run, tmp_path, removed, command):
+    run = tmp_path / "run"
+    for part in {"backbones", "heads"} - {removed}:
+        shutil.copytree(scored_run / part, run / part)
+    if removed is None:
+        (run / "heads" / "ensemble.json").unlink()
+    with pytest.raises(UserError, match=f"Run first: python pipeline.py {command}"):
+        require_models(run)

@@ -15,7 +15,8 @@ from extract.data.image_decoding import decode_pictures
 from extract.data.load_data import without_captions
 from extract.data.read_captions import load_reader, read_captions
 from extract.doctor.check_weights import check_reader
-from extract.predict import load_spaces, read_single_meme
+from extract.new_memes import read_single_meme
+from extract.predict import load_spaces
 from extract.run import extract
 from extract.spaces.checkpoint import read_checkpoint
 from extract.spaces.reuse_spaces import is_affected

@@ -22,24 +22,39 @@ class Embedding:
 
 
 @pytest.mark.parametrize("count", range(1, SIZE + 1))
-def test_the_first_batch_of_a_shape_is_compared_and_later_ones_are_small(count):
+def test_the_second_batch_of_a_shape_is_compared_and_later_ones_are_small(count):
     compute, same_bits, items = Embedding(), {}, np.arange(1, count + 1)
-    first, second = (embed_few(compute, items, SIZE, "image", same_bits) for _ in range(2))
-    assert torch.equal(first[:count], second[:count])
+    first, *later = (embed_few(compute, items, SIZE, "image", same_bits) for _ in range(3))
+    assert all(torch.equal(first[:count], other[:count]) for other in later)
     small = {1: 1, 2: 2, 3: 4, 4: 4}.get(count, SIZE)
-    assert compute.sizes == ([small, SIZE, small] if small < SIZE else [SIZE, SIZE])
+    assert compute.sizes == ([SIZE, SIZE, 1, 2, 4, small] if small < SIZE else [SIZE] * 3)
 
 
 def test_where_the_bits_differ_all_batches_are_full():
     compute, same_bits = Embedding(differ=(2,)), {}
     full = Embedding()(np.array([3, 5]))
-    for _ in range(3):
+    for _ in range(4):
         assert torch.equal(embed_few(compute, np.array([3, 5]), SIZE, "image", same_bits)[:2], full)
-    assert compute.sizes == [2, SIZE, SIZE, SIZE]
+    assert compute.sizes == [SIZE, SIZE, 1, 2, 4, SIZE, SIZE]
+    assert same_bits == {"image": {1, 4}}
 
 
 def test_each_shape_is_tried_on_its_own():
     compute, same_bits = Embedding(), {}
-    for shape in ("8 tokens", "16 tokens", "8 tokens"):
+    for shape in ("8 tokens", "16 tokens", "8 tokens", "8 tokens"):
         embed_few(compute, np.array([1]), SIZE, shape, same_bits)
-    assert compute.sizes == [1, SIZE, 1, SIZE, 1]
+    assert compute.sizes == [SIZE, SIZE, SIZE, 1, 2, 4, 1]
+
+
+def test_one_thread_computes_a_small_batch_and_all_threads_a_full_one():
+    threads, default = [], torch.get_num_threads()
+
+    def compute(items):
+        threads.append(torch.get_num_threads())
+        return torch.zeros(len(items), 1)
+
+    same_bits = {"image": frozenset({1})}
+    for count in (1, 5, 1):
+        embed_few(compute, np.arange(count), SIZE, "image", same_bits)
+    assert threads == [1, default, 1]
+    assert torch.get_num_threads() == default

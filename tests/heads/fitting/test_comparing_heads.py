@@ -1,0 +1,50 @@
+"""Heads that compare memes with stored rows keep each row once, and compare a meme with it once."""
+
+import numpy as np
+import pytest
+
+from heads.base import ComparingHead
+from heads.knn import KnnHead
+from heads.registry import ENTRIES
+
+COMPARING = sorted(
+    {c for e in ENTRIES.values() if issubclass(c := e.load(), ComparingHead)}, key=str
+)
+
+
+@pytest.fixture(params=COMPARING)
+def fits(request):
+    """Two fits of a head, on rows that overlap."""
+    X = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    return [request.param(image_width=4).fit(X[rows], y[rows]) for rows in (slice(150), slice(200))]
+
+
+def test_fits_that_share_rows_predict_the_same(fits):
+    new = np.random.default_rng(1).normal(size=(300, 8)).astype(np.float32)
+    rows, alone = [head.rows_ for head in fits], [head.predict_proba(new) for head in fits]
+    type(fits[0]).share(fits)
+    assert fits[0].rows_in_common_ is fits[1].rows_in_common_
+    assert len(fits[0].rows_in_common_) < sum(map(len, rows))
+    for head, expected in zip(fits, rows, strict=True):
+        np.testing.assert_array_equal(head.rows_, expected)
+    for found, expected in zip(type(fits[0]).predict_together(fits, new), alone, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_rows_that_differ_in_one_bit_are_not_joined():
+    head, rows = KnnHead(), np.array([[1.0, 2.0], [1.0, np.nextafter(2.0, 3.0)], [1.0, 2.0]])
+    head.rows_ = rows
+    KnnHead.share([head])
+    assert len(head.rows_in_common_) == 2
+    np.testing.assert_array_equal(head.rows_, rows)
+
+
+def test_neighbours_that_tie_are_the_same_in_any_batch():
+    """Exact repeats of a stored meme, with different labels, at the border of the k nearest."""
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(40, 16)), 5, axis=0).astype(np.float32)
+    head = KnnHead(image_width=8, k=12).fit(X, rng.integers(0, 2, len(X)))
+    new = rng.normal(size=(300, 16)).astype(np.float32)
+    alone = np.concatenate([head.predict_proba(new[n : n + 1]) for n in range(len(new))])
+    np.testing.assert_array_equal(alone, head.predict_proba(new))
