@@ -15,12 +15,12 @@ from extract.spaces.pretrained import PRETRAINED
 from extract.spaces.space_kind import Embedder
 from extract.spaces.space_registry import in_order, kind_of
 from extract.tables.columns import Columns
-from extract.tables.layouts import is_file
+from extract.tables.files.folder_walk import is_file
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import Problem
+from extract.tables.parsing.text_cells import read_caption, unreadable
 from extract.tables.read_memes import ReadResult, read_unlabelled
 from extract.tables.table_options import TableOptions
-from extract.tables.text_cells import read_caption, unreadable
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import TextEncoder, load_image_encoder, load_text_encoder
 from features.feature_table import FeatureTable, Rows, Space

@@ -12,8 +12,8 @@ import pandas as pd
 from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.text_cells import read_caption
 from extract.tables.read_memes import ReadResult
-from extract.tables.text_cells import read_caption
 from features.feature_table import FeatureTable
 from heads.config import TRAINED
 from heads.predict import load_scorer

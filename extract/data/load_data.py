@@ -12,8 +12,9 @@ from extract.data.fingerprint import data_fingerprint
 from extract.data.image_decoding import Pictures, decode_pictures
 from extract.data.read_captions import read_captions
 from extract.data.tokenisation import Captions, tokenise
-from extract.tables.bad_rows import resolve_bad_rows, summarise
+from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import summarise
 from extract.tables.read_memes import ReadResult
 from extract.towers.encoders import TextEncoder
 from runtime.progress import log

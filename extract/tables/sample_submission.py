@@ -9,7 +9,7 @@ from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import Table
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
-from extract.tables.text_cells import read_id
+from extract.tables.parsing.text_cells import read_id
 from runtime.errors import UserError, quoted, quoted_list
 
 PROBABILITY_NAMES = ("proba", "prob", "probability", "score")

@@ -10,6 +10,7 @@ from extract.tables.parsing.csv_tables import parse_csv
 from extract.tables.parsing.json_tables import parse_json_table
 from extract.tables.parsing.parquet_as_json import CANNOT_WRITE
 from extract.tables.parsing.parsed_table import Table, UnpackedPicture
+from extract.tables.parsing.problem import summarise
 from runtime.errors import UserError
 
 PARQUET_AS_JSON = Path(__file__).with_name("parquet_as_json.py")
@@ -18,22 +19,28 @@ MAX_ODD_LINES = 3
 """More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
 
 
-def read_table(path: Path, encoding: str = "utf-8", unpack_to: Path | None = None) -> Table:
+def read_table(
+    path: Path, encoding: str = "utf-8", unpack_to: Path | None = None, name: str = ""
+) -> Table:
     """Read a CSV, TSV, JSON or Parquet file; rows that cannot be read become `problems`.
 
+    Messages about rows call it `name`, or as the file is called.
     Pictures whose bytes a Parquet file holds are written to the folder `unpack_to`. Raises
     UserError for a table without rows, in another encoding, with a repeated column, or without any
     readable row.
     """
+    name = name or path.name
     match path.suffix.lower():
         case ".parquet":
-            table = _read_parquet(path, unpack_to)
-        case ".json" | ".jsonl":
-            table = parse_json_table(_read_text(path, encoding), path.name)
+            table = _read_parquet(path, unpack_to, name)
+        case ".json" | ".jsonl" | ".ndjson":
+            table = parse_json_table(_read_text(path, encoding), name)
         case _:
-            table = parse_csv(_read_text(path, encoding), path.name)
+            table = parse_csv(_read_text(path, encoding), name)
     if not table.records and table.problems:
-        raise UserError("no row can be read:\n" + "\n".join(f"  {p}" for p in table.problems[:30]))
+        lines = "".join(f"\n  {line}" for line in summarise(table.problems))
+        advice = "".join(f"\n{text}." for text in {p.advice: None for p in table.problems} if text)
+        raise UserError(f"no row can be read:{lines}{advice}")
     if not table.records:
         raise UserError(f"{path} is an empty table: it has a header and no rows.")
     return replace(table, path=path)
@@ -95,7 +102,7 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _read_parquet(path: Path, unpack_to: Path | None) -> Table:
+def _read_parquet(path: Path, unpack_to: Path | None, name: str) -> Table:
     _read_bytes(path, 1)
     command = [sys.executable, PARQUET_AS_JSON, str(path)]
     if unpack_to is not None:
@@ -110,7 +117,7 @@ def _read_parquet(path: Path, unpack_to: Path | None) -> Table:
             )
         raise UserError(f"{path} cannot be read as Parquet ({last_line or 'the parser crashed'}).")
     packed, _, rows = done.stdout.decode().partition("\n")
-    table = parse_json_table(rows, path.name)
+    table = parse_json_table(rows, name)
     for column in json.loads(packed):
         for _, fields in table.records:
             fields[column.strip()] = _picture(fields.get(column.strip()), unpack_to)

@@ -350,8 +350,9 @@ def test_captions_in_a_column_of_another_name_are_not_ignored(tmp_path):
 def test_one_cause_is_one_message(tmp_path):
     write_standard(tmp_path, image=lambda m: f"img/x{m['name']}.png")
     message = error(tmp_path)
-    assert "train.csv: 6 rows have the same fault" in message
-    assert message.count("no image") == 3 + 2 + 3
+    assert "test.csv, train.csv, val.csv: 11 rows have the same fault (3, 6, 2)" in message
+    assert message.count("no image") == 3 and "holds 11 pictures, such as" in message
+    assert len(message.splitlines()) <= 12
     assert "--on-bad-rows blank" not in error(
         write_many(tmp_path / "many", broken=60)
     ) and "60 rows" in error(tmp_path / "many")

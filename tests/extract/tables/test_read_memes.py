@@ -202,7 +202,7 @@ def test_error_for_only_one_class_gives_the_counts(tmp_path):
     ("header", "expected"),
     [
         ("id,img,words,label", ["no text column", '"words"', "caption", "--text-column"]),
-        ("key,pic,text,label", ["no id or image column", "--id-column", "--image-column"]),
+        ("key,text,label,more", ["no id or image column", "--id-column", "--image-column"]),
         ("id,img,text,score", ["no label column", "hateful", "--label-column"]),
         ("id,image,text,caption", ['"text" and "caption"', "--text-column"]),
         ("img,image,text,label", ['"img" and "image"', "--image-column"]),
