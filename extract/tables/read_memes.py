@@ -9,6 +9,7 @@ import pandas as pd
 
 from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.find_images import ImageFinder
+from extract.tables.files.unread_files import unread_files
 from extract.tables.label_checks import (
     has_minus_one,
     require_known_labels,
@@ -222,10 +223,12 @@ def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources:
     tables = [path for path, _ in sources.tables] + sources.unread
     found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
     advice = f"Name the table with --{split} FILE" if tables else "Give the folder of the tables"
-    if split == "test" and any(row.split == "train" for row in rows):
+    if any(meaning is None for _, meaning in sources.tables):
+        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
+    elif split == "test" and any(row.split == "train" for row in rows):
         advice += ", or divide the train rows: --split 0.7,0.1,0.2"
     raise UserError(
-        f"no {split} rows in {sources.root}: found {found}. Looked for a table "
-        f"({', '.join(SUFFIXES)}) or a split column with one of these names: {', '.join(names)}. "
-        f"{advice}." + "".join(f"\n  {line}" for line in summarise(problems))
+        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
+        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
+        f"{', '.join(names)}. {advice}." + "".join(f"\n  {line}" for line in summarise(problems))
     )

@@ -141,7 +141,7 @@ def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str 
 def _split(name: str, column: str) -> str:
     if name not in SPLIT_NAMES:
         found = quoted(name) if name else "nothing"
-        raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_NAMES)}")
+        raise ValueError(f"column {column}: found {found}, allowed train, val or test")
     return SPLIT_NAMES[name]
 
 

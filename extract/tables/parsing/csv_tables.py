@@ -14,6 +14,9 @@ DELIMITERS = ",;\t"
 DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
 """First line of a table from Excel. Only its text is removed, so lines keep their numbers."""
 
+UNQUOTED = "A caption that contains {delimiter!r} must be in double quotes"
+"""What to do about a row with too many fields."""
+
 DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
 
@@ -48,11 +51,14 @@ def _parse(text: str, file: str, dialect: dict[str, object]) -> Table:
         raise UserError(f"{file}: the header repeats {quoted_list(sorted(repeated))}. Rename one.")
     records = []
     for line, fields in rows[1:]:
+        if not any(fields[len(header) :]):  # spreadsheets end lines with empty fields
+            fields = fields[: len(header)]
         if len(fields) == len(header):
             records.append((line, dict(zip(header, fields, strict=True))))
         else:
             fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
-            problems.append(Problem(file, line, fault))
+            advice = UNQUOTED.format(**dialect) if len(fields) > len(header) else ""
+            problems.append(Problem(file, line, fault, advice=advice))
     return Table(file, header, records, problems)
 
 

@@ -1,6 +1,7 @@
 """Read a file as a Table, whatever its format; name its encoding if it is another."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,24 @@ from extract.tables.parsing.problem import summarise
 from runtime.errors import UserError
 
 PARQUET_AS_JSON = Path(__file__).with_name("parquet_as_json.py")
+
+FOREIGN = (
+    (
+        re.compile(rb"PK\x03\x04|\xd0\xcf\x11\xe0"),
+        "an Excel or ZIP file: save it as CSV, or unpack it",
+    ),
+    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ"), "compressed: unpack it"),
+    (re.compile(rb"PAR1"), "Parquet: end its name with .parquet"),
+    (re.compile(rb"\s*<(!doctype|html|\?xml)", re.I), "a web page, so a download has failed"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer: run git lfs pull"),
+)
+"""First bytes of files that are often found in place of a table, and what they are."""
+
+SNIFFED = 4000
+"""Bytes in which UTF-16 is recognised."""
+
+MAX_ACCENTS = 0.15
+"""Largest share of bytes that are not ASCII in a line of a European language."""
 
 MAX_ODD_LINES = 3
 """More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
@@ -48,12 +67,25 @@ def read_table(
 
 def _read_text(path: Path, encoding: str) -> str:
     content = _read_bytes(path)
-    if encoding == "utf-8" and content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path} is UTF-16. Pass --encoding utf-16, or save it as UTF-8.")
+    for start, found in FOREIGN:
+        if start.match(content):
+            raise UserError(f"{path} is not a table but {found}.")
+    if encoding == "utf-8":
+        _require_no_utf16(path, content)
     text = _decode(path, content, encoding)
     if not text.strip():
         raise UserError(f"{path} is an empty file.")
     return text
+
+
+def _require_no_utf16(path: Path, content: bytes) -> None:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16. Pass --encoding utf-16, or save it as UTF-8.")
+    for name, start in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if content[start:SNIFFED:2].count(0) > len(content[:SNIFFED]) / 4:
+            raise UserError(
+                f"{path} is UTF-16 without a mark. Pass --encoding {name}, or save it as UTF-8."
+            )
 
 
 def _read_bytes(path: Path, count: int = -1) -> bytes:
@@ -65,7 +97,7 @@ def _read_bytes(path: Path, count: int = -1) -> bytes:
 
 
 def _decode(path: Path, content: bytes, encoding: str) -> str:
-    if encoding == "utf-8":
+    if encoding == "utf-8" or _is_surely_utf8(content, encoding):
         _require_utf8(path, content)
         # Bytes that are not UTF-8 become lone surrogates, which make their row a bad one.
         return content.decode("utf-8-sig", errors="surrogateescape")
@@ -77,20 +109,43 @@ def _decode(path: Path, content: bytes, encoding: str) -> str:
         ) from error
 
 
+def _is_surely_utf8(content: bytes, encoding: str) -> bool:
+    """Return whether a table is UTF-8 although the others have another encoding.
+
+    Excel may have saved one of them. No other encoding gives valid UTF-8 beyond ASCII by chance;
+    NUL and ESC occur in UTF-16 and ISO-2022.
+    """
+    if b"\0" in content or b"\x1b" in content or not _is_utf8(content):
+        return False
+    return not content.isascii() or "a".encode(encoding) != b"a"
+
+
 def _require_utf8(path: Path, content: bytes) -> None:
     """Raise UserError, which names the likely encoding, if many lines are not UTF-8."""
-    odd = [number for number, line in enumerate(content.split(b"\n"), 1) if not _is_utf8(line)]
+    numbered = enumerate(content.split(b"\n"), 1)
+    odd = {number: line for number, line in numbered if not _is_utf8(line)}
     if len(odd) <= MAX_ODD_LINES:
         return
-    try:
-        content.decode("windows-1252")
-        advice = "It is probably Windows-1252 (Excel on Windows): pass --encoding windows-1252"
-    except UnicodeError:
-        advice = "Pass its encoding, for example: --encoding gb18030"
-    lines = ", ".join(map(str, odd[:MAX_ODD_LINES]))
+    lines = ", ".join(map(str, [*odd][:MAX_ODD_LINES]))
     raise UserError(
-        f"{path} is not UTF-8: {len(odd)} lines are not, for example {lines}. {advice}. Check a "
-        "caption in the report, or save the table as UTF-8."
+        f"{path} is not UTF-8: {len(odd)} lines are not, for example {lines}. "
+        f"{_encoding_advice(b''.join(odd.values()))}. Check a caption in the report, or save the "
+        "table as UTF-8."
+    )
+
+
+def _encoding_advice(lines: bytes) -> str:
+    """Name the likely encoding: in European languages, few letters of a line are not ASCII."""
+    beyond = sum(byte > 127 for byte in lines) / len(lines)
+    try:
+        lines.decode("windows-1252")
+    except UnicodeError:
+        beyond = 1.0
+    if beyond < MAX_ACCENTS:
+        return "It is probably Windows-1252 (Excel on Windows): pass --encoding windows-1252"
+    return (
+        "Pass its encoding: --encoding gb18030 (Chinese), shift_jis (Japanese), euc_kr (Korean), "
+        "windows-1251 (Cyrillic) or windows-1256 (Arabic)"
     )
 
 
