@@ -8,6 +8,7 @@ from pathlib import Path
 
 from extract.tables.column_contents import columns_like
 from extract.tables.columns import (
+    RECOGNISED_NAMES,
     SPLIT_NAMES,
     Columns,
     find_group,
@@ -17,7 +18,7 @@ from extract.tables.columns import (
 )
 from extract.tables.labels import first_of_list
 from extract.tables.layouts import Sources
-from extract.tables.parsing.parsed_table import Table, UnpackedPicture
+from extract.tables.parsing.parsed_table import LEFT_OUT, Table, UnpackedPicture
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
 from extract.tables.table_options import TableOptions
@@ -57,7 +58,9 @@ def read_rows(
     tables, names = [], _names(sources)
     for path, split in sources.tables:
         given = "train" if options.shares and split is None else split
-        table = read_table(path, options.encoding, options.unpack_to, name=names[path])
+        named = options.columns.image
+        pictures = [named] if named else RECOGNISED_NAMES["image"]
+        table = read_table(path, options.encoding, options.unpack_to, names[path], pictures)
         columns = resolve_columns(
             table, options.columns, needs_label=given != "test", needs_split=given is None
         )
@@ -131,7 +134,8 @@ def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str 
     cell = fields.get(column, "") if column else ""
     if role == "label":
         cell = first_of_list(cell)
-    if isinstance(cell, UnpackedPicture) and role not in ("id", "image"):
+    picture = isinstance(cell, UnpackedPicture)
+    if (picture and role not in ("id", "image")) or cell == LEFT_OUT:
         raise ValueError(f"column {column}: found bytes, allowed text")
     if not isinstance(cell, (str, UnpackedPicture)):
         raise ValueError(f"column {column}: found a list or an object, allowed text")

@@ -49,7 +49,9 @@ def summarise(problems: list[Problem]) -> Iterator[str]:
             files = Counter(problem.file for problem in same)
             counts = f" ({', '.join(map(str, files.values()))})" if len(files) > 1 else ""
             yield f"{', '.join(files)}: {len(same)} rows have the same fault{counts}, for example:"
-            yield from (f"  {problem}" for problem in same[:LISTED])
+            first = {problem.file: problem for problem in reversed(same)}.values()
+            examples = sorted(same, key=lambda problem: problem not in first)[:LISTED]
+            yield from (f"  {problem}" for problem in examples)
         else:
             yield from map(str, same)
     if others := [*causes.values()][MAX_CAUSES:]:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,11 +40,17 @@ MAX_ODD_LINES = 3
 
 
 def read_table(
-    path: Path, encoding: str = "utf-8", unpack_to: Path | None = None, name: str = ""
+    path: Path,
+    encoding: str = "utf-8",
+    unpack_to: Path | None = None,
+    name: str = "",
+    pictures: Sequence[str] = (),
 ) -> Table:
     """Read a CSV, TSV, JSON or Parquet file; rows that cannot be read become `problems`.
 
-    Messages about rows call it `name`, or as the file is called.
+    Messages about rows call it `name`, or as the file is called. `pictures` are names of columns
+    that may hold the bytes of pictures; if a Parquet file has several columns of bytes, the others
+    are not unpacked.
     Pictures whose bytes a Parquet file holds are written to the folder `unpack_to`. Raises
     UserError for a table without rows, in another encoding, with a repeated column, or without any
     readable row.
@@ -51,7 +58,7 @@ def read_table(
     name = name or path.name
     match path.suffix.lower():
         case ".parquet":
-            table = _read_parquet(path, unpack_to, name)
+            table = _read_parquet(path, unpack_to, name, pictures)
         case ".json" | ".jsonl" | ".ndjson":
             table = parse_json_table(_read_text(path, encoding), name)
         case _:
@@ -157,12 +164,12 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _read_parquet(path: Path, unpack_to: Path | None, name: str) -> Table:
+def _read_parquet(path: Path, unpack_to: Path | None, name: str, pictures: Sequence[str]) -> Table:
     _read_bytes(path, 1)
     command = [sys.executable, PARQUET_AS_JSON, str(path)]
     if unpack_to is not None:
         unpack_to.mkdir(parents=True, exist_ok=True)
-        command.append(str(unpack_to))
+        command += [str(unpack_to), *pictures]
     done = subprocess.run(command, capture_output=True)
     if done.returncode:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
