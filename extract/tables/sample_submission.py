@@ -62,11 +62,14 @@ def apply_sample_submission(
 
 
 def _id_column(submission: Table, test: set[str]) -> str | None:
-    """Return the first column with ids of test."""
-    for name in submission.header:
-        if any(str(fields.get(name, "")) in test for _, fields in submission.records):
-            return name
-    return None
+    """Return the column with most ids of test. Labels, such as 1, may be ids by chance."""
+    cells = {
+        name: {str(fields.get(name, "")) for _, fields in submission.records}
+        for name in submission.header
+    }
+    shares = {name: len(values & test) / len(values) for name, values in cells.items()}
+    found = max(shares, key=lambda name: (shares[name], len(cells[name])))
+    return found if shares[found] > 0.5 else None
 
 
 def _raise_columns(submission: Table) -> NoReturn:

@@ -28,9 +28,13 @@ def parse_json_table(text: str, file: str) -> Table:
     return lines
 
 
-def _is_nested(value: object) -> bool:
-    values = [*value.values()] if isinstance(value, dict) else []
-    return bool(values) and all(isinstance(one, (dict, list)) for one in values)
+def _is_nested(content: dict[str, object]) -> bool:
+    """Return whether an object in one line holds rows rather than being one.
+
+    All its values are objects or lists; or one of two, the other being a version or the like.
+    """
+    nested = sum(isinstance(value, (dict, list)) for value in content.values())
+    return nested > 0 and (nested == len(content) or len(content) == 2)
 
 
 def _rows_of_document(text: str) -> list[dict[str, object]]:
@@ -47,14 +51,12 @@ def _rows_of_document(text: str) -> list[dict[str, object]]:
     for value in columns:
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             return value
-    if not _is_nested(content):
-        return objects
     if all(isinstance(column, list) for column in columns):
         if len({len(column) for column in columns}) > 1:
             return []
         return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
     if not all(isinstance(column, dict) for column in columns):
-        return []
+        return objects
     first = columns[0]
     if [*first] == [str(number) for number in range(len(first))]:
         return [{name: column.get(key) for name, column in content.items()} for key in first]
