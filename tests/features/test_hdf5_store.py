@@ -255,6 +255,14 @@ def test_truncated_file_is_refused_with_a_remedy(path, length):
     assert message.endswith(REMEDY)
 
 
+def test_file_that_a_notebook_has_open_for_writing_is_not_called_damaged(path):
+    with h5py.File(fill(path), "r+", locking=False):
+        for read in (read_features, read_attributes, read_space_names):
+            with pytest.raises(UserError, match="such as a notebook.*so keep it. Close it"):
+                read(path)
+    assert read_space_names(path)
+
+
 @pytest.mark.parametrize("part", [b"OHDR", b"FALSE"])
 def test_damaged_metadata_is_refused(path, part):
     intact = fill(path).read_bytes()
