@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -151,22 +152,12 @@ def _table(form: Form, memes, folder: Path) -> bytes:
 
 
 def flags_in(message: str) -> dict[str, str]:
-    """Return the flags with values that a message advises."""
-    words = [word.rstrip(".,;") for word in _split(message)]
-    pairs = zip(words, words[1:], strict=False)
+    """Return the flags with values that a message advises; NAME and FILE are no values."""
+    lexer = shlex.shlex(message.replace("’", ""), posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words = [word.rstrip(".,;") for word in lexer]
     return {
         flag.removeprefix("--").replace("-", "_"): value
-        for flag, value in pairs
-        if flag.startswith("--") and value.upper() != value and not value.startswith("-")
-    } | {
-        "positive": value
-        for flag, value in zip(words, words[1:], strict=False)
-        if flag == "--positive"
+        for flag, value in pairwise(words)
+        if flag.startswith("--") and value not in ("NAME", "FILE", "DIR", "VALUE,VALUE")
     }
-
-
-def _split(message: str) -> list[str]:
-    lexer = shlex.shlex(message, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    return list(lexer)

@@ -27,7 +27,7 @@ def read_with_advice(data):
         except UserError as error:
             message = str(error)
             assert len(message.splitlines()) <= 12, message
-            advised = {name: value for name, value in flags_in(message).items()}
+            advised = flags_in(message)
             assert advised and not advised.items() <= flags.items(), (message, flags)
             flags |= advised
     raise AssertionError(f"{TRIES} messages did not suffice: {message}")

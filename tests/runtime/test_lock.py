@@ -113,5 +113,5 @@ def test_read_only_folder_has_no_holder_and_says_why_it_cannot_be_locked(
 
     monkeypatch.setattr(lock, "_acquired", refuse)
     assert lock_holder(run) is None
-    with pytest.raises(UserError, match="cannot be locked: .*Check the permissions"), locked(run):
+    with pytest.raises(UserError, match=r"cannot be locked: .*Check the permissions"), locked(run):
         pytest.fail("not locked")

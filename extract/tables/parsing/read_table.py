@@ -29,6 +29,8 @@ FOREIGN = (
 )
 """First bytes of files that are often found in place of a table, and what they are."""
 
+LINE_END = re.compile(rb"\r\n?|\n")
+
 SNIFFED = 4000
 """Bytes in which UTF-16 is recognised."""
 
@@ -129,7 +131,7 @@ def _is_surely_utf8(content: bytes, encoding: str) -> bool:
 
 def _require_utf8(path: Path, content: bytes) -> None:
     """Raise UserError, which names the likely encoding, if many lines are not UTF-8."""
-    numbered = enumerate(content.split(b"\n"), 1)
+    numbered = enumerate(LINE_END.split(content), 1)
     odd = {number: line for number, line in numbered if not _is_utf8(line)}
     if len(odd) <= MAX_ODD_LINES:
         return
