@@ -1,6 +1,7 @@
 """Memes written in random forms that published data sets have: names, labels, paths, files."""
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +53,7 @@ TABLES = (
     "Annotations/hm_{split}",
 )
 LITTER = ("._train.csv", "~$train.csv", "Thumbs.db", "__MACOSX/train.csv", ".DS_Store", "notes.md")
+PLACEHOLDERS = ("NAME", "FILE", "DIR", "VALUE,VALUE", "as", "blank:")
 ABSENT = ("", "null", "NaN", "NA", "None")
 
 
@@ -75,12 +77,15 @@ def draw_form(rng) -> Form:
     def one(choices):
         return choices[rng.integers(len(choices))]
 
-    suffix = one(SUFFIXES)
+    suffix, path = one(SUFFIXES), one(PATHS)
+    names = {role: one(choices) for role, choices in NAMES.items()}
+    if not path.lower().endswith((".png", ".jpg")):
+        names["image"] = "image_path"  # such cells do not show that they name pictures
     labels = one([form for form in LABELS if "json" in suffix or isinstance(form[0], str)])
     return Form(
-        {role: one(names) for role, names in NAMES.items()},
+        names,
         labels,
-        one(PATHS),
+        path,
         one(FOLDERS),
         one(STEMS),
         one(ENCODINGS) if "csv" in suffix else "utf-8",
@@ -159,5 +164,5 @@ def flags_in(message: str) -> dict[str, str]:
     return {
         flag.removeprefix("--").replace("-", "_"): value
         for flag, value in pairwise(words)
-        if flag.startswith("--") and value not in ("NAME", "FILE", "DIR", "VALUE,VALUE")
+        if re.fullmatch(r"--[a-z-]+", flag) and value not in PLACEHOLDERS
     }

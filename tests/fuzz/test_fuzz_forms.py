@@ -28,7 +28,7 @@ def read_with_advice(data):
             message = str(error)
             assert len(message.splitlines()) <= 12, message
             advised = flags_in(message)
-            assert advised and not advised.items() <= flags.items(), (message, flags)
+            assert advised and not advised.items() <= flags.items(), (message, flags, data)
             flags |= advised
     raise AssertionError(f"{TRIES} messages did not suffice: {message}")
 

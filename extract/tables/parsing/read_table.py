@@ -34,8 +34,8 @@ LINE_END = re.compile(rb"\r\n?|\n")
 SNIFFED = 4000
 """Bytes in which UTF-16 is recognised."""
 
-MAX_ACCENTS = 0.15
-"""Largest share of bytes that are not ASCII in a line of a European language."""
+LONG_RUN = re.compile(rb"[\x80-\xff]{4,}")
+"""Bytes beyond ASCII in a word of another script."""
 
 MAX_ODD_LINES = 3
 """More lines that are not UTF-8 mean that the file has another encoding. Fewer are bad rows."""
@@ -144,13 +144,14 @@ def _require_utf8(path: Path, content: bytes) -> None:
 
 
 def _encoding_advice(lines: bytes) -> str:
-    """Name the likely encoding: in European languages, few letters of a line are not ASCII."""
-    beyond = sum(byte > 127 for byte in lines) / len(lines)
+    """Name the likely encoding: in European languages, letters beyond ASCII stand alone."""
+    beyond = sum(byte > 127 for byte in lines)
+    in_runs = sum(map(len, LONG_RUN.findall(lines)))
     try:
         lines.decode("windows-1252")
     except UnicodeError:
-        beyond = 1.0
-    if beyond < MAX_ACCENTS:
+        in_runs = beyond
+    if in_runs <= beyond / 2:
         return "It is probably Windows-1252 (Excel on Windows): pass --encoding windows-1252"
     return (
         "Pass its encoding: --encoding gb18030 (Chinese), shift_jis (Japanese), euc_kr (Korean), "
