@@ -17,6 +17,9 @@ DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
 UNQUOTED = "A caption that contains {delimiter!r} must be in double quotes"
 """What to do about a row with too many fields."""
 
+ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+"""A quote after a backslash that is not escaped itself. Other backslashes stay as they are."""
+
 DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
 
@@ -34,8 +37,8 @@ def parse_csv(text: str, file: str) -> Table:
     delimiter = declared[1] if declared else max(DELIMITERS, key=first.count)
     table = _parse(text, file, {"delimiter": delimiter, "strict": True})
     if '\\"' in text and table.problems and not DOUBLED_QUOTE.search(text):
-        escaped = {"doublequote": False, "escapechar": "\\"}
-        other = _parse(text, file, {"delimiter": delimiter, "strict": True, **escaped})
+        doubled = ESCAPED_QUOTE.sub(r'\1""', text)
+        other = _parse(doubled, file, {"delimiter": delimiter, "strict": True})
         if not other.problems:
             return other
     return table

@@ -240,11 +240,11 @@ def test_windows_1252_is_named_and_read_with_its_flag(tmp_path):
 def test_quotes_escaped_with_a_backslash(tmp_path):
     write_standard(tmp_path)
     text = "id,img,text,label\n" + "".join(
-        f'{m["name"]},img/{m["name"]}.png,"words of \\"us\\", and them",{m["label"]}\n'
+        f'{m["name"]},img/{m["name"]}.png,"words of \\"us\\", and C:\\them",{m["label"]}\n'
         for m in rows_of("train")
     )
     (tmp_path / "train.csv").write_text(text)
-    assert read(tmp_path)[0]["caption"].iloc[0] == 'words of "us", and them'
+    assert read(tmp_path)[0]["caption"].iloc[0] == 'words of "us", and C:\\them'
 
 
 @pytest.mark.parametrize(("first", "delimiter"), [("sep=;\n", ";"), ("SEP=|\r\n", "|")])
