@@ -85,7 +85,7 @@ class ExtractConfig:
         "repeated.",
         DATA,
     )
-    encoding: str = setting("utf-8", "Encoding of CSV and JSON files.", DATA)
+    encoding: str = setting("utf-8", "Encoding of CSV and JSON files that are not UTF-8.", DATA)
     on_bad_rows: str = setting(
         "stop",
         "What to do about broken rows, such as a picture that cannot be decoded. stop: name them "

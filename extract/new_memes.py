@@ -7,12 +7,12 @@ import pandas as pd
 
 from extract.spaces.checkpoint import any_checkpoint
 from extract.tables.columns import Columns
-from extract.tables.layouts import is_file
+from extract.tables.files.folder_walk import is_file
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import Problem
+from extract.tables.parsing.text_cells import read_caption, unreadable
 from extract.tables.read_memes import ReadResult, read_unlabelled
 from extract.tables.table_options import TableOptions
-from extract.tables.text_cells import read_caption, unreadable
 from runtime.errors import UserError, quoted
 
 

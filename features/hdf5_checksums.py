@@ -136,7 +136,21 @@ def user_error_if_hdf5_damaged(path: Path) -> Iterator[None]:
         yield
     except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise_if_system_error(path, error)
+        raise_if_open_elsewhere(path, error)
         raise UserError(f"{path} is damaged ({error}). {remedy(path)}") from error
+
+
+def raise_if_open_elsewhere(path: Path, error: BaseException) -> None:
+    """Raise UserError if HDF5 refuses a file because a program has it open for writing.
+
+    The mark of this in the file stays if that program was killed.
+    """
+    if "already open for" in str(error):
+        raise UserError(
+            f"{path} is open for writing in another program, such as a notebook, or that program "
+            "was killed. Nothing shows that it is damaged, so keep it. Close it there, then run "
+            f"the same command again; if no program has it open: h5clear -s {path} (hdf5-tools)."
+        ) from error
 
 
 def open_hdf5(path: Path) -> h5py.File:

@@ -25,6 +25,7 @@ from features.hdf5_checksums import (
     get_dataset,
     get_member,
     open_hdf5,
+    raise_if_open_elsewhere,
     read_verified,
     read_verified_blocks,
     remedy,
@@ -145,6 +146,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
         file = open_hdf5(path)
     except (OSError, RuntimeError) as error:
         raise_if_system_error(path, error)
+        raise_if_open_elsewhere(path, error)
         raise UserError(f"{path} is not a complete HDF5 file ({error}). {remedy(path)}") from error
     with file:
         with user_error_if_hdf5_damaged(path):

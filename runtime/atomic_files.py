@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from runtime.errors import UserError
+from runtime.errors import ADVICE, UserError, system_errno
 
 PARTIAL, REMOVED = TEMPORARY_SUFFIXES = (".partial", ".removed")
 """Suffixes of files and folders while they are being written, and deleted."""
@@ -59,7 +59,9 @@ def _user_error_if_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+        number = system_errno(error)
+        cause = f"{os.strerror(number)}. {ADVICE[number]}." if number else error
+        raise UserError(f"{path} cannot be written: {cause}") from error
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,11 @@ MAX_LISTED = 30
 def quoted(text: str) -> str:
     """Return `text` in quotes, shortened and escaped so that any terminal can print it."""
     return f'"{repr(text[:80])[1:-1]}{"..." * (len(text) > 80)}"'
+
+
+def argument(text: str) -> str:
+    """Return `text` as an argument of a command line; escaped as in `quoted` if not printable."""
+    return shlex.quote(text) if text.isprintable() else quoted(text)
 
 
 def quoted_list(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from runtime.atomic_files import remove_leftovers
-from runtime.errors import UserError
+from runtime.errors import ADVICE, UserError
 from runtime.processes import first, world
 
 WRITTEN_FOLDERS = (
@@ -46,7 +46,10 @@ def locked(run: Path, distributed: bool = False, flag: str = "--run") -> Iterato
     except OSError as error:
         # A Timeout is an OSError without an errno.
         if error.errno:
-            raise UserError(f"{flag}: {run} cannot be locked: {error.strerror}") from error
+            advice = ADVICE.get(error.errno, f"Choose another {flag}")
+            raise UserError(
+                f"{flag}: {run} cannot be locked: {error.strerror}. {advice}."
+            ) from error
         raise UserError(
             f"{run} is in use by {_read_holder(holder)}. Wait until it ends, or use another {flag}."
         ) from error
@@ -71,6 +74,11 @@ def lock_holder(run: Path) -> str | None:
         return None
     except Timeout:
         return _read_holder(_holder_path(run))
+    except OSError as error:
+        # Nobody writes to a folder that is read-only.
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return None
+        raise
 
 
 def _acquire(path: Path) -> BaseFileLock:

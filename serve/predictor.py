@@ -15,8 +15,8 @@ from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
 from extract.data.tokenisation import LENGTH_STEP
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.text_cells import read_caption
 from extract.tables.read_memes import ReadResult
-from extract.tables.text_cells import read_caption
 from features.feature_table import FeatureTable
 from heads.config import TRAINED
 from heads.predict import load_scorer

@@ -19,6 +19,7 @@ LAYERS = (
     "extract.towers.layouts",
     "extract.towers",
     "extract.tables.parsing",
+    "extract.tables.files",
     "extract.tables",
     "extract.data",
     "extract.folds",

@@ -12,8 +12,9 @@ from extract.data.fingerprint import data_fingerprint
 from extract.data.image_decoding import Pictures, decode_pictures
 from extract.data.read_captions import read_captions
 from extract.data.tokenisation import Captions, tokenise
-from extract.tables.bad_rows import resolve_bad_rows, summarise
+from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.meme_table import MemeTable
+from extract.tables.parsing.problem import summarise
 from extract.tables.read_memes import ReadResult
 from extract.towers.encoders import TextEncoder
 from runtime.progress import log
@@ -103,7 +104,9 @@ def load_data(
 def _unknown_tokens(share: float, captions: list[str]) -> str:
     """Say how much of the captions is lost, in which script, and which weights would know it."""
     scripts = Counter(
-        unicodedata.name(letter, "?").split()[0]
+        "emoji"
+        if unicodedata.category(letter)[0] in "SMC"
+        else unicodedata.name(letter, "?").split()[0]
         for caption in captions
         for letter in caption
         if ord(letter) > 127 and not letter.isspace()
@@ -111,6 +114,6 @@ def _unknown_tokens(share: float, captions: list[str]) -> str:
     common = ", ".join(name for name, _ in scripts.most_common(2)) or "no letters"
     return (
         f"WARNING: {share:.0%} of the tokens in captions are unknown to this tokenizer (mostly "
-        f"{common}), so models cannot tell these captions apart. Pass --text-weights DIR with a "
-        "model that knows them, such as xlm-roberta-base (100 languages)."
+        f"{common}), so the text backbone cannot tell these captions apart. Pass --text-weights "
+        "with a model that knows them, such as xlm-roberta-base (100 languages)."
     )

@@ -11,6 +11,7 @@ import torch
 from rich.filesize import decimal
 from torch.autograd.graph import saved_tensors_hooks
 
+from extract.config import PICTURES
 from extract.data.batches import Inputs
 from extract.data.image_decoding import MAX_PIXEL_MEMORY
 from extract.data.ngrams import MAX_DIM
@@ -36,6 +37,8 @@ class RunSize:
     folds: int
     batch_size: int
     embedding_dtype: str = FLOAT32
+    unpacked_bytes: int = 0
+    """Bytes of the pictures that tables hold."""
 
     @property
     def pixel_bytes(self) -> int:
@@ -44,7 +47,8 @@ class RunSize:
 
 
 def check_disk(run: Path, model: JointModel, frozen: list[JointModel], size: RunSize) -> Finding:
-    """Check disk space for embeddings and checkpoints, and for pixels if memory is too small.
+    """Check disk space for embeddings, checkpoints and unpacked pictures; and for pixels if memory
+    is too small.
 
     `frozen` are the models of `--frozen`.
     """
@@ -60,11 +64,13 @@ def check_disk(run: Path, model: JointModel, frozen: list[JointModel], size: Run
     # All spaces except the lexical one save their towers. runs/NAME/backbones has hard links to
     # the same files.
     checkpoints = spaces * _model_bytes(model) + sum(map(_model_bytes, frozen))
-    needs = Counter({nearest_existing(run): embeddings + checkpoints})
+    unpacked = 0 if (run / PICTURES).is_dir() else size.unpacked_bytes
+    needs = Counter({nearest_existing(run): embeddings + checkpoints + unpacked})
     if size.pixel_bytes > MAX_PIXEL_MEMORY:
         needs[Path(tempfile.gettempdir())] += size.pixel_bytes
     parts = f"{decimal(embeddings)} of embeddings, stored twice while they are joined; "
     parts += f"{decimal(checkpoints)} of checkpoints"
+    parts += f"; {decimal(unpacked)} of pictures from the tables" if unpacked else ""
     if size.pixel_bytes > MAX_PIXEL_MEMORY:
         parts += f"; {decimal(size.pixel_bytes)} of pixels in {tempfile.gettempdir()}"
     state, lines = OK, []

@@ -12,9 +12,9 @@ from extract.data.image_decoding import THUMBNAIL_SIZE, Pictures, decode_picture
 from extract.data.load_data import LoadedData, without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
-from extract.tables.bad_rows import are_few, resolve_bad_rows, summarise
+from extract.tables.bad_rows import are_few, resolve_bad_rows
 from extract.tables.meme_table import MemeTable
-from extract.tables.parsing.problem import Problem
+from extract.tables.parsing.problem import Problem, summarise
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
 from runtime.errors import UserError
@@ -86,7 +86,8 @@ def _check_rows(table: MemeTable, problems: list[Problem], on_bad_rows: str) -> 
         advice = f"fix them; --on-bad-rows blank helps with {len(blankable):,}, not with {other}"
         return Finding(FAIL, "rows", found, advice)
     if on_bad_rows == "stop" and not are_few(problems, len(table)):
-        return Finding(FAIL, "rows", found, "fix them: so many bad rows have a common cause")
+        advice = problems[0].advice or "so many bad rows have a common cause"
+        return Finding(FAIL, "rows", found, f"fix them: {advice}")
     if on_bad_rows == "stop":
         advice = f"fix them, or continue with --on-bad-rows blank: {effect}"
         return Finding(FAIL, "rows", found, advice)

@@ -49,6 +49,7 @@ def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Findi
     findings += [*weight_findings, *frozen_findings]
     with _data_folder(config) as folder, tempfile.TemporaryDirectory() as unpack_to:
         memes, data_findings = check_data(config, folder, Path(unpack_to))
+        unpacked = sum(path.stat().st_size for path in Path(unpack_to).iterdir())
     findings += data_findings
     if config.read_captions:
         findings.append(check_reader())
@@ -64,7 +65,7 @@ def run_checks_needing_libraries(config: ExtractConfig, run: Path) -> list[Findi
         if machine:
             extra = [JointModel(*towers, None, machine) for towers in frozen]
             findings += _check_resources(
-                run, memes, rows, captions, backbones, extra, machine, config
+                run, memes, rows, captions, backbones, extra, machine, config, unpacked
             )
     if not (memes and backbones and machine):
         missing = [
@@ -131,6 +132,7 @@ def _check_resources(
     frozen: list[JointModel],
     machine: Machine,
     config: ExtractConfig,
+    unpacked: int,
 ) -> list[Finding]:
     """Check disk and memory; if memory suffices, time a short training."""
     table, pictures = memes
@@ -145,6 +147,7 @@ def _check_resources(
         config.folds,
         min(config.batch_size, len(table)),
         config.embedding_dtype,
+        unpacked,
     )
     inputs = synthetic_inputs(captions, longest_captions(captions, 4), config.image_size)
     memory = check_memory(model, inputs, size)

@@ -133,9 +133,13 @@ def folds_advice(
     if works:
         best = min(works, key=lambda n: (abs(n - config.folds), n))
         return f"With these rows it works with --folds {best}."
+    labelled = split != "test"
+    groups = [len(np.unique(group[labelled & (label == one_class)])) for one_class in (0, 1)]
+    # Heads need as many groups of each class as a held-out fold.
+    without = " Without fine-tuning, it works: --folds 0." if min(groups) >= MIN_GROUPS else ""
     return (
-        f"No number of folds works: at least {2 * MIN_GROUPS} unrelated memes of each class are "
-        "needed in train and val, many more for a useful model. Add labelled rows."
+        f"To fine-tune, at least {2 * MIN_GROUPS} unrelated memes of each class are needed in "
+        f"train and val, many more for a useful model. Add labelled rows.{without}"
     )
 
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 from extract.data.batches import Inputs
 from extract.data.pictures_on_disk import PixelsOnDisk
 from extract.spaces.model_files import save_model
-from extract.tables.layouts import is_file
+from extract.tables.files.folder_walk import is_file
 from extract.towers.device import Machine
 from extract.towers.encoders import load_image_encoder, load_text_encoder
 from extract.towers.fusion import Fusion

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -103,10 +105,17 @@ class Setup:
 def load_setup(
     config: ExtractConfig, machine: Machine, run: Path, elsewhere: Embed | None = None
 ) -> Setup:
-    """Load the weights and read the data. Writes nothing except the built-in sample.
+    """Load the weights and read the data. Writes nothing except the built-in sample and pictures.
 
-    Raises UserError for bad data or settings.
+    Raises UserError for bad data or settings, and then leaves no pictures that it unpacked.
     """
+    with _new_folder_removed_if_refused(run / PICTURES):
+        return _load_setup(config, machine, run, elsewhere)
+
+
+def _load_setup(
+    config: ExtractConfig, machine: Machine, run: Path, elsewhere: Embed | None
+) -> Setup:
     # Packages and data first: loading or downloading weights takes long.
     if config.read_captions:
         load_reader()
@@ -124,6 +133,20 @@ def load_setup(
     loaded = replace(loaded, inputs=loaded.inputs.to_device(machine.device))
     made_from = identify(config, backbones, frozen, loaded)
     return Setup(config, machine, backbones, loaded, made_from, run, frozen, elsewhere)
+
+
+@contextmanager
+def _new_folder_removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove `folder`, and its parent if empty, if the block created it and raises UserError."""
+    existed = folder.exists()
+    try:
+        yield
+    except UserError:
+        if not existed and distributed.first():
+            remove_folder(folder)
+            with suppress(OSError):  # not empty, or not there
+                folder.parent.rmdir()
+        raise
 
 
 def find_frozen_models(config: ExtractConfig, cached_only: bool = False) -> dict[str, FrozenModel]:

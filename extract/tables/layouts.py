@@ -1,17 +1,17 @@
 """Find the tables of a data set: by their names, in the data folder or in its subfolders."""
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from extract.tables.columns import SPLIT_NAMES
-from extract.tables.text_cells import unreadable
-from runtime.errors import UserError, quoted, quoted_list
+from extract.tables.files.folder_walk import MAX_FILES, is_file, walk
+from extract.tables.parsing.text_cells import unreadable
+from runtime.errors import UserError, argument, quoted, quoted_list
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 SUBMISSIONS = (
     *("sample_submission", "samplesubmission", "sample_solution"),
@@ -21,8 +21,8 @@ SUBMISSIONS = (
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?")
 """Name of a part of a table, as Hugging Face's datasets write it: train-00000-of-00002."""
 
-MAX_DEPTH = 5
-"""Number of folders below the data folder that are searched for tables and pictures."""
+HIDDEN = (".", "~$")
+"""First letters of hidden files, as `._train.csv` of macOS and `~$train.csv` of Excel have."""
 
 
 @dataclass(frozen=True)
@@ -64,36 +64,10 @@ def find_sources(data: Path, files: dict[str, Path] | None = None) -> Sources:
 def is_table(path: Path) -> bool:
     """Return whether `path` is a table: a file that is not hidden, with one of SUFFIXES.
 
-    Reading something else, such as a named pipe, could block forever. macOS leaves a hidden file
-    `._train.csv` beside train.csv.
+    Reading something else, such as a named pipe, could block forever.
     """
-    hidden = path.name.startswith(".")
+    hidden = path.name.startswith(HIDDEN)
     return path.suffix.lower() in SUFFIXES and not hidden and is_file(path)
-
-
-def is_file(path: Path) -> bool:
-    """Return whether `path` is a file or a link to one; False if it cannot be accessed."""
-    try:
-        return path.is_file()
-    except OSError:  # The name is too long, or a parent folder is not accessible.
-        return False
-
-
-def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield each folder below `root`, which the user chose, with its folders and files.
-
-    Follows links, each target once. Hidden folders, and those below MAX_DEPTH, are left out.
-    """
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        depth = len(Path(folder).relative_to(root).parts)
-        folders.sort()
-        if os.path.realpath(folder) in seen or depth == MAX_DEPTH:
-            folders.clear()
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if os.path.realpath(folder) not in seen:
-            seen.add(os.path.realpath(folder))
-            yield Path(folder), folders, sorted(names)
 
 
 def _named_file(root: Path, split: str, path: Path) -> Path:
@@ -104,14 +78,14 @@ def _named_file(root: Path, split: str, path: Path) -> Path:
 
 
 def _in_folder(data: Path, given: dict[str, Path]) -> Sources:
-    tables = _tables_in(data) or [
-        path for folder, _, _ in walk(data) if folder != data for path in _tables_in(folder)
-    ]
+    tables = _tables_in(data) or _tables_below(data)
     for path in tables:
         _check_name(path)
     submissions = [path for path in tables if path.stem.lower() in SUBMISSIONS]
     tables = [path for path in tables if path not in submissions]
-    _only_one(data, submissions)
+    if len(submissions) > 1:
+        names = quoted_list(str(path.relative_to(data)) for path in submissions)
+        raise UserError(f"{data} has {names}; one sample submission is allowed. Remove the others.")
     tables = [path for path in tables if path not in given.values()]
     named = [(path, split) for split, path in given.items()]
     named += _name_splits(data, tables, {"train", "val", "test"} - given.keys())
@@ -128,27 +102,53 @@ def _tables_in(folder: Path) -> list[Path]:
         raise UserError(f"{folder} cannot be read ({error.strerror}).") from error
 
 
+def _tables_below(data: Path) -> list[Path]:
+    tables, count = [], 0
+    for folder, names in walk(data):
+        tables += [folder / name for name in names if is_table(folder / name)]
+        count += len(names)
+        if count > MAX_FILES:
+            raise UserError(
+                f"{data} has no table, and its folders hold more than {MAX_FILES:,} files, too "
+                "many to search. Give the folder of the tables."
+            )
+    return sorted(tables)
+
+
 def _name_splits(data: Path, tables: list[Path], splits: set[str]) -> list[tuple[Path, str]]:
     """Return the tables whose names name one of `splits`, as train.csv or Training_memes.csv do.
 
-    A name that is exactly a split's goes before one that contains it.
+    A name that is exactly a split's goes before one that contains it, and this before the name of
+    the folder, as in Hugging Face's train/metadata.csv.
     """
-    exact = defaultdict(list)
-    for path in tables:
-        if SPLIT_NAMES.get(path.stem.lower()) in splits:
-            exact[path.stem.lower()].append(path)
-    for paths in exact.values():
-        _only_one(data, paths)
-    named = [(path, SPLIT_NAMES[stem]) for stem, paths in exact.items() for path in paths]
-    missing = splits - {split for _, split in named}
-    contains = defaultdict(list)
-    for path in tables:
-        if (split := _split_in_name(path)) in missing and path not in dict(named):
-            contains[split].append(path)
-    for paths in contains.values():
-        if not _are_shards(paths):
-            _only_one(data, paths)
-    return sorted([*named, *((path, split) for split, paths in contains.items() for path in paths)])
+    named, ambiguous = {}, {}
+    for name_of in (_exact, _split_in_name, _split_of_folder):
+        found = defaultdict(list)
+        for path in tables:
+            if (name := name_of(path, data)) and path not in named:
+                found[name].append(path)
+        missing = splits - set(named.values())
+        for name, paths in found.items():
+            split = SPLIT_NAMES.get(name)
+            if split not in missing:
+                continue
+            if len(paths) > 1 and (name_of is _exact or not _are_shards(paths)):
+                ambiguous.setdefault(split, paths)
+            named |= dict.fromkeys(paths, split)
+    if ambiguous:
+        order = [split for split in ("train", "val", "test") if split in ambiguous]
+        _raise_ambiguous(data, {split: ambiguous[split] for split in order})
+    return sorted(named.items())
+
+
+def _exact(path: Path, data: Path) -> str | None:
+    return path.stem.lower() if path.stem.lower() in SPLIT_NAMES else None
+
+
+def _split_of_folder(path: Path, data: Path) -> str | None:
+    """Return the split that the nearest folder below `data` names."""
+    names = map(str.lower, reversed(path.relative_to(data).parts[:-1]))
+    return next((SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES), None)
 
 
 def _are_shards(paths: list[Path]) -> bool:
@@ -165,7 +165,7 @@ def _are_shards(paths: list[Path]) -> bool:
     return len(paths) == int(names[0][3])
 
 
-def _split_in_name(path: Path) -> str | None:
+def _split_in_name(path: Path, data: Path) -> str | None:
     words = re.split(r"[^a-z]+", path.stem.lower())
     splits = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
     return splits.pop() if len(splits) == 1 else None
@@ -177,11 +177,17 @@ def _check_name(path: Path) -> None:
         raise UserError(f"the name {quoted(str(path))}: {fault}. Rename it.")
 
 
-def _only_one(data: Path, paths: Iterable[Path]) -> None:
-    paths = list(paths)
-    if len(paths) > 1:
-        names = quoted_list(str(path.relative_to(data)) for path in paths)
-        raise UserError(
-            f"{data} holds {names}, which is ambiguous. Name the tables to read, for example: "
-            f"--train {paths[0].relative_to(data)}"
-        )
+def _raise_ambiguous(data: Path, tables: dict[str, list[Path]]) -> NoReturn:
+    """Raise UserError that names the tables of each split that has several, and the flags."""
+    found = "; ".join(
+        f"{split}: {quoted_list(str(path.relative_to(data)) for path in paths)}"
+        for split, paths in tables.items()
+    )
+    first = {split: str(paths[0].relative_to(data)) for split, paths in tables.items()}
+    flags = " ".join(f"--{split} {argument(path)}" for split, path in first.items())
+    folders = {path.parent for paths in tables.values() for path in paths}
+    one = f", or one folder: --data {argument(str(min(folders)))}" if len(folders) > 1 else ""
+    raise UserError(
+        f"{data} has more than one table of a split, which is ambiguous: {found}. Name the tables "
+        f"to read, for example: {flags}{one}"
+    )

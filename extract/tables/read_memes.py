@@ -1,6 +1,5 @@
 """Read the user's CSV, TSV or JSONL files into one checked MemeTable."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,21 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extract.tables.bad_rows import summarise
 from extract.tables.columns import SPLIT_NAMES
-from extract.tables.find_images import ImageFinder
-from extract.tables.labels import LABELS, read_label, suggest_positive
+from extract.tables.files.find_images import ImageFinder
+from extract.tables.files.unread_files import unread_files
+from extract.tables.label_checks import (
+    has_minus_one,
+    require_known_labels,
+    require_two_classes,
+    unused_values,
+)
+from extract.tables.labels import read_label
 from extract.tables.layouts import SUFFIXES, Sources, find_sources
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import UnpackedPicture
-from extract.tables.parsing.problem import Problem
+from extract.tables.parsing.problem import LISTED, Problem, summarise
+from extract.tables.parsing.text_cells import is_absent, read_caption, read_id
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
 from extract.tables.sample_submission import apply_sample_submission
 from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
-from extract.tables.text_cells import is_absent, read_caption, read_id
-from runtime.errors import UserError, quoted, quoted_list
+from features.feature_table import SPLITS
+from runtime.errors import UserError, quoted_list
 
 ReadResult = tuple[MemeTable, list[Problem], list[str]]
 """Table, problems of single rows, and notes for the user."""
@@ -48,7 +54,7 @@ def read_memes(data: Path, options: TableOptions = RECOGNISE) -> ReadResult:
         rows = _pool(rows)
     frame, faults, found = _validate(rows, sources, options)
     notes = notes + found
-    _require_two_classes(rows, frame)
+    require_two_classes(rows, frame)
     asked = next((row for row in rows if row.split == "test"), rows[0])
     table = MemeTable(frame, asked.columns.id, rows[0].columns.label)
     if sources.submission is not None:
@@ -103,12 +109,18 @@ def _validate(
         "id": [read_id(row.id) for row in rows],
         "image": _find_images(rows, finder),
         "text": [read_caption(row.text) for row in rows],
-        "label": [read_label(row.label, row.split, options.positive) for row in rows],
+        "label": _read_labels(rows, options.positive),
     }
     if not lenient:
-        _require_known_labels(rows, cells["label"])
+        faults = sum(fault is not None for _, fault in cells["label"])
+        require_known_labels(rows, faults, options.positive)
     values = {role: [value for value, _ in column] for role, column in cells.items()}
-    faults = [_faults(rows, column, role) for role, column in cells.items() if role != lenient]
+    advice = {"image": finder.advice} if finder.missing > LISTED else {}
+    faults = [
+        _faults(rows, column, role, advice.get(role, str)())
+        for role, column in cells.items()
+        if role != lenient
+    ]
     frame = pd.DataFrame(
         {
             "id": values["id"],
@@ -123,8 +135,14 @@ def _validate(
     )
     if options.group:
         frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
-    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows)]
+    unused = unused_values(rows, options.positive)
+    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows), *unused]
     return frame, [problem for column in faults for problem in column], notes
+
+
+def _read_labels(rows: Sequence[Row], positive: tuple[str, ...]) -> list[tuple[int, str | None]]:
+    minus_one = {split: has_minus_one(rows, split, positive) for split in SPLITS}
+    return [read_label(row.label, row.split, positive, minus_one[row.split]) for row in rows]
 
 
 def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
@@ -172,32 +190,16 @@ def _unpacked(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{len(files)} pictures in the table are unpacked in {folder} ({size / 1e6:.0f} MB)."
 
 
-def _require_known_labels(rows: Sequence[Row], labels: Sequence[tuple[int, str | None]]) -> None:
-    """Raise one UserError if most labels are other words than 0 and 1, with the flag that helps."""
-    labelled = [row for row in rows if row.split != "test" and not is_absent(row.label)]
-    odd = sum(fault is not None for _, fault in labels)
-    if not labelled or odd <= len(labelled) / 2:
-        return
-    counts = Counter(row.label.strip() for row in labelled)
-    suggested = suggest_positive(row.label for row in labelled)
-    if suggested is None or set(map(str.lower, counts)) <= set(LABELS):
-        return
-    found = ", ".join(f"{quoted(value)} ({count})" for value, count in counts.most_common(12))
-    raise UserError(
-        f"{labelled[0].file}: column {labelled[0].columns.label} holds {found}; known are 0, 1, "
-        "false and true. Name the values that mean hateful, for example: "
-        f'--positive "{suggested}"'
-    )
-
-
 def _faults(
-    rows: Sequence[Row], cells: Sequence[tuple[object, str | None]], role: str
+    rows: Sequence[Row], cells: Sequence[tuple[object, str | None]], role: str, advice: str
 ) -> Iterator[Problem]:
     field = {"image": "image", "text": "caption"}.get(role)
     for position, (row, (_, fault)) in enumerate(zip(rows, cells, strict=True)):
         if fault is not None:
             message = f"column {getattr(row.columns, role)}: {fault}"
-            yield Problem(row.file, row.line, message, position, field)
+            if role == "label":
+                field = "label" if is_absent(row.label) and row.split != "test" else None
+            yield Problem(row.file, row.line, message, position, field, advice)
 
 
 def _image_folders(row: Row) -> list[str]:
@@ -221,21 +223,12 @@ def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources:
     tables = [path for path, _ in sources.tables] + sources.unread
     found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
     advice = f"Name the table with --{split} FILE" if tables else "Give the folder of the tables"
-    if split == "test" and any(row.split == "train" for row in rows):
+    if any(meaning is None for _, meaning in sources.tables):
+        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
+    elif split == "test" and any(row.split == "train" for row in rows):
         advice += ", or divide the train rows: --split 0.7,0.1,0.2"
     raise UserError(
-        f"no {split} rows in {sources.root}: found {found}. Looked for a table "
-        f"({', '.join(SUFFIXES)}) or a split column with one of these names: {', '.join(names)}. "
-        f"{advice}." + "".join(f"\n  {line}" for line in summarise(problems))
+        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
+        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
+        f"{', '.join(names)}. {advice}." + "".join(f"\n  {line}" for line in summarise(problems))
     )
-
-
-def _require_two_classes(rows: list[Row], frame: pd.DataFrame) -> None:
-    labels = frame["label"][frame["split"] == "train"]
-    zeros, ones = int((labels == 0).sum()), int((labels == 1).sum())
-    # Invalid labels may be the cause. They are reported later, with the other problems.
-    if zeros + ones == len(labels) and not (zeros and ones):
-        raise UserError(
-            f"{rows[0].file}: column {rows[0].columns.label} has only one class in train: "
-            f"{zeros} labels are 0 and {ones} are 1; both are needed."
-        )

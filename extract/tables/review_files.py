@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from extract.tables.text_cells import read_id, unreadable
+from extract.tables.parsing.text_cells import read_id, unreadable
 from runtime.errors import UserError, raise_if_system_error
 
 HATEFUL, NOT_HATEFUL, SKIP, UNDO = "hateful", "not", "skip", "undo"

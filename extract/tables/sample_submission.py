@@ -1,7 +1,9 @@
 """The sample submission of a contest: which ids to predict, in which order, in which columns."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -9,11 +11,11 @@ from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import Table
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
-from extract.tables.text_cells import read_id
+from extract.tables.parsing.text_cells import read_id
 from runtime.errors import UserError, quoted, quoted_list
 
-PROBABILITY_NAMES = ("proba", "prob", "probability", "score")
-"""Names of the column of probabilities in a submission of three columns, in lower case."""
+PROBABILITY_NAME = re.compile(r"proba?($|[^a-z])|probabilit|score|confidence", re.IGNORECASE)
+"""Name of the column of probabilities in a submission of three columns."""
 
 
 def apply_sample_submission(
@@ -21,29 +23,29 @@ def apply_sample_submission(
 ) -> tuple[MemeTable, list[Problem], list[str]]:
     """Take the ids to predict, their order and the column names from the sample submission.
 
-    Its columns are the id and the label; or the id, a probability and the label, as DrivenData has
-    them. Returns the new table, problems and notes. Raises UserError for other columns.
+    Its columns are the id and the label in any order, and a probability if there is a third one, as
+    DrivenData has them. Returns the new table, problems and notes. Raises UserError for other
+    columns.
     """
     submission = read_table(path)
     names = submission.header
-    probability = next((n for n in names[1:] if n.lower() in PROBABILITY_NAMES), None)
-    if len(names) != 2 + (probability is not None and len(names) > 2) or any(
-        read_id(name or "unnamed")[1] for name in names
-    ):
-        raise UserError(
-            f"{submission.file}: found the columns {quoted_list(names)}; allowed are two, the id "
-            f"and then the label, or three, one of them called {', '.join(PROBABILITY_NAMES)}; in "
-            "UTF-8 and in one line each."
-        )
-    id_column = names[0]
-    label_column = next(n for n in names[1:] if len(names) == 2 or n != probability)
     test = table.rows["id"][table.rows["split"] == "test"]
+    id_column = _id_column(submission, set(test)) or names[0]
+    others = [name for name in names if name != id_column]
+    probability = [name for name in others if PROBABILITY_NAME.search(name)]
+    if len(names) not in (2, 3) or (len(others) == 2 and len(probability) != 1):
+        _raise_columns(submission)
+    if any(read_id(name or "unnamed")[1] for name in names) or (len(names) == 3 and "" in names):
+        _raise_columns(submission)
+    label_column = next(n for n in others if len(others) == 1 or n not in probability)
     order, problems = _submission_order(submission, id_column, set(test))
     if not order:
+        found = str(submission.records[0][1].get(id_column, ""))
         raise UserError(
-            f"{submission.file}: no value of its first column {quoted(id_column)} is an id of "
-            f"test; test has ids such as {quoted(test.iloc[0])}. "
-            "The first column must hold the ids."
+            f"{submission.file}: no value of its column {quoted(id_column)}, such as "
+            f"{quoted(found)}, is an id of test; test has ids such as {quoted(test.iloc[0])}. Name "
+            "the column of test that holds these ids with --id-column, or remove the file: "
+            "solution.csv then has all ids of test."
         )
     positions = [order.get(key, -1) for key in test]
     rows = table.rows.copy()
@@ -57,6 +59,28 @@ def apply_sample_submission(
         submission_columns=names,
     )
     return applied, problems, omitted if -1 in positions else []
+
+
+def _id_column(submission: Table, test: set[str]) -> str | None:
+    """Return the column with most ids of test. Labels, such as 1, may be ids by chance."""
+    cells = {
+        name: {str(fields.get(name, "")) for _, fields in submission.records}
+        for name in submission.header
+    }
+    shares = {name: len(values & test) / len(values) for name, values in cells.items()}
+    found = max(shares, key=lambda name: (shares[name], len(cells[name])))
+    return found if shares[found] > 0.5 else None
+
+
+def _raise_columns(submission: Table) -> NoReturn:
+    index = ""
+    if submission.header[0] in ("", "Unnamed: 0"):
+        index = " The first one is an index, as pandas writes: remove it."
+    raise UserError(
+        f"{submission.file}: found the columns {quoted_list(submission.header)}; allowed are two, "
+        "the id and the label, or three, one of them called proba, probability, score or "
+        f"confidence; in UTF-8 and in one line each.{index}"
+    )
 
 
 def _submission_order(

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from extract.tables.column_contents import columns_like
 from extract.tables.columns import (
+    RECOGNISED_NAMES,
     SPLIT_NAMES,
     Columns,
     find_group,
@@ -16,7 +18,7 @@ from extract.tables.columns import (
 )
 from extract.tables.labels import first_of_list
 from extract.tables.layouts import Sources
-from extract.tables.parsing.parsed_table import Table, UnpackedPicture
+from extract.tables.parsing.parsed_table import LEFT_OUT, Table, UnpackedPicture
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
 from extract.tables.table_options import TableOptions
@@ -53,16 +55,14 @@ def read_rows(
     used.
     """
     rows, problems, notes = [], [], []
-    tables = []
+    tables, names = [], _names(sources)
     for path, split in sources.tables:
         given = "train" if options.shares and split is None else split
-        table = read_table(path, options.encoding, options.unpack_to)
+        named = options.columns.image
+        pictures = [named] if named else RECOGNISED_NAMES["image"]
+        table = read_table(path, options.encoding, options.unpack_to, names[path], pictures)
         columns = resolve_columns(
-            table.header,
-            options.columns,
-            table.file,
-            needs_label=given != "test",
-            needs_split=given is None,
+            table, options.columns, needs_label=given != "test", needs_split=given is None
         )
         # Test tables often have fewer columns, and the report compares labelled rows.
         group = find_group(table.header, options.group, table.file, needed=given != "test")
@@ -80,6 +80,15 @@ def read_rows(
     return rows, problems + repeats, notes
 
 
+def _names(sources: Sources) -> dict[Path, str]:
+    """Return the name of each table for messages: with its folder if others have the same name."""
+    count = Counter(path.name for path, _ in sources.tables)
+    return {
+        path: path.name if count[path.name] == 1 else f"{path.parent.name}/{path.name}"
+        for path, _ in sources.tables
+    }
+
+
 def _require_same_modalities(
     tables: list[tuple[Table, Columns, str | None, str | None, str]],
 ) -> None:
@@ -89,18 +98,19 @@ def _require_same_modalities(
     """
     for role in ("image", "text"):
         without = [table for table, columns, *_ in tables if getattr(columns, role) is None]
-        if without and len(without) < len(tables):
-            raise_missing(without[0].header, (role,), without[0].file)
+        having = [columns for _, columns, *_ in tables if getattr(columns, role) is not None]
+        if without and having:
+            column = getattr(having[0], role)
+            raise_missing(
+                without[0],
+                (role,),
+                f"or, if all its cells are absent, add an empty column {quoted(column)}",
+            )
     for table, columns, group, *_ in tables:
         # A column of words that nobody claims is more likely the captions than nothing.
         unclaimed = set(table.header) - {*vars(columns).values(), group}
-        if columns.text is None and any(_holds_words(table, name) for name in unclaimed):
-            raise_missing(table.header, ("text",), table.file)
-
-
-def _holds_words(table: Table, name: str) -> bool:
-    cells = [str(fields.get(name, "")).strip() for _, fields in table.records]
-    return sum(" " in cell for cell in cells) > len(cells) / 2
+        if columns.text is None and columns_like(table, "text", unclaimed):
+            raise_missing(table, ("text",))
 
 
 def _rows_of(
@@ -124,7 +134,8 @@ def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str 
     cell = fields.get(column, "") if column else ""
     if role == "label":
         cell = first_of_list(cell)
-    if isinstance(cell, UnpackedPicture) and role not in ("id", "image"):
+    picture = isinstance(cell, UnpackedPicture)
+    if (picture and role not in ("id", "image")) or cell == LEFT_OUT:
         raise ValueError(f"column {column}: found bytes, allowed text")
     if not isinstance(cell, (str, UnpackedPicture)):
         raise ValueError(f"column {column}: found a list or an object, allowed text")
@@ -134,7 +145,7 @@ def _cell(fields: dict[str, object], column: str | None, role: str = "") -> str 
 def _split(name: str, column: str) -> str:
     if name not in SPLIT_NAMES:
         found = quoted(name) if name else "nothing"
-        raise ValueError(f"column {column}: found {found}, allowed {', '.join(SPLIT_NAMES)}")
+        raise ValueError(f"column {column}: found {found}, allowed train, val or test")
     return SPLIT_NAMES[name]
 
 
@@ -181,6 +192,8 @@ def _counts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _column_notes(table: Table, columns: Columns) -> Iterator[str]:
+    if columns.image not in (columns.id, *recognised(table.header, "image")):
+        yield f"{table.file}: column {columns.image} is taken for the image column."
     if columns.id == columns.image:
         if recognised([columns.id], "id"):
             yield f"{table.file}: no image column; column {columns.id} names pictures, if any."

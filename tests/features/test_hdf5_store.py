@@ -1,6 +1,8 @@
 """features.h5: what is written is read back, and an incomplete or damaged file is refused."""
 
 import re
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -253,6 +255,15 @@ def test_truncated_file_is_refused_with_a_remedy(path, length):
     message = read_error(path)
     assert "is not a complete HDF5 file" in message
     assert message.endswith(REMEDY)
+
+
+def test_file_that_a_notebook_has_open_for_writing_is_not_called_damaged(path):
+    """HDF5 marks the file. The mark stays if the notebook is killed."""
+    opened = f"import h5py, os; file = h5py.File({str(fill(path))!r}, 'r+'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", opened], check=True)
+    for read in (read_features, read_attributes, read_space_names):
+        with pytest.raises(UserError, match=r"such as a notebook.*so keep it. Close it"):
+            read(path)
 
 
 @pytest.mark.parametrize("part", [b"OHDR", b"FALSE"])

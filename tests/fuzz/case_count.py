@@ -18,6 +18,7 @@ CASES = {
     "written jsonl": 400,
     "odd json": 600,
     "odd paths": 400,
+    "published forms": 120,
     "truncated pictures": 1200,
     "mutated pictures": 1600,
 }

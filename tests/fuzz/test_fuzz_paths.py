@@ -9,8 +9,8 @@ from case_count import CASES, FUZZ, cases
 from table_files import create_data_folder
 
 from extract.new_memes import read_single_meme
+from extract.tables.parsing.text_cells import is_absent
 from extract.tables.read_memes import read_memes, read_unlabelled
-from extract.tables.text_cells import is_absent
 from runtime.errors import UserError
 
 PARTS = (

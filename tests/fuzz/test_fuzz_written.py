@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import Meme, create_data_folder, read_table, rows_of
 
+from extract.tables.parsing.text_cells import is_absent
 from extract.tables.read_memes import read_unlabelled
-from extract.tables.text_cells import is_absent
 
 # Without NUL and surrogates, which are refused.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)

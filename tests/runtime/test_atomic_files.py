@@ -1,5 +1,7 @@
 """Atomic writes: a file under its final name is complete, whatever interrupts the write."""
 
+import errno
+
 import pytest
 
 from runtime.atomic_files import atomic_write, atomic_write_folder, write_text
@@ -102,3 +104,13 @@ def test_leftovers_of_a_killed_command_are_not_in_the_new_folder(tmp_path):
     with atomic_write_folder(tmp_path / "heads") as partial:
         (partial / "new").touch()
     assert names(tmp_path / "heads") == ["new"]
+
+
+@pytest.mark.parametrize("text", ["", "file write failed: time = now\n, errno = 28, buf"])
+def test_full_disk_is_named_in_one_line_with_what_to_do(tmp_path, text):
+    error = OSError(text) if text else OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(UserError) as caught, atomic_write(tmp_path / "a.h5"):
+        raise error
+    message = str(caught.value)
+    assert "a.h5 cannot be written: No space left on device. Free some space" in message
+    assert message.isprintable() and names(tmp_path) == []

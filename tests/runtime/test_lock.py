@@ -1,5 +1,6 @@
 """The lock of a run: a second command on it fails and names the first, which continues."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import lock
 from runtime.errors import UserError
 from runtime.lock import lock_holder, locked
 
@@ -95,3 +97,21 @@ def test_lock_holder_names_the_process_without_locking_or_writing(start_holder, 
     assert lock_holder(run) is None
     with locked(run):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_read_only_folder_has_no_holder_and_says_why_it_cannot_be_locked(
+    tmp_path, monkeypatch, number
+):
+    run = tmp_path / "runs/r"
+    with locked(run):
+        pass
+    (tmp_path / "runs/.r.lock").touch()
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock, "_acquired", refuse)
+    assert lock_holder(run) is None
+    with pytest.raises(UserError, match=r"cannot be locked: .*Check the permissions"), locked(run):
+        pytest.fail("not locked")

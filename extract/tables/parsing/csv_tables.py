@@ -14,6 +14,12 @@ DELIMITERS = ",;\t"
 DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
 """First line of a table from Excel. Only its text is removed, so lines keep their numbers."""
 
+UNQUOTED = "A caption that contains {delimiter!r} must be in double quotes"
+"""What to do about a row with too many fields."""
+
+ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+"""A quote after a backslash that is not escaped itself. Other backslashes stay as they are."""
+
 DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
 
@@ -31,8 +37,8 @@ def parse_csv(text: str, file: str) -> Table:
     delimiter = declared[1] if declared else max(DELIMITERS, key=first.count)
     table = _parse(text, file, {"delimiter": delimiter, "strict": True})
     if '\\"' in text and table.problems and not DOUBLED_QUOTE.search(text):
-        escaped = {"doublequote": False, "escapechar": "\\"}
-        other = _parse(text, file, {"delimiter": delimiter, "strict": True, **escaped})
+        doubled = ESCAPED_QUOTE.sub(r'\1""', text)
+        other = _parse(doubled, file, {"delimiter": delimiter, "strict": True})
         if not other.problems:
             return other
     return table
@@ -48,11 +54,14 @@ def _parse(text: str, file: str, dialect: dict[str, object]) -> Table:
         raise UserError(f"{file}: the header repeats {quoted_list(sorted(repeated))}. Rename one.")
     records = []
     for line, fields in rows[1:]:
+        if not any(fields[len(header) :]):  # spreadsheets end lines with empty fields
+            fields = fields[: len(header)]
         if len(fields) == len(header):
             records.append((line, dict(zip(header, fields, strict=True))))
         else:
             fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
-            problems.append(Problem(file, line, fault))
+            advice = UNQUOTED.format(**dialect) if len(fields) > len(header) else ""
+            problems.append(Problem(file, line, fault, advice=advice))
     return Table(file, header, records, problems)
 
 

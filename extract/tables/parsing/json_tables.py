@@ -1,7 +1,9 @@
 """Parse JSON lines or a JSON array of objects, and list the rows that cannot be read."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 
 from extract.tables.parsing.parsed_table import Table, cell_value
 from extract.tables.parsing.problem import Problem
@@ -9,18 +11,74 @@ from runtime.errors import UserError, quoted
 
 
 def parse_json_table(text: str, file: str) -> Table:
-    """Parse one JSON object per line, or one array of objects.
+    """Parse one JSON object per line, one array of objects, or one object that holds all rows.
 
-    The line of a row of an array is its number. Raises UserError for an array that is not JSON.
+    The line of a row of an array or an object is its number. Raises UserError for an array that is
+    not JSON.
     """
-    return (_parse_array if text.lstrip().startswith("[") else _parse_lines)(text, file)
+    if text.lstrip().startswith("["):
+        try:
+            return _table_of_rows(_load(text), file)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{file} is not a JSON array ({error}).") from error
+    lines = _parse_lines(text, file)
+    if not lines.records or (len(lines.records) == 1 and _is_nested(lines.records[0][1])):
+        rows = _rows_of_document(text)
+        return _table_of_rows(rows, file) if rows else lines
+    return lines
 
 
-def _parse_array(text: str, file: str) -> Table:
-    try:
-        rows = _load(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not a JSON array ({error}).") from error
+def _is_nested(content: dict[str, object]) -> bool:
+    """Return whether an object in one line holds rows rather than being one.
+
+    All its values are objects or lists; or one of two, the other being a version or the like.
+    """
+    nested = sum(isinstance(value, (dict, list)) for value in content.values())
+    return nested > 0 and (nested == len(content) or len(content) == 2)
+
+
+def _rows_of_document(text: str) -> list[dict[str, object]]:
+    """Return the rows of objects that are printed over several lines, or of one that holds them.
+
+    That is a list of rows under any name, rows by id, or columns, as pandas writes them: by row
+    number, or as lists of one length. Returns none if it is something else.
+    """
+    objects = [*_objects(text)]
+    if len(objects) != 1:
+        return objects
+    content = objects[0]
+    columns = [*content.values()]
+    for value in columns:
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            return value
+    if all(isinstance(column, list) for column in columns):
+        if len({len(column) for column in columns}) > 1:
+            return []
+        return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    if not all(isinstance(column, dict) for column in columns):
+        return objects
+    first = columns[0]
+    if [*first] == [str(number) for number in range(len(first))]:
+        return [{name: column.get(key) for name, column in content.items()} for key in first]
+    return [{"id": key, **row} for key, row in content.items()]
+
+
+def _objects(text: str) -> Iterator[dict[str, object]]:
+    """Yield the objects that follow each other in a text; none if anything else is in it."""
+    decoder, found, position = json.JSONDecoder(**HOOKS), [], 0
+    while position < len(text):
+        try:
+            content, position = decoder.raw_decode(text, SPACE.match(text, position).end())
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(content, dict):
+            return
+        found.append(content)
+        position = SPACE.match(text, position).end()
+    yield from found
+
+
+def _table_of_rows(rows: list[object], file: str) -> Table:
     records, problems = [], []
     for number, row in enumerate(rows, 1):
         if isinstance(row, dict):
@@ -59,13 +117,7 @@ def _json_fields(line: str) -> dict[str, object]:
 
 def _load(text: str) -> object:
     """Parse JSON. Numbers keep their spelling: the ids 1e5 and 100000 differ."""
-    return json.loads(
-        text,
-        object_pairs_hook=_unique_fields,
-        parse_int=str,
-        parse_float=str,
-        parse_constant=_read_constant,
-    )
+    return json.loads(text, **HOOKS)
 
 
 def _fields(row: dict[str, object]) -> dict[str, object]:
@@ -84,3 +136,13 @@ def _read_constant(name: str) -> None:
     """Return None for NaN, which pandas writes for an absent value; refuse Infinity."""
     if name != "NaN":
         raise ValueError(f"JSON has no {name}")
+
+
+HOOKS = {
+    "object_pairs_hook": _unique_fields,
+    "parse_int": str,
+    "parse_float": str,
+    "parse_constant": _read_constant,
+}
+
+SPACE = re.compile(r"\s*")

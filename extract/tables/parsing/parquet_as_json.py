@@ -1,10 +1,12 @@
 """Print a Parquet file as JSON lines, in a process of its own: damaged files can crash the parser.
 
-python parquet_as_json.py FILE [FOLDER]
+python parquet_as_json.py FILE [FOLDER [NAME ...]]
 
-Bytes, plain or as Hugging Face's datasets have them (a struct of `bytes` and `path`), are pictures:
-they are written to FOLDER as files called by their SHA-256. Their cell becomes an object with this
-name as `file`, and with `path`. The first line that is printed is a list of these columns.
+Bytes in the columns with one of the NAMEs, or in the only column of bytes, are pictures: plain, or
+as Hugging Face's datasets have them (a struct of `bytes` and `path`). They are written to FOLDER as
+files called by their SHA-256. Their cell becomes an object with this name as `file`, and with
+`path`. The first line that is printed is a list of these columns. Bytes in other columns are left
+out: their cell becomes an object that says so.
 """
 
 import hashlib
@@ -32,8 +34,13 @@ def main() -> None:
     file, folder = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
     try:
         table = polars.scan_parquet(file, glob=False, hive_partitioning=False)
-        packed = _columns_of_bytes(table.collect_schema(), folder)
+        schema = table.collect_schema()
+        found = [name for name, kind in schema.items() if "Binary" in str(kind)]
+        packed = _columns_of_pictures(found, sys.argv[3:])
+        _require_pictures(schema, packed, folder)
         sys.stdout.buffer.write(json.dumps(packed).encode() + b"\n")
+        left_out = polars.struct(polars.lit("bytes").alias("left_out"))
+        table = table.with_columns(left_out.alias(name) for name in {*found} - {*packed})
         if not packed:
             table.collect().write_ndjson(sys.stdout.buffer)
             return
@@ -47,11 +54,16 @@ def main() -> None:
         sys.exit(1 if folder is None or error.filename == file else CANNOT_WRITE)
 
 
-def _columns_of_bytes(schema: "polars.Schema", folder: Path | None) -> list[str]:
+def _columns_of_pictures(found: list[str], names: list[str]) -> list[str]:
+    """Choose among the columns of bytes: those with one of the names, or the only one."""
+    named = [one for one in found if one in names or one.lower().replace(" ", "_") in names]
+    return named or (found if len(found) == 1 else [])
+
+
+def _require_pictures(schema: "polars.Schema", packed: list[str], folder: Path | None) -> None:
     import polars
 
-    found = [name for name, kind in schema.items() if "Binary" in str(kind)]
-    for name in found:
+    for name in packed:
         kind = schema[name]
         fields = dict(kind) if isinstance(kind, polars.Struct) else {"bytes": kind}
         others = {key: field for key, field in fields.items() if key != "bytes"}
@@ -59,7 +71,6 @@ def _columns_of_bytes(schema: "polars.Schema", folder: Path | None) -> list[str]
         if folder is None or not known:
             also = " or bytes, alone or with a path" * (folder is not None)
             sys.exit(f"column {name} holds {kind}; allowed are paths of pictures{also}, and text")
-    return found
 
 
 def _parts(table: "polars.LazyFrame") -> Iterator["polars.DataFrame"]:

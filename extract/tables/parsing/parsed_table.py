@@ -5,6 +5,9 @@ from pathlib import Path
 
 from extract.tables.parsing.problem import Problem
 
+LEFT_OUT = {"left_out": "bytes"}
+"""A cell whose bytes are not those of a picture."""
+
 
 @dataclass(frozen=True)
 class UnpackedPicture:

@@ -54,6 +54,14 @@ def test_disk_need_is_that_of_a_run(model, tiny_run, tmp_path, monkeypatch):
         ), free
 
 
+def test_pictures_from_tables_are_counted_until_they_are_unpacked(model, tmp_path):
+    packed = replace(RUN_SIZE, unpacked_bytes=10**18)
+    found = check_disk_memory.check_disk(tmp_path, model, [], packed)
+    assert found.state == FAIL and "of pictures from the tables" in found.found
+    (tmp_path / "pictures").mkdir()
+    assert "of pictures" not in check_disk_memory.check_disk(tmp_path, model, [], packed).found
+
+
 def test_pixels_too_large_for_memory_need_space_in_the_temporary_folder(
     model, tmp_path, monkeypatch
 ):

@@ -166,8 +166,8 @@ def test_bad_rows_are_counted_and_the_first_are_listed_with_file_and_line(tiny_c
     edit(data, "train", 4, "text", "a\0b")
     found = rows_of(tiny_config, data)
     assert found.state == FAIL and "9 bad rows" in found.found
-    assert "test.csv: 8 rows have the same fault" in found.found
-    assert "line 2: column text" in found.found and "train.csv:6: column text" in found.found
+    assert "test.csv, train.csv: 9 rows have the same fault (8, 1)" in found.found
+    assert "test.csv:2: column text" in found.found and "train.csv:6: column text" in found.found
     assert "continue with --on-bad-rows blank: 8 test rows blanked, 1 train" in found.advice
     assert rows_of(tiny_config, data, on_bad_rows="blank").state == WARNING
 

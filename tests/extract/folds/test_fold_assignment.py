@@ -189,6 +189,9 @@ def test_advised_number_of_folds_works():
 
 def test_too_few_rows_are_told_how_many_are_needed():
     split, label = np.array(["train"] * 20, object), np.arange(20) % 2
-    label[6:] = 0
+    label[12:] = 0
     advice = folds_advice(split, label, np.arange(20), ExtractConfig())
     assert "at least 10 unrelated memes of each class" in advice
+    assert "--folds 0" in advice
+    label[3:] = 0
+    assert "--folds 0" not in folds_advice(split, label, np.arange(20), ExtractConfig())

@@ -12,7 +12,10 @@ import polars
 import pytest
 from PIL import Image
 
+from extract.config import ExtractConfig
 from extract.data.image_decoding import decode_pictures
+from extract.run import extract
+from extract.tables.columns import Columns
 from extract.tables.parsing import read_table
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import TableOptions
@@ -134,6 +137,32 @@ def test_other_bytes_are_refused_by_column(read, tmp_path):
         UserError, match=r"column image holds Struct.*allowed are paths of pictures"
     ):
         read_memes(tmp_path / "nowhere")
+
+
+def test_only_the_column_of_pictures_is_unpacked(read, tmp_path):
+    rows = [meme(n, png(n)) | {"thumbnail": png(100 + n), "audio": [b"x"]} for n in range(3)]
+    table, problems, _ = read(write(tmp_path / "data", rows[:2], rows[2:]))
+    assert not problems and (table["image"] != "").all()
+    names = {hashlib.sha256(png(n)).hexdigest() for n in range(3)}
+    assert {path.name for path in (tmp_path / "unpacked").iterdir()} == names
+    rows = [{"a": png(n), "b": png(9 + n), "id": str(n), "text": "t", "label": n} for n in (0, 1)]
+    data = write(tmp_path / "two", rows, rows[:1])
+    table, _, _ = read(data, columns=Columns(image="b"))
+    assert [Path(path).read_bytes() for path in table["image"]] == [png(9), png(10), png(9)]
+
+
+def test_refused_data_leave_no_unpacked_pictures(tmp_path, tiny_weights):
+    rows = [packed(n, f"{n}.png") | {"label": 7} for n in range(4)]
+    data = write(tmp_path / "data", rows, rows)
+    config = ExtractConfig(
+        data=str(data),
+        image_weights=str(tiny_weights / "image"),
+        text_weights=str(tiny_weights / "text"),
+        device="cpu",
+    )
+    with pytest.raises(UserError, match="allowed 0 or 1"):
+        extract(config, tmp_path / "runs" / "r")
+    assert not (tmp_path / "runs" / "r").exists()
 
 
 def test_a_full_disk_is_named_and_leaves_no_part_of_a_picture(tmp_path):

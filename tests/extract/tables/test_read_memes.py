@@ -85,7 +85,7 @@ def test_unknown_split_value_is_a_bad_row(tmp_path):
     text = "id,img,text,label,split\n1,img/a.png,a,0,train\n2,img/b.png,b,1,train\n"
     text += "3,img/a.png,c,0,test\n4,img/a.png,c,0,tset\n"
     message = error_message(write_files(tmp_path, memes_csv=text))
-    assert 'memes.csv:5: column split: found "tset", allowed train, training' in message
+    assert 'memes.csv:5: column split: found "tset", allowed train, val or test' in message
 
 
 def test_rows_shared_by_dev_seen_and_dev_unseen_are_used_once(tmp_path):
@@ -202,7 +202,7 @@ def test_error_for_only_one_class_gives_the_counts(tmp_path):
     ("header", "expected"),
     [
         ("id,img,words,label", ["no text column", '"words"', "caption", "--text-column"]),
-        ("key,pic,text,label", ["no id or image column", "--id-column", "--image-column"]),
+        ("key,text,label,more", ["no id or image column", "--id-column", "--image-column"]),
         ("id,img,text,score", ["no label column", "hateful", "--label-column"]),
         ("id,image,text,caption", ['"text" and "caption"', "--text-column"]),
         ("img,image,text,label", ['"img" and "image"', "--image-column"]),
@@ -537,7 +537,7 @@ def test_sample_submission_with_unknown_and_repeated_ids(tmp_path):
 @pytest.mark.parametrize(
     ("sample", "expected"),
     [
-        ("label,id\n0,7\n0,8\n", "The first column must hold the ids"),
+        ("label,key\n0,a\n0,b\n", "no value of its column"),
         ("id,proba,label,x\n7,0,0,0\n", "allowed are two"),
         ("id,label\n", "empty table"),
         (b"id,\xe9\n7,0\n", "in UTF-8"),

@@ -30,15 +30,13 @@ def read_id(text: str) -> tuple[str, str | None]:
     return (repr(text), error) if error else (text, None)
 
 
-ABSENT = frozenset(
-    ("", "null", "NULL", "nan", "NaN", "None", "NA", "N/A", "n/a", "#N/A", "<NA>", "nil")
-)
-"""Cells that stand for an absent caption or picture: what programs write for a missing value."""
+ABSENT = frozenset(("", "null", "nan", "none", "na", "n/a", "#n/a", "<na>", "nil", "\\n"))
+"""Cells that stand for an absent value, in lower case: what programs write for a missing one."""
 
 
 def is_absent(text: str) -> bool:
     """Return whether a cell stands for an absent value."""
-    return text.strip() in ABSENT
+    return text.strip().lower() in ABSENT
 
 
 def read_caption(text: str) -> tuple[str, str | None]:
