@@ -18,7 +18,7 @@ probability is 0 or 1."""
 MAX_MEMES = 20_000
 """Maximum of memes stored, since the time to score a meme grows with their number."""
 
-LEARNED = "classes_", "settings_", "rows_", "labels_"
+LEARNED = "classes_", "settings_", "memes_", "labels_"
 
 
 class KnnHead(ComparingHead):
@@ -29,6 +29,9 @@ class KnnHead(ComparingHead):
     """
 
     GRID: ClassVar = [{"image_scale": 0.3}, {"image_scale": 1.0}]
+
+    memes_ = ComparingHead.rows_
+    """The stored memes' unit vectors."""
 
     def __init__(
         self, image_width: int = 0, seed: int = 0, k: int = 64, image_scale: float = 1.0
@@ -43,7 +46,7 @@ class KnnHead(ComparingHead):
         self.classes_ = np.unique(y)
         self.settings_ = np.array([self.image_width, self.image_scale, self.k])
         stored = evenly_spaced(len(X), MAX_MEMES)
-        self.rows_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
+        self.memes_, self.labels_ = self._normalise(X[stored]), y[stored].astype(np.int8)
         return self
 
     def compare(self, X: np.ndarray) -> np.ndarray:

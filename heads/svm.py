@@ -14,13 +14,16 @@ MAX_ROWS = 10_000
 MARGIN_TO_LOGIT = 1.5
 """Factor from margins to logits. Calibration refines it (Platt 1999)."""
 
-LEARNED = "classes_", "rows_", "coef_", "intercept_", "gamma_"
+LEARNED = "classes_", "vectors_", "coef_", "intercept_", "gamma_"
 
 
 class SvmHead(ComparingHead):
     """RBF SVM. Its kernel compares whole memes, so it learns interactions of the modalities."""
 
     GRID: ClassVar = [{"C": 1.0}]
+
+    vectors_ = ComparingHead.rows_
+    """The support vectors."""
 
     def __init__(self, image_width: int = 0, seed: int = 0, C: float = 1.0) -> None:
         self.image_width = image_width
@@ -41,8 +44,7 @@ class SvmHead(ComparingHead):
         kernel = rbf_kernel(columns, gamma=self.gamma_)
         model = SVC(C=self.C, kernel="precomputed").fit(kernel, y[rows])
         self.classes_ = model.classes_
-        # The support vectors.
-        self.rows_ = columns[model.support_]
+        self.vectors_ = columns[model.support_]
         self.coef_ = model.dual_coef_[0]
         self.intercept_ = model.intercept_[0]
         return self

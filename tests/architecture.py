@@ -115,12 +115,17 @@ def is_head(path: Path) -> bool:
     return path in SOURCES and module_name(path) in HEAD_MODULES
 
 
+def is_source_folder(folder: Path) -> bool:
+    """Return whether a path is a folder of sources: not one of bytecode."""
+    return folder.is_dir() and folder.name != "__pycache__"
+
+
 def folder_sizes() -> dict[str, tuple[int, int]]:
     """Map each folder to its numbers of files and of subfolders, as `MAX_ENTRIES` counts them."""
     tops = (*PACKAGES, "tests", "benchmarks", "docs")
     folders = [folder for top in tops for folder in (ROOT / top, *(ROOT / top).rglob("*"))]
     found = {}
-    for folder in sorted(folder for folder in folders if folder.is_dir()):
+    for folder in sorted(folder for folder in folders if is_source_folder(folder)):
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__", "."))]
         if entries:
             found[str(folder.relative_to(ROOT))] = (

@@ -16,7 +16,7 @@ TWO_SPACES = ("space_0", "space_1")
 ALL_SPACES = (*TWO_SPACES, "pretrained", "lexical")
 
 HEADS = "linear,interaction,lightgbm,knn,stack"
-"""All heads except the one that needs torch."""
+"""Heads that are fast to fit."""
 
 
 def problem(signal, count, seed, widths=WIDTHS, strength=5.0, noise=0):

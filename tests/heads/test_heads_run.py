@@ -1,4 +1,4 @@
-"""Stage two end to end: complete and reproducible results, without torch."""
+"""Stage two end to end: complete and reproducible results, without backbones."""
 
 import csv
 import json
@@ -32,14 +32,14 @@ KINDS = ["fine-tuned", "pretrained", "lexical"]
 VARYING_KEYS = {"seconds", "path", CHECKSUM_KEY}
 """JSON keys whose values differ between runs: times, paths and checksums over them."""
 
-WITHOUT_TORCH = """
+WITHOUT_BACKBONES = """
 import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 class Blocker(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "timm", "PIL"):
+        if name.split(".")[0] in ("torchvision", "transformers", "timm", "PIL"):
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocker())
@@ -243,9 +243,11 @@ def reproducible_content(path):
     return cut(json.loads(path.read_text())) if path.suffix == ".json" else path.read_bytes()
 
 
-def test_run_in_another_process_without_torch_gives_the_same_bytes(finished, tmp_path):
+def test_run_in_another_process_without_backbones_gives_the_same_bytes(finished, tmp_path):
     shutil.copy(finished.folder / "features.h5", tmp_path)
-    run_python(WITHOUT_TORCH, str(tmp_path), str(Path(__file__).parents[1]), ",".join(MEMBERS[1:]))
+    run_python(
+        WITHOUT_BACKBONES, str(tmp_path), str(Path(__file__).parents[1]), ",".join(MEMBERS[1:])
+    )
     names = sorted(contents(finished.folder))
     assert sorted(contents(tmp_path)) == names
     assert {"solution.csv", "heads/stack/probabilities.npz"} < set(names)
