@@ -114,7 +114,7 @@ class ComparingHead(Head):
         return probabilities
 
     def compare(self, X: np.ndarray) -> np.ndarray:
-        """Compare X with `rows_in_common_`: float64 (N, rows in common)."""
+        """Compare X with `rows_in_common_`: float (N, rows in common)."""
         raise NotImplementedError
 
     def probability(self, compared: np.ndarray) -> np.ndarray:

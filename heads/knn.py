@@ -50,16 +50,16 @@ class KnnHead(ComparingHead):
         return self
 
     def compare(self, X: np.ndarray) -> np.ndarray:
-        """Return the cosine of each row of X and each meme: float64 (N, memes)."""
+        """Return the cosine of each row of X and each meme: float32 (N, memes)."""
         # Rounded, so that memes which are equally near remain so in any batch.
-        return np.round(self._normalise(X) @ self.rows_in_common_.T, 12)
+        return (self._normalise(X) @ self.rows_in_common_.T).astype(np.float32)
 
     def probability(self, compared: np.ndarray) -> np.ndarray:
         """Predict positives' probability from cosines: float64 (N,)."""
         count = min(int(self.settings_[2]), compared.shape[1])
         # numpy has no search for the largest values and their places that is as fast.
         nearest = torch.topk(torch.from_numpy(compared), count, sorted=False)
-        weight = np.exp(SHARPNESS * (nearest.values.numpy() - 1))
+        weight = np.exp(SHARPNESS * (nearest.values.numpy().astype(np.float64) - 1))
         votes = (weight * self.labels_[nearest.indices.numpy()]).sum(axis=1)
         expected = PSEUDO_COUNT * weight.mean(axis=1)
         return (votes + expected * self.labels_.mean()) / (weight.sum(axis=1) + expected)
