@@ -6,6 +6,7 @@ import pytest
 from heads.base import ComparingHead
 from heads.knn import KnnHead
 from heads.registry import ENTRIES
+from heads.svm import SvmHead
 
 COMPARING = sorted(
     {c for e in ENTRIES.values() if issubclass(c := e.load(), ComparingHead)}, key=str
@@ -48,3 +49,15 @@ def test_neighbours_that_tie_are_the_same_in_any_batch():
     new = rng.normal(size=(300, 16)).astype(np.float32)
     alone = np.concatenate([head.predict_proba(new[n : n + 1]) for n in range(len(new))])
     np.testing.assert_array_equal(alone, head.predict_proba(new))
+
+
+@pytest.mark.parametrize(
+    ("head_class", "file", "name"),
+    [(KnnHead, "memes.npz", "memes_"), (SvmHead, "vectors.npz", "vectors_")],
+)
+def test_saved_rows_keep_the_name_that_older_runs_have(head_class, file, name, tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    head = head_class(image_width=4).fit(X, (X[:, 0] > 0).astype(int))
+    head.save(tmp_path)
+    with np.load(tmp_path / file) as saved:
+        np.testing.assert_array_equal(saved[name], head.rows_)
