@@ -9,8 +9,8 @@ import pytest
 
 from heads.ensemble.explained_memes import Explained, write_explanations
 from heads.report.build import write_report
+from heads.report.cards.gallery import choose_rows
 from heads.report.finished_run import read_run
-from heads.report.gallery import choose_rows
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -15,13 +15,14 @@ from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
-from heads.report import comparison_plots, gallery
+from heads.report import comparison_plots
 from heads.report.build import write_report
+from heads.report.cards import gallery
+from heads.report.cards.gallery import thumbnail
 from heads.report.comparison_plots import draw_pca_maps
 from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
-from heads.report.gallery import thumbnail
 from heads.report.paired_differences import Difference, paired_difference
 from heads.report.roc_reliability_curves import draw_reliability, draw_thresholds
 from heads.report.svg import INK, Canvas, drawing
@@ -29,7 +30,7 @@ from heads.run import submit
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 
-SECTIONS = ["conclusions", "heads", "plots", "mistakes", "check", "data"]
+SECTIONS = ["conclusions", "heads", "plots", "mistakes", "labels", "check", "data"]
 VOID = {"meta", "link", "img", "input", "br", "path", "use", "rect", "circle", "line"}
 
 
@@ -161,7 +162,7 @@ def test_markdown_has_well_formed_tables_with_all_heads(reported_run):
     tables = re.findall(r"(?:^\|.*\|$\n)+", text, flags=re.MULTILINE)
     for table in tables:
         assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
-    assert len(tables) == 6
+    assert len(tables) == 7
     for head in ("**ensemble**", "linear", "knn", "joint", "_image only_", "_text only_"):
         assert sum(f"| {head}" in table for table in tables) >= 2, head
     assert "\n\n\n" not in text

@@ -115,13 +115,14 @@ def choose_rows(run: FinishedRun) -> ChosenRows:
     probability, threshold = ensemble.held_out[held_out], ensemble.row_threshold[held_out]
     wrong = (probability > threshold) != (label == 1)
     by_error = np.argsort(-np.abs(probability - label), kind="stable")
-    mistakes = _one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
+    mistakes = one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
     by_margin = held_out[np.argsort(np.abs(probability - threshold), kind="stable")]
-    uncertain = _one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
+    uncertain = one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
     return ChosenRows(mistakes, uncertain, int(wrong.sum()))
 
 
-def _one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
+def one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
+    """Return the first `limit` of the rows, without those whose group has come before."""
     _, first = np.unique(run.table.rows.group[rows], return_index=True)
     return rows[np.sort(first)][:limit].tolist()
 
@@ -136,7 +137,7 @@ def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
     probability, threshold = ensemble.held_out[row], ensemble.row_threshold[row]
     heads = [(head.name, float(head.held_out[row])) for head in run.heads()]
     return Card(
-        meme=_shown_meme(run, row, LARGE, CAPTION_LENGTH),
+        meme=shown_meme(run, row, LARGE, CAPTION_LENGTH),
         split=run.table.rows.split[row],
         probability=float(probability),
         threshold=float(threshold),
@@ -148,7 +149,8 @@ def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
     )
 
 
-def _shown_meme(run: FinishedRun, row: int, side: int, length: int) -> ShownMeme:
+def shown_meme(run: FinishedRun, row: int, side: int, length: int) -> ShownMeme:
+    """Return a meme with a thumbnail of this side in pixels, and a caption of this length."""
     meme = run.memes[row]
     picture = thumbnail(meme.image, side)
     missing = "picture unreadable or deleted" if meme.image else "no picture"
@@ -169,7 +171,7 @@ def _neighbours(run: FinishedRun, rows: list[int]) -> list[list[Neighbour]]:
         neighbours.append(
             [
                 Neighbour(
-                    _shown_meme(run, other, SMALL, NEIGHBOUR_CAPTION_LENGTH),
+                    shown_meme(run, other, SMALL, NEIGHBOUR_CAPTION_LENGTH),
                     float(similarity),
                     bool(group[other] == group[row]),
                 )
