@@ -134,7 +134,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     validate_submission(rows, requested, probability)
     contradictions = read_json(run / "data.json", "extract")["contradictions"]
     doubtful = find_doubtful_labels(rows, built.probabilities.held_out, ensemble, contradictions)
-    label_issues = label_issues_csv(doubtful, rows, read_memes(run / "memes.jsonl", rows.id))
+    label_issues = label_issues_csv(doubtful, read_memes(run / "memes.jsonl", rows.id))
     metrics["ensemble"] = asdict(ensemble)
     for path in (run / "check.json", run / LABEL_ISSUES_FILE, run / SOLUTION_FILE):
         path.unlink(missing_ok=True)

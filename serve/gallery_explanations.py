@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from heads.config import SUBMITTED
 from heads.ensemble.explained_memes import Explained, write_explanations
-from heads.report.cards.gallery import choose_rows
 from heads.report.finished_run import read_run
+from heads.report.gallery import choose_rows
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.finished_models import require_models

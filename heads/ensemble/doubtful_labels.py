@@ -24,7 +24,12 @@ FORMULA = ("=", "+", "-", "@")
 class DoubtfulLabel:
     """A train or val row whose label is an issue."""
 
+    rank: int
+    """From 1: the least probable label."""
     row: int
+    id: str
+    split: str
+    label: int
     probability: float
     """Held-out probability of its label."""
     relation: str
@@ -42,9 +47,19 @@ class DoubtfulLabels:
     """Rows with a held-out probability."""
 
     @property
-    def contradicted(self) -> int:
-        """Number of issues with a near-duplicate that has the other label."""
-        return sum(bool(issue.relation) for issue in self.issues)
+    def sentence(self) -> str:
+        """How many labels are in doubt, and what that means."""
+        number, contradicted = len(self.issues), sum(bool(one.relation) for one in self.issues)
+        if not number:
+            return f"Of {self.checked:,} held-out labels, none is in doubt."
+        return (
+            f"Of {self.checked:,} held-out labels, {number:,} {'is' if number == 1 else 'are'} in "
+            "doubt: the ensemble, fitted without the meme, finds the other label more probable, "
+            "and at least as probable as it is on average where it is given (confident learning, "
+            "Northcutt et al. 2021). A near-duplicate in train or val with the other label "
+            f"contradicts {contradicted:,} of them. A label issue is a suspicion, not a proof: the "
+            "model can be wrong, or the meme hard to judge."
+        )
 
 
 def find_doubtful_labels(
@@ -62,14 +77,16 @@ def find_doubtful_labels(
     own = self_confidence(y, probability)
     same, near = _labels_of_same_memes(rows, contradictions), _labels_of_groups(rows)
     issues = []
-    for index in find_label_issues(y, probability):
+    for rank, index in enumerate(find_label_issues(y, probability), 1):
         row = int(known[index])
-        wanted = 1 - int(rows.label[row])
-        relation, other = SAME, same.get((rows.id[row], wanted))
+        name, label = rows.id[row], int(rows.label[row])
+        relation, other = SAME, same.get((name, 1 - label))
         if other is None:
-            relation, other = NEAR, near.get((int(rows.group[row]), wanted))
+            relation, other = NEAR, near.get((int(rows.group[row]), 1 - label))
         found = (relation, other) if other is not None else ("", "")
-        issues.append(DoubtfulLabel(row, float(own[index]), *found))
+        issues.append(
+            DoubtfulLabel(rank, row, name, rows.split[row], label, float(own[index]), *found)
+        )
     return DoubtfulLabels(issues, len(known))
 
 
@@ -96,21 +113,19 @@ def _labels_of_groups(rows: Rows) -> dict[tuple[int, int], str]:
     return dict(zip(keys, rows.id[labelled].tolist(), strict=True))
 
 
-def label_issues_csv(found: DoubtfulLabels, rows: Rows, memes: list[Meme]) -> str:
-    """Return label_issues.csv: one line per issue, ranked from 1."""
-    chosen = np.array([issue.row for issue in found.issues], dtype=np.int64)
-    return to_csv(
-        {
-            "rank": np.arange(1, len(chosen) + 1),
-            "id": rows.id[chosen],
-            "split": rows.split[chosen],
-            "label": rows.label[chosen],
-            "probability_of_label": np.array([issue.probability for issue in found.issues]),
-            "contradiction": [issue.relation for issue in found.issues],
-            "contradicting_id": [issue.other for issue in found.issues],
-            "caption": [_cell(memes[row].caption) for row in chosen],
-        }
-    )
+def label_issues_csv(found: DoubtfulLabels, memes: list[Meme]) -> str:
+    """Return label_issues.csv, one line per issue. `memes` are those of all rows, in order."""
+    columns = {
+        "rank": [issue.rank for issue in found.issues],
+        "id": [issue.id for issue in found.issues],
+        "split": [issue.split for issue in found.issues],
+        "label": [issue.label for issue in found.issues],
+        "probability_of_label": [issue.probability for issue in found.issues],
+        "contradiction": [issue.relation for issue in found.issues],
+        "contradicting_id": [issue.other for issue in found.issues],
+        "caption": [_cell(memes[issue.row].caption) for issue in found.issues],
+    }
+    return to_csv(columns)
 
 
 def _cell(caption: str) -> str:

@@ -1,7 +1,7 @@
 """The report of a finished run: report.html, which needs no other file, and report.md.
 
 `build` reads the run (`finished_run`, `run_summary`), makes tables (`leaderboard`, `confusion`),
-plots (`roc_reliability_curves`, `comparison_plots`, drawn by `svg`), `cards` of memes and the
+plots (`roc_reliability_curves`, `comparison_plots`, drawn by `svg`), a `gallery` of memes and the
 `conclusions` (with `paired_differences`), and renders `templates/`. `formatting` formats numbers
 and names.
 """

@@ -9,8 +9,6 @@ from markupsafe import Markup
 from heads.evaluation.ratio_intervals import ScoredRows
 from heads.evaluation.slices import SliceComparison, compare_slices
 from heads.report import formatting
-from heads.report.cards.gallery import make_gallery
-from heads.report.cards.label_cards import draw_label_cards, list_doubtful_labels
 from heads.report.comparison_plots import (
     draw_auroc_intervals,
     draw_learning_curves,
@@ -20,6 +18,7 @@ from heads.report.comparison_plots import (
 from heads.report.conclusions import make_conclusions
 from heads.report.confusion import confusion_matrices, correlation_matrix
 from heads.report.finished_run import ENSEMBLE, FinishedRun, read_run
+from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_space_kinds, make_leaderboard
 from heads.report.model_card import card_content
 from heads.report.roc_reliability_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
@@ -43,8 +42,7 @@ def write_report(run: Path) -> Path:
     finished = read_run(run)
     content = _common_content(finished)
     markdown = _render("report.md.jinja", content, html=False)
-    cards = {"label_cards": draw_label_cards(finished, content["labels"])}
-    page = _render("report.html.jinja", content | _html_content(finished) | cards, html=True)
+    page = _render("report.html.jinja", content | _html_content(finished), html=True)
     card = _render("model_card.md.jinja", content | card_content(finished, markdown), html=False)
     write_text(run / "report.md", markdown)
     write_text(run / "model_card.md", card)
@@ -62,7 +60,7 @@ def _common_content(run: FinishedRun) -> dict[str, object]:
         "group_column": run.data.get("group_column"),
         "boards": [board for board in boards if board],
         "space_kinds": list_space_kinds(run),
-        "labels": list_doubtful_labels(run),
+        "labels": run.doubtful_labels,
         "metric": formatting.METRIC_NAMES[run.best_head().record.metric],
         "check": run.check,
         "summary": summarise_run(run),

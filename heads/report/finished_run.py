@@ -10,6 +10,7 @@ import numpy as np
 from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
+from heads.ensemble.doubtful_labels import DoubtfulLabels, find_doubtful_labels
 from heads.ensemble.explained_memes import Explained, read_explanations
 from heads.ensemble.run_memes import Meme, read_memes
 from heads.ensemble.saved_ensemble import (
@@ -101,6 +102,12 @@ class FinishedRun:
         if prior is None:
             return np.ones(len(label))
         return class_weights(label, self.ensemble.trained_prior, prior)
+
+    @cached_property
+    def doubtful_labels(self) -> DoubtfulLabels:
+        """Label issues, as in label_issues.csv."""
+        held_out, contradictions = self.models[ENSEMBLE].held_out, self.data["contradictions"]
+        return find_doubtful_labels(self.table.rows, held_out, self.ensemble, contradictions)
 
     def heads(self, member: bool | None = None) -> list[EvaluatedModel]:
         """All heads, or only those that were (`True`) or were not (`False`) ensemble candidates."""

@@ -9,10 +9,10 @@ import pytest
 
 from heads.config import SubmitConfig
 from heads.ensemble.explained_memes import read_explanations
+from heads.report import gallery
 from heads.report.build import write_report
-from heads.report.cards import gallery
-from heads.report.cards.gallery import choose_rows
 from heads.report.finished_run import read_run
+from heads.report.gallery import choose_rows
 from heads.run import submit
 from runtime.errors import UserError
 from serve.gallery_explanations import explain_gallery

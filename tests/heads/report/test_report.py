@@ -15,14 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
-from heads.report import comparison_plots
+from heads.report import comparison_plots, gallery
 from heads.report.build import write_report
-from heads.report.cards import gallery
-from heads.report.cards.gallery import thumbnail
 from heads.report.comparison_plots import draw_pca_maps
 from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
+from heads.report.gallery import thumbnail
 from heads.report.paired_differences import Difference, paired_difference
 from heads.report.roc_reliability_curves import draw_reliability, draw_thresholds
 from heads.report.svg import INK, Canvas, drawing

@@ -1,4 +1,4 @@
-"""Gallery of memes: the most confident mistakes and the least certain predictions."""
+"""Gallery of memes: confident mistakes, uncertain predictions, and labels in doubt."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageOps
 
+from heads.ensemble.doubtful_labels import DoubtfulLabel
 from heads.ensemble.explained_memes import Explained
 from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.formatting import joined, label_name, shorten
@@ -16,6 +17,9 @@ from heads.report.formatting import joined, label_name, shorten
 MISTAKES = 12
 
 UNCERTAIN = 6
+
+DOUBTFUL = 12
+"""Labels in doubt."""
 
 NEIGHBOURS = 3
 
@@ -72,11 +76,20 @@ class Card:
 
 
 @dataclass(frozen=True)
+class LabelCard:
+    """A meme whose label is in doubt."""
+
+    meme: ShownMeme
+    issue: DoubtfulLabel
+
+
+@dataclass(frozen=True)
 class Gallery:
-    """Both lists of cards, and the number of rows they were selected from."""
+    """All lists of cards, and the number of rows they were selected from."""
 
     mistakes: list[Card]
     uncertain: list[Card]
+    labels: list[LabelCard]
     wrong: int
     """Number of mistakes on all held-out rows."""
     rows: int
@@ -101,6 +114,7 @@ def make_gallery(run: FinishedRun) -> Gallery:
     return Gallery(
         mistakes=_cards(run, chosen.mistakes),
         uncertain=_cards(run, chosen.uncertain),
+        labels=_label_cards(run),
         wrong=chosen.wrong,
         rows=len(run.held_out_rows),
         space=run.common_space().name,
@@ -115,14 +129,13 @@ def choose_rows(run: FinishedRun) -> ChosenRows:
     probability, threshold = ensemble.held_out[held_out], ensemble.row_threshold[held_out]
     wrong = (probability > threshold) != (label == 1)
     by_error = np.argsort(-np.abs(probability - label), kind="stable")
-    mistakes = one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
+    mistakes = _one_per_group(run, held_out[by_error[wrong[by_error]]], MISTAKES)
     by_margin = held_out[np.argsort(np.abs(probability - threshold), kind="stable")]
-    uncertain = one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
+    uncertain = _one_per_group(run, by_margin[~np.isin(by_margin, mistakes)], UNCERTAIN)
     return ChosenRows(mistakes, uncertain, int(wrong.sum()))
 
 
-def one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
-    """Return the first `limit` of the rows, without those whose group has come before."""
+def _one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
     _, first = np.unique(run.table.rows.group[rows], return_index=True)
     return rows[np.sort(first)][:limit].tolist()
 
@@ -132,12 +145,18 @@ def _cards(run: FinishedRun, rows: list[int]) -> list[Card]:
     return [_card(run, row, near) for row, near in zip(rows, neighbours, strict=True)]
 
 
+def _label_cards(run: FinishedRun) -> list[LabelCard]:
+    issues = {issue.row: issue for issue in run.doubtful_labels.issues}
+    rows = _one_per_group(run, np.array(list(issues), dtype=np.int64), DOUBTFUL)
+    return [LabelCard(_shown_meme(run, row, LARGE, CAPTION_LENGTH), issues[row]) for row in rows]
+
+
 def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
     ensemble = run.models[ENSEMBLE]
     probability, threshold = ensemble.held_out[row], ensemble.row_threshold[row]
     heads = [(head.name, float(head.held_out[row])) for head in run.heads()]
     return Card(
-        meme=shown_meme(run, row, LARGE, CAPTION_LENGTH),
+        meme=_shown_meme(run, row, LARGE, CAPTION_LENGTH),
         split=run.table.rows.split[row],
         probability=float(probability),
         threshold=float(threshold),
@@ -149,8 +168,7 @@ def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:
     )
 
 
-def shown_meme(run: FinishedRun, row: int, side: int, length: int) -> ShownMeme:
-    """Return a meme with a thumbnail of this side in pixels, and a caption of this length."""
+def _shown_meme(run: FinishedRun, row: int, side: int, length: int) -> ShownMeme:
     meme = run.memes[row]
     picture = thumbnail(meme.image, side)
     missing = "picture unreadable or deleted" if meme.image else "no picture"
@@ -171,7 +189,7 @@ def _neighbours(run: FinishedRun, rows: list[int]) -> list[list[Neighbour]]:
         neighbours.append(
             [
                 Neighbour(
-                    shown_meme(run, other, SMALL, NEIGHBOUR_CAPTION_LENGTH),
+                    _shown_meme(run, other, SMALL, NEIGHBOUR_CAPTION_LENGTH),
                     float(similarity),
                     bool(group[other] == group[row]),
                 )
