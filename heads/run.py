@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from features.feature_table import FeatureTable
+from features.feature_table import FeatureTable, Rows
 from features.hdf5_store import read_features
 from heads.check.submission_checks import check_scores
 from heads.config import PROGRESS_FILE, SOLUTION_FILE, FitConfig, SubmitConfig
 from heads.decision.terminal_operating_points import print_operating_points
-from heads.ensemble.build_ensemble import build_ensemble
+from heads.ensemble.build_ensemble import BuiltEnsemble, build_ensemble
 from heads.ensemble.doubtful_labels import FILE as LABEL_ISSUES_FILE
 from heads.ensemble.doubtful_labels import find_doubtful_labels, label_issues_csv
 from heads.ensemble.run_memes import read_memes
@@ -114,7 +114,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
 
     Prints the table of heads and ensemble; returns the path of the solution. Raises UserError,
     before writing anything, if an id is missing, repeated or without a finite probability, or if
-    data.json or memes.jsonl is missing or damaged.
+    data.json or memes.jsonl is damaged.
     """
     table = read_features(run / "features.h5", embeddings=False)
     rows, attributes = table.rows, table.attributes
@@ -132,9 +132,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     decision = probability > ensemble.threshold["value"]
     test, requested = np.flatnonzero(rows.split == "test"), requested_rows(rows)
     validate_submission(rows, requested, probability)
-    contradictions = read_json(run / "data.json", "extract")["contradictions"]
-    doubtful = find_doubtful_labels(rows, built.probabilities.held_out, ensemble, contradictions)
-    label_issues = label_issues_csv(doubtful, read_memes(run / "memes.jsonl", rows.id))
+    label_issues = _label_issues(run, rows, built)
     metrics["ensemble"] = asdict(ensemble)
     for path in (run / "check.json", run / LABEL_ISSUES_FILE, run / SOLUTION_FILE):
         path.unlink(missing_ok=True)
@@ -168,6 +166,18 @@ def submit(config: SubmitConfig, run: Path) -> Path:
         if not check.ok:
             log(f"WARNING: {check.sentence}")
     return solution
+
+
+def _label_issues(run: Path, rows: Rows, built: BuiltEnsemble) -> str:
+    """Return the content of label_issues.csv. A run can have been moved with features.h5 only."""
+    data, memes = run / "data.json", run / "memes.jsonl"
+    contradictions = read_json(data, "extract")["contradictions"] if data.is_file() else []
+    held_out = built.probabilities.held_out
+    doubtful = find_doubtful_labels(rows, held_out, built.record, contradictions)
+    if not memes.is_file():
+        log(f"{memes} is missing: {LABEL_ISSUES_FILE} has no captions")
+        return label_issues_csv(doubtful, None)
+    return label_issues_csv(doubtful, read_memes(memes, rows.id))
 
 
 def _remove_outdated_heads(folder: Path, stamp: str, metric: str) -> None:

@@ -113,9 +113,12 @@ def _labels_of_groups(rows: Rows) -> dict[tuple[int, int], str]:
     return dict(zip(keys, rows.id[labelled].tolist(), strict=True))
 
 
-def label_issues_csv(found: DoubtfulLabels, memes: list[Meme]) -> str:
-    """Return label_issues.csv, one line per issue. `memes` are those of all rows, in order."""
-    columns = {
+def label_issues_csv(found: DoubtfulLabels, memes: list[Meme] | None) -> str:
+    """Return label_issues.csv, one line per issue.
+
+    `memes` are those of all rows, in order. Without them, there is no column of captions.
+    """
+    columns: dict[str, object] = {
         "rank": [issue.rank for issue in found.issues],
         "id": [issue.id for issue in found.issues],
         "split": [issue.split for issue in found.issues],
@@ -123,8 +126,9 @@ def label_issues_csv(found: DoubtfulLabels, memes: list[Meme]) -> str:
         "probability_of_label": [issue.probability for issue in found.issues],
         "contradiction": [issue.relation for issue in found.issues],
         "contradicting_id": [issue.other for issue in found.issues],
-        "caption": [_cell(memes[issue.row].caption) for issue in found.issues],
     }
+    if memes is not None:
+        columns["caption"] = [_cell(memes[issue.row].caption) for issue in found.issues]
     return to_csv(columns)
 
 

@@ -1,6 +1,5 @@
 """Synthetic feature tables with a known (planted) signal."""
 
-import json
 import zlib
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from features.feature_table import FeatureTable, Rows, Space
 from features.hdf5_store import join_spaces
 from features.space_files import writing_space
-from runtime.json_files import write_json
 
 WIDTHS = (6, 4)
 """Image and text columns."""
@@ -99,7 +97,7 @@ def table(
 
 
 def write(path, features):
-    """Write features.h5 as stage one would, data.json and memes.jsonl; return `path`."""
+    """Write features.h5 as stage one would; return `path`."""
     indices, files = np.arange(len(features)), {}
     for space in features.spaces:
         files[space.name] = path.with_name(f"{space.name}.h5")
@@ -112,7 +110,4 @@ def write(path, features):
     join_spaces(path, features.rows, features.attributes, files)
     for file in files.values():
         file.unlink()
-    write_json(path.with_name("data.json"), {"contradictions": []})
-    memes = [{"id": name, "caption": f"meme {name}", "image": ""} for name in features.rows.id]
-    path.with_name("memes.jsonl").write_text("\n".join(map(json.dumps, memes)), encoding="utf-8")
     return path
