@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from features.feature_table import FeatureTable
+from features.feature_table import FeatureTable, Rows
 from features.hdf5_store import read_features
 from heads.check.submission_checks import check_scores
 from heads.config import PROGRESS_FILE, SOLUTION_FILE, FitConfig, SubmitConfig
 from heads.decision.terminal_operating_points import print_operating_points
-from heads.ensemble.build_ensemble import build_ensemble
+from heads.ensemble.build_ensemble import BuiltEnsemble, build_ensemble
+from heads.ensemble.doubtful_labels import FILE as LABEL_ISSUES_FILE
+from heads.ensemble.doubtful_labels import find_doubtful_labels, label_issues_csv
+from heads.ensemble.run_memes import read_memes
 from heads.ensemble.saved_ensemble import WITHOUT_FINE_TUNING_FILE, save_ensemble_probabilities
 from heads.ensemble.submission import (
     requested_rows,
@@ -30,7 +33,7 @@ from heads.fitting.saved_heads import (
     read_records,
 )
 from heads.registry import ENTRIES, REFERENCES, STAGE_ONE
-from runtime.atomic_files import remove_folder
+from runtime.atomic_files import remove_folder, write_text
 from runtime.errors import UserError
 from runtime.json_files import read_json, read_object, write_json
 from runtime.progress import log, progress
@@ -49,7 +52,8 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
     if table.rows.labelled.sum() > MAX_ROWS_PER_FIT:
         log(f"each fit is given at most {MAX_ROWS_PER_FIT} rows; all held-out rows are scored")
     # Metrics, ensemble and checks describe the heads as they were before this call.
-    for path in (run / "metrics.json", heads / "ensemble.json", run / "check.json"):
+    outdated = (heads / "ensemble.json", run / "check.json", run / LABEL_ISSUES_FILE)
+    for path in (run / "metrics.json", *outdated):
         path.unlink(missing_ok=True)
     _remove_outdated_heads(heads, stamp, config.metric)
     _fit_missing_heads(config, table, projected, protocol, heads)
@@ -106,10 +110,11 @@ def _fit_missing_heads(
 
 
 def submit(config: SubmitConfig, run: Path) -> Path:
-    """Build the ensemble, tune its threshold, and write predictions.csv and solution.csv.
+    """Build the ensemble, tune its threshold; write predictions, label issues and solution.csv.
 
     Prints the table of heads and ensemble; returns the path of the solution. Raises UserError,
-    before writing anything, if an id is missing, repeated or without a finite probability.
+    before writing anything, if an id is missing, repeated or without a finite probability, or if
+    data.json or memes.jsonl is damaged.
     """
     table = read_features(run / "features.h5", embeddings=False)
     rows, attributes = table.rows, table.attributes
@@ -127,8 +132,9 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     decision = probability > ensemble.threshold["value"]
     test, requested = np.flatnonzero(rows.split == "test"), requested_rows(rows)
     validate_submission(rows, requested, probability)
+    label_issues = _label_issues(run, rows, built)
     metrics["ensemble"] = asdict(ensemble)
-    for path in (run / "check.json", run / SOLUTION_FILE):
+    for path in (run / "check.json", run / LABEL_ISSUES_FILE, run / SOLUTION_FILE):
         path.unlink(missing_ok=True)
     save_ensemble_probabilities(run / "heads", built.probabilities)
     if built.without_fine_tuning:
@@ -137,6 +143,7 @@ def submit(config: SubmitConfig, run: Path) -> Path:
         )
     write_json(run / "heads" / "ensemble.json", asdict(ensemble))
     write_json(run / "metrics.json", metrics)
+    write_text(run / LABEL_ISSUES_FILE, label_issues)
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
     values = probability[requested] if config.proba else decision[requested].astype(int)
     columns = {attributes["id_column"]: rows.id[requested], attributes["label_column"]: values}
@@ -159,6 +166,18 @@ def submit(config: SubmitConfig, run: Path) -> Path:
         if not check.ok:
             log(f"WARNING: {check.sentence}")
     return solution
+
+
+def _label_issues(run: Path, rows: Rows, built: BuiltEnsemble) -> str:
+    """Return the content of label_issues.csv. A run can have been moved with features.h5 only."""
+    data, memes = run / "data.json", run / "memes.jsonl"
+    contradictions = read_json(data, "extract")["contradictions"] if data.is_file() else []
+    held_out = built.probabilities.held_out
+    doubtful = find_doubtful_labels(rows, held_out, built.record, contradictions)
+    if not memes.is_file():
+        log(f"{memes} is missing: {LABEL_ISSUES_FILE} has no captions")
+        return label_issues_csv(doubtful, None)
+    return label_issues_csv(doubtful, read_memes(memes, rows.id))
 
 
 def _remove_outdated_heads(folder: Path, stamp: str, metric: str) -> None:

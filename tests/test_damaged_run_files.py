@@ -55,7 +55,7 @@ READ_BY = {
 
 NEVER_READ = (
     *("config.json", "near_duplicates.csv", "predictions.csv", "report.*", "lock"),
-    "model_card.md",
+    *("label_issues.csv", "model_card.md"),
     *("heads/*only/*/weights.npz", "backbones/lexical/checkpoint.json", "solution.json"),
 )
 """Files that only people read, those read like one above, and those that only status reads, which

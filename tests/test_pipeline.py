@@ -56,7 +56,7 @@ def test_run_writes_all_files_of_a_run(finished):
     assert names == {
         "config.json", "data.json", "memes.jsonl", "near_duplicates.csv", "features.h5",
         "backbones", "heads", "metrics.json", "predictions.csv", "solution.json",
-        "report.html", "report.md", "model_card.md",
+        "report.html", "report.md", "model_card.md", "label_issues.csv",
     }  # fmt: skip
     assert not list(finished.rglob("*.partial"))
 

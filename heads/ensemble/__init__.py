@@ -3,5 +3,5 @@
 `combining` has the kinds of ensembles (greedy, mean, rank, vote), and `ensemble_selection` computes
 the members' weights. `ensemble` fits, calibrates and selects a kind, `member_contributions`
 measures what each head contributes, and `build_ensemble` puts it together. `saved_ensemble` saves
-and loads it, `submission` writes solution.csv.
+and loads it, `submission` writes solution.csv, `doubtful_labels` makes label_issues.csv.
 """

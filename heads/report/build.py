@@ -60,6 +60,7 @@ def _common_content(run: FinishedRun) -> dict[str, object]:
         "group_column": run.data.get("group_column"),
         "boards": [board for board in boards if board],
         "space_kinds": list_space_kinds(run),
+        "labels": run.doubtful_labels,
         "metric": formatting.METRIC_NAMES[run.best_head().record.metric],
         "check": run.check,
         "summary": summarise_run(run),

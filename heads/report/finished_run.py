@@ -1,6 +1,5 @@
 """Load a finished run for the report: the files that extract, fit-heads and submit wrote."""
 
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,9 @@ import numpy as np
 from features.feature_table import FeatureTable, Space
 from features.hdf5_store import read_features
 from heads.decision.prior_shift import class_weights
+from heads.ensemble.doubtful_labels import DoubtfulLabels, find_doubtful_labels
 from heads.ensemble.explained_memes import Explained, read_explanations
+from heads.ensemble.run_memes import Meme, read_memes
 from heads.ensemble.saved_ensemble import (
     WITHOUT_FINE_TUNING_FILE,
     EnsembleRecord,
@@ -25,8 +26,6 @@ from heads.fitting.saved_heads import HeadRecord, read_probabilities, read_recor
 from heads.registry import REFERENCES
 from runtime.errors import UserError, user_error_if_damaged
 from runtime.json_files import read_json
-
-REMAKE = "Delete it and run, with the same flags as before: python pipeline.py extract"
 
 ENSEMBLE = "ensemble"
 
@@ -53,18 +52,6 @@ class EvaluatedModel:
     def auroc(self, rows: str = "held_out") -> dict[str, Any] | None:
         """AUROC and its interval on `held_out` or `test` rows; None if it is undefined."""
         return self.scores[rows] and self.scores[rows]["auroc"]
-
-
-@dataclass(frozen=True)
-class Meme:
-    """What the report shows of a meme."""
-
-    id: str
-    caption: str
-    image: str
-    """Path of the picture; empty if it was already missing in `extract`."""
-    slice: str
-    """Its value in `extract --group-column`; empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +103,12 @@ class FinishedRun:
             return np.ones(len(label))
         return class_weights(label, self.ensemble.trained_prior, prior)
 
+    @cached_property
+    def doubtful_labels(self) -> DoubtfulLabels:
+        """Label issues, as in label_issues.csv."""
+        held_out, contradictions = self.models[ENSEMBLE].held_out, self.data["contradictions"]
+        return find_doubtful_labels(self.table.rows, held_out, self.ensemble, contradictions)
+
     def heads(self, member: bool | None = None) -> list[EvaluatedModel]:
         """All heads, or only those that were (`True`) or were not (`False`) ensemble candidates."""
         heads = [model for model in self.models.values() if model.record]
@@ -165,7 +158,7 @@ def read_run(folder: Path) -> FinishedRun:
         ensemble=ensemble,
         models={model.name: model for model in models},
         without_fine_tuning=_read_without_fine_tuning(ensemble, heads),
-        memes=_read_memes(folder / "memes.jsonl", table),
+        memes=read_memes(folder / "memes.jsonl", table.rows.id),
         data=data,
         check=_read_check(folder / "check.json"),
         explanations=read_explanations(folder),
@@ -195,19 +188,6 @@ def _read_head(record: HeadRecord, heads: Path) -> EvaluatedModel:
         record.scores,
         record,
     )
-
-
-def _read_memes(path: Path, table: FeatureTable) -> list[Meme]:
-    with user_error_if_damaged(path, REMAKE):
-        # Not splitlines: captions may contain line separators that JSON does not escape.
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        memes = [
-            Meme(line["id"], line["caption"], line["image"], line.get("slice", ""))
-            for line in lines
-        ]
-    if [meme.id for meme in memes] != table.rows.id.tolist():
-        raise UserError(f"{path} does not list the same memes as features.h5. {REMAKE}")
-    return memes
 
 
 def _read_check(path: Path) -> list[dict[str, Any]] | None:

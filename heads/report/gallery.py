@@ -1,4 +1,4 @@
-"""Gallery of memes: the most confident mistakes and the least certain predictions."""
+"""Gallery of memes: confident mistakes, uncertain predictions, and labels in doubt."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageOps
 
+from heads.ensemble.doubtful_labels import DoubtfulLabel
 from heads.ensemble.explained_memes import Explained
 from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.formatting import joined, label_name, shorten
@@ -16,6 +17,9 @@ from heads.report.formatting import joined, label_name, shorten
 MISTAKES = 12
 
 UNCERTAIN = 6
+
+DOUBTFUL = 12
+"""Labels in doubt."""
 
 NEIGHBOURS = 3
 
@@ -72,11 +76,20 @@ class Card:
 
 
 @dataclass(frozen=True)
+class LabelCard:
+    """A meme whose label is in doubt."""
+
+    meme: ShownMeme
+    issue: DoubtfulLabel
+
+
+@dataclass(frozen=True)
 class Gallery:
-    """Both lists of cards, and the number of rows they were selected from."""
+    """All lists of cards, and the number of rows they were selected from."""
 
     mistakes: list[Card]
     uncertain: list[Card]
+    labels: list[LabelCard]
     wrong: int
     """Number of mistakes on all held-out rows."""
     rows: int
@@ -101,6 +114,7 @@ def make_gallery(run: FinishedRun) -> Gallery:
     return Gallery(
         mistakes=_cards(run, chosen.mistakes),
         uncertain=_cards(run, chosen.uncertain),
+        labels=_label_cards(run),
         wrong=chosen.wrong,
         rows=len(run.held_out_rows),
         space=run.common_space().name,
@@ -129,6 +143,12 @@ def _one_per_group(run: FinishedRun, rows: np.ndarray, limit: int) -> list[int]:
 def _cards(run: FinishedRun, rows: list[int]) -> list[Card]:
     neighbours = _neighbours(run, rows)
     return [_card(run, row, near) for row, near in zip(rows, neighbours, strict=True)]
+
+
+def _label_cards(run: FinishedRun) -> list[LabelCard]:
+    issues = {issue.row: issue for issue in run.doubtful_labels.issues}
+    rows = _one_per_group(run, np.array(list(issues), dtype=np.int64), DOUBTFUL)
+    return [LabelCard(_shown_meme(run, row, LARGE, CAPTION_LENGTH), issues[row]) for row in rows]
 
 
 def _card(run: FinishedRun, row: int, neighbours: list[Neighbour]) -> Card:

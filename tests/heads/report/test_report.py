@@ -29,7 +29,7 @@ from heads.run import submit
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 
-SECTIONS = ["conclusions", "heads", "plots", "mistakes", "check", "data"]
+SECTIONS = ["conclusions", "heads", "plots", "mistakes", "labels", "check", "data"]
 VOID = {"meta", "link", "img", "input", "br", "path", "use", "rect", "circle", "line"}
 
 
@@ -161,7 +161,7 @@ def test_markdown_has_well_formed_tables_with_all_heads(reported_run):
     tables = re.findall(r"(?:^\|.*\|$\n)+", text, flags=re.MULTILINE)
     for table in tables:
         assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
-    assert len(tables) == 6
+    assert len(tables) == 7
     for head in ("**ensemble**", "linear", "knn", "joint", "_image only_", "_text only_"):
         assert sum(f"| {head}" in table for table in tables) >= 2, head
     assert "\n\n\n" not in text
