@@ -54,8 +54,9 @@ def main(
             f"fit-heads --heads {again}": ["fit-heads", "--heads", again],
             "submit, without the report": SUBMIT,
         }
-        read_share = relative_read_speed(run)
         measured = {name: measure(args, Path(folder)) for name, args in commands.items()}
+        # Last, because a child's peak memory is at least what its parent had when it started.
+        read_share = relative_read_speed(run)
         heads = json.loads((run / "metrics.json").read_text())["heads"]
     table = Table(title=f"{rows} rows, {folds} folds, {WIDTHS[0]} + {WIDTHS[1]} columns per space")
     for column in ("command", "s", "peak MiB"):
