@@ -27,6 +27,7 @@ LAYERS = (
     "extract.spaces",
     "extract.doctor",
     "extract",
+    "heads.networks",
     "heads.registry",
     "heads.evaluation",
     "heads.decision",
