@@ -188,12 +188,9 @@ def serve(config: ServeConfig, *, run: RunName = "default") -> None:
 @with_settings(ExportConfig)
 def export(config: ExportConfig, *, run: RunName = "default") -> None:
     """Write a folder that scores memes with ONNX Runtime, without PyTorch."""
-    from serve.export.tower_graphs import require_packages
+    from serve.export.checked_export import export as run_export
 
-    require_packages()
-    from serve.export.export_run import export_run
-
-    print(export_run(config, _folder(run)))
+    print(run_export(config, _folder(run)))
 
 
 @app.command()

@@ -21,11 +21,9 @@ from heads.fitting.saved_heads import read_record
 from heads.registry import ENTRIES
 from runtime import memefuse_version
 from runtime.atomic_files import atomic_write_folder
-from runtime.errors import UserError
 from runtime.file_checksums import folder_checksums
 from runtime.json_files import write_json
 from runtime.progress import log, progress
-from serve.config import ExportConfig
 from serve.export.copied_modules import copy_modules
 from serve.export.onnx_spaces import FUSION, IMAGE, TEXT, TOKENIZER, SpaceSettings
 from serve.export.score_memes import MANIFEST, RUN
@@ -35,7 +33,6 @@ from serve.export.tower_graphs import (
     write_image_tower,
     write_text_tower,
 )
-from serve.finished_models import require_models
 
 SINGLE = Machine(CPU, *[torch.float32] * 3)
 """Towers are exported in single precision: ONNX Runtime has no bf16 on CPUs."""
@@ -52,16 +49,12 @@ HEAD_PACKAGES = {"lightgbm": "lightgbm"}
 TEMPLATE = Path(__file__).parent / "exported_readme.md"
 
 
-def export_run(config: ExportConfig, run: Path) -> Path:
-    """Write the folder `config.out`. Nothing is left of it if that fails.
+def export_run(run: Path, out: Path, int8: bool) -> Path:
+    """Write the folder `out`, which replaces an empty one. Nothing is left of it if that fails.
 
-    Raises UserError for an unfinished or damaged run, a folder that is not empty, packages that are
-    missing, or a tower that ONNX cannot express.
+    With `int8`, weights of towers are 8-bit integers. Raises UserError for a tower that ONNX cannot
+    express, or damaged files.
     """
-    out = Path(config.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out: {out} is not empty. Name a new folder, or delete this one.")
-    require_models(run)
     heads = _used_heads(run / "heads")
     folders = space_folders(run / "backbones")
     checkpoints = {folder: read_checkpoint(folder) for folder in folders}
@@ -71,7 +64,7 @@ def export_run(config: ExportConfig, run: Path) -> Path:
             for source, checkpoint in checkpoints.items():
                 verify_files(source, checkpoint)
                 target = folder / RUN / "backbones" / source.name
-                spaces[source.name] = asdict(_export_space(source, checkpoint, target, config.int8))
+                spaces[source.name] = asdict(_export_space(source, checkpoint, target, int8))
                 advance(1)
         _copy_heads(run / "heads", heads, folder / RUN / "heads")
         modules = [ENTRIES[name].path.partition(":")[0] for name in heads]
@@ -79,7 +72,7 @@ def export_run(config: ExportConfig, run: Path) -> Path:
         shutil.copyfile(Path(__file__).with_name("score.py"), folder / "score.py")
         _write_texts(folder, heads, run.name)
         first = checkpoints[folders[0]]
-        write_json(folder / MANIFEST, _manifest(first, run.name, spaces, config.int8, folder))
+        write_json(folder / MANIFEST, _manifest(first, run.name, spaces, int8, folder))
     if first.read_captions:
         log("this run reads absent captions off pictures, which the exported program does not")
     return out

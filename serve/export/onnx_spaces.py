@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnxruntime import InferenceSession
 from PIL import Image
 from tokenizers import Tokenizer
 
 from extract.data.ngrams import LexicalEncoder, load_lexical
-from extract.data.picture_files import GREY, to_pixels
+from extract.data.picture_opening import GREY, to_pixels
 from extract.data.tokenisation import padded_length, tokenise
 from features.embedding_dtypes import from_stored, to_stored
 from features.feature_table import FeatureTable, Rows, Space
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 BATCH_SIZE = 8
 """Memes per call of a tower, as when a CPU embeds with PyTorch."""
@@ -100,15 +102,15 @@ class OnnxSpace:
         return from_stored(to_stored(values, self.settings.embedding_dtype, name))
 
     @cached_property
-    def _image(self) -> InferenceSession:
+    def _image(self) -> "InferenceSession":
         return self._session(IMAGE)
 
     @cached_property
-    def _text(self) -> InferenceSession:
+    def _text(self) -> "InferenceSession":
         return self._session(TEXT)
 
     @cached_property
-    def _fusion(self) -> InferenceSession:
+    def _fusion(self) -> "InferenceSession":
         return self._session(FUSION)
 
     @cached_property
@@ -119,7 +121,9 @@ class OnnxSpace:
     def _tokenizer(self) -> Tokenizer:
         return Tokenizer.from_file(str(self.folder / TOKENIZER))
 
-    def _session(self, file: str) -> InferenceSession:
+    def _session(self, file: str) -> "InferenceSession":
+        from onnxruntime import InferenceSession
+
         return InferenceSession(self.folder / file, providers=["CPUExecutionProvider"])
 
 

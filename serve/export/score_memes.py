@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from extract.data.picture_files import open_picture, picture_fault, read_picture
+from extract.data.picture_opening import open_picture, picture_fault, read_picture
 from extract.tables.parsing.text_cells import read_caption
 from heads.config import SUBMITTED
 from heads.predict import Scorer, load_scorer
@@ -43,7 +43,7 @@ class ExportedRun:
 
     def __init__(self, folder: Path) -> None:
         """Raises UserError if a file is missing or its content changed."""
-        manifest = read_object(folder / MANIFEST, REMEDY)
+        self.manifest = manifest = read_object(folder / MANIFEST, REMEDY)
         verify_checksums(folder, manifest["files"], REMEDY)
         self.stamp: str = manifest["stamp"]
         self.columns: dict[str, str] = manifest["columns"]
@@ -97,6 +97,8 @@ def _single(asked: argparse.Namespace) -> Meme:
 
 def _read_table(path: Path, columns: dict[str, str]) -> list[Meme]:
     """Read a CSV file. Paths of pictures are relative to its folder; an empty one means none."""
+    if not path.is_file():
+        raise UserError(f"{path} is not a file. Pass a CSV table of memes.")
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         found = reader.fieldnames or []
@@ -105,7 +107,7 @@ def _read_table(path: Path, columns: dict[str, str]) -> list[Meme]:
         try:
             return [_meme(row, columns, path.parent) for row in reader]
         except csv.Error as error:
-            raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+            raise UserError(f"{path}, after line {reader.line_num}: {error}") from error
 
 
 def _meme(row: dict[str, Any], columns: dict[str, str], folder: Path) -> Meme:

@@ -1,9 +1,9 @@
 """Write towers and fusion heads as ONNX files, and try that these embed as PyTorch does."""
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,6 @@ from extract.towers.image_encoder import ImageEncoder
 from extract.towers.text_encoder import TextEncoder
 from runtime.errors import UserError
 
-INSTALL = "pip install -r requirements-export.txt"
-
 OPSET = 18
 """Version of ONNX's operators: the newest of PyTorch's exporter that traces."""
 
@@ -26,16 +24,6 @@ graph, such as a length that is fixed, makes differences of 0.1 and more; roundi
 
 TRACED, TRIED = (2, 16), (3, 40)
 """Memes and tokens of the batch that is traced, and of one that is tried."""
-
-
-def require_packages() -> None:
-    """Raise UserError if a package that exporting needs is not installed."""
-    try:
-        for name in ("onnx", "onnxruntime"):
-            import_module(name)
-    except ImportError as error:
-        missing = f"export needs packages that are not installed ({error})"
-        raise UserError(f"{missing}. Run: {INSTALL}") from error
 
 
 def write_image_tower(encoder: ImageEncoder, size: int, path: Path) -> None:
@@ -141,7 +129,8 @@ def run_graph(path: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @contextmanager
-def _user_error(path: Path):  # noqa: ANN202
+def _user_error(path: Path) -> Iterator[None]:
+    """Turn any error of a library into one that names the tower."""
     try:
         yield
     except (OSError, MemoryError):
@@ -151,9 +140,9 @@ def _user_error(path: Path):  # noqa: ANN202
 
 
 def _refused(path: Path, reason: str) -> UserError:
-    where = f"{path.stem} tower of {path.parent.name}"
     return UserError(
-        f"the {where} cannot be written as ONNX ({reason}). Score with: python pipeline.py predict"
+        f"the {path.stem} model of {path.parent.name} cannot be written as ONNX ({reason}). Score "
+        "with: python pipeline.py predict"
     )
 
 
@@ -167,6 +156,11 @@ def quantise(path: Path) -> None:
 
     whole = path.with_suffix(".fp32")
     path.rename(whole)
-    with _user_error(path):
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+    # It warns of preparations, which gain nothing here, and of tensors that it leaves as they are.
+    logging.disable(logging.WARNING)
+    try:
+        with _user_error(path):
+            quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+    finally:
+        logging.disable(logging.NOTSET)
     whole.unlink()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import decode_pictures
-from extract.data.picture_files import GREY
+from extract.data.picture_opening import GREY
 from extract.tables.meme_table import MemeTable
 
 SIZE = 8
