@@ -22,6 +22,10 @@ TOLERANCE = 1e-3
 """Largest difference of an embedding, as a share of its largest coordinate. What is wrong in a
 graph, such as a length that is fixed, makes differences of 0.1 and more; rounding of 1e-5."""
 
+OPERATORS = ["MatMul", "Gather"]
+"""Operators whose weights `quantise` makes 8-bit: products, and tables of words. Convolutions stay:
+they would take three times as long, and the image tower is small."""
+
 TRACED, TRIED = (2, 16), (3, 40)
 """Memes and tokens of the batch that is traced, and of one that is tried."""
 
@@ -160,7 +164,7 @@ def quantise(path: Path) -> None:
     logging.disable(logging.WARNING)
     try:
         with _user_error(path):
-            quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+            quantize_dynamic(whole, path, OPERATORS, weight_type=QuantType.QInt8, per_channel=True)
     finally:
         logging.disable(logging.NOTSET)
     whole.unlink()
