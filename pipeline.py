@@ -13,10 +13,10 @@ from heads.config import FitConfig, SubmitConfig
 from runtime.cluster.engine_config import LOCAL, EngineConfig
 from runtime.console import print_data, tolerate_encodings
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
-from runtime.flags_from_config import Force, RunName, with_settings
+from runtime.flags_from_config import Explain, Force, OnlyFolds, RunName, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
-from serve.config import PredictConfig, ServeConfig, parse_prior
+from serve.config import ExportConfig, PredictConfig, ServeConfig, parse_prior
 
 RUNS = Path("runs")
 
@@ -34,13 +34,7 @@ def extract(
     config: ExtractConfig,
     engine: EngineConfig,
     *,
-    only_folds: Annotated[
-        str | None,
-        typer.Option(
-            help="Process only these folds, such as 0,2, on this machine; merge joins them.",
-            rich_help_panel="Run",
-        ),
-    ] = None,
+    only_folds: OnlyFolds = None,
     run: RunName = "default",
     force: Force = False,
 ) -> None:
@@ -122,18 +116,7 @@ def run(
 
 
 @app.command()
-def report(
-    *,
-    run: RunName = "default",
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="First explain the memes of its gallery, which takes minutes on a CPU.",
-            rich_help_panel="Run",
-        ),
-    ] = False,
-) -> None:
+def report(*, run: RunName = "default", explain: Explain = False) -> None:
     """Write runs/NAME/report.html and report.md again, from the current files of the run."""
     require_features(_folder(run) / "features.h5")
     from heads.report.build import write_report
@@ -199,6 +182,15 @@ def serve(config: ServeConfig, *, run: RunName = "default") -> None:
 
     prior = parse_prior(config.prior)
     run_service(_folder(run), config.host, config.port, config.token, config.device, prior)
+
+
+@app.command()
+@with_settings(ExportConfig)
+def export(config: ExportConfig, *, run: RunName = "default") -> None:
+    """Write a folder that scores memes with ONNX Runtime, without PyTorch."""
+    from serve.export.checked_export import export as run_export
+
+    print(run_export(config, _folder(run)))
 
 
 @app.command()

@@ -1,48 +1,27 @@
-"""Align fusion: the element-wise product of both modalities in a learned common space (PyTorch)."""
+"""Align fusion: the element-wise product of both modalities in a learned common space.
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+Its training is in `heads.networks.align_training`.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, gelu, normalize
-from torch.nn.utils.rnn import pad_sequence
+from scipy.special import expit
 
-from heads.base import Head
+from heads.base import Head, gelu
 from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
-from runtime.safetensors_files import load_tensors, save_tensors
-
-NETWORKS = 3
-"""Networks per head. They differ in initial weights and dropout, and their logits are averaged."""
-
-WIDTH = 64
-"""Columns of the common space."""
-
-HIDDEN = 64
-
-DROPOUT = 0.5
-
-BATCH_SIZE = 128
-
-MIN_BATCHES = 16
-"""With few rows, batches are smaller than BATCH_SIZE, so that an epoch has this many."""
-
-LEARNING_RATE = 8e-3
-
-GRADIENT_NORM = 0.1
-"""Gradients are clipped to this norm."""
+from runtime.safetensors_files import NUMPY, load_tensors, save_tensors
 
 ROWS_PER_BLOCK = 1000
 """Rows predicted at once, to bound the memory."""
 
-Weights = dict[str, Tensor]
-"""Of all networks: `weight` float (NETWORKS, inputs, outputs) and `bias` float (NETWORKS, 1,
-outputs) of the layers `image`, `text`, `hidden` and `output`."""
+LAYERS = "image", "text", "hidden", "output"
+
+SMALLEST_LENGTH = 1e-12
+"""A shorter vector is divided by this, so that a missing modality gives zeros."""
 
 
 class AlignHead(Head):
@@ -55,11 +34,16 @@ class AlignHead(Head):
     the alignment. The paper has 1,024 common columns and a learning rate of 1e-4. On 1,000 to 3,000
     memes, 64 columns and a higher rate did as well as 128 to 512 columns on held-out rows, and fit
     faster.
+
+    PyTorch trains it; numpy predicts, as in `MlpHead`.
     """
 
     GRID: ClassVar = [{"steps": 48}, {"steps": 192}]
 
     STACKED: ClassVar = True
+
+    weights_: dict[str, np.ndarray]
+    """float32: `weight` (networks, inputs, outputs) and `bias` (networks, 1, outputs) of LAYERS."""
 
     def __init__(self, image_width: int = 0, seed: int = 0, steps: int = 48) -> None:
         self.image_width = image_width
@@ -71,26 +55,22 @@ class AlignHead(Head):
         cls, heads: Sequence[Self], data: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> None:
         """Train heads with equal shapes and steps as one stack, in less than half of the time."""
-        stacks = defaultdict(list)
-        for head, (X, y) in zip(heads, data, strict=True):
-            head.classes_ = np.unique(y)
-            fit = _Fit.create(head, X, y)
-            stacks[head.steps, head.image_width, X.shape[1]].append((head, fit))
-        for (steps, *_), stack in stacks.items():
-            weights = _train([fit for _, fit in stack], steps)
-            for index, (head, fit) in enumerate(stack):
-                head.weights_ = {name: value[index].clone() for name, value in weights.items()}
-                for name in ("image.weight", "text.weight"):
-                    head.weights_[name] /= fit.scale
+        # Imported here: predicting does not need PyTorch.
+        from heads.networks.align_training import train_align_networks
+
+        settings = zip(*((head.image_width, head.seed, head.steps) for head in heads), strict=True)
+        trained = train_align_networks(data, *settings)
+        for head, weights, (_, y) in zip(heads, trained, data, strict=True):
+            head.weights_, head.classes_ = weights, np.unique(y)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict both classes' probabilities: float64 (N, 2)."""
         # In double precision, a row's probability does not depend on the other rows of its batch.
-        weights = {name: value.double() for name, value in self.weights_.items()}
-        blocks = torch.from_numpy(X).double().split(ROWS_PER_BLOCK)
-        logit = torch.cat([network_logits(weights, block).mean(dim=0) for block in blocks])
-        positive = torch.sigmoid(logit).numpy()
-        return np.stack([1 - positive, positive], axis=1)
+        weights = {name: value.astype(np.float64) for name, value in self.weights_.items()}
+        blocks = [X[i : i + ROWS_PER_BLOCK] for i in range(0, max(len(X), 1), ROWS_PER_BLOCK)]
+        logits = [network_logits(weights, block.astype(np.float64)) for block in blocks]
+        logit = np.concatenate([block.mean(axis=0) for block in logits])
+        return np.stack([expit(-logit), expit(logit)], axis=1)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""
@@ -101,119 +81,27 @@ class AlignHead(Head):
         """Read what `save` wrote."""
         head, path = cls(), folder / "weights.safetensors"
         with user_error_if_damaged(path, REFIT):
-            head.weights_, _ = load_tensors(path)
+            head.weights_, _ = load_tensors(path, NUMPY)
+            expected = {f"{layer}.{kind}" for layer in LAYERS for kind in ("weight", "bias")}
+            if head.weights_.keys() != expected:
+                raise ValueError(f"found the weights {sorted(head.weights_)}")
         head.classes_ = np.array([0, 1])
         return head
 
 
-class _Fit(NamedTuple):
-    """The initial weights of one head's networks, and its training rows."""
+def network_logits(weights: dict[str, np.ndarray], X: np.ndarray) -> np.ndarray:
+    """Return the logit of each row from each network: float (networks, N). X is (N, columns)."""
 
-    weights: Weights
-    X: Tensor
-    """float (N, columns), divided by `scale`."""
-    y: Tensor
-    """float (N, 1)."""
-    scale: float
-    generator: torch.Generator
-    """Fits run in threads, so each needs its own."""
+    def linear(layer: str, values: np.ndarray) -> np.ndarray:
+        return values @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"]
 
-    @classmethod
-    def create(cls, head: AlignHead, X: np.ndarray, y: np.ndarray) -> Self:
-        generator = torch.Generator().manual_seed(head.seed)
-        weights = initial_weights(head.image_width, X.shape[1], generator)
-        scale = max(float(np.sqrt((X**2).mean())), 1e-6)
-        rows = torch.from_numpy(X / scale).float(), torch.from_numpy(y).float()[:, None]
-        return cls(weights, *rows, scale, generator)
-
-    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield X and y of each batch, the weight of each of its rows, and dropout.
-
-        Dropout is 0 or 1, (N, NETWORKS, WIDTH). An epoch starts with its incomplete batch.
-        """
-        batch_size = min(BATCH_SIZE, -(-len(self.X) // MIN_BATCHES))
-        while True:
-            for rows in reversed(
-                torch.randperm(len(self.X), generator=self.generator).split(batch_size)
-            ):
-                shape = NETWORKS, len(rows), WIDTH
-                dropout = (torch.rand(shape, generator=self.generator) > DROPOUT).float()
-                weight = torch.full((len(rows), 1), 1 / len(rows))
-                yield self.X[rows], self.y[rows], weight, dropout.transpose(0, 1)
-
-
-def _train(fits: list[_Fit], steps: int) -> Weights:
-    """Train all networks of some heads at once; return their weights, with heads as first axis."""
-    weights = {name: torch.stack([fit.weights[name] for fit in fits]) for name in fits[0].weights}
-    parameters = [value.requires_grad_() for value in weights.values()]
-    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=0.1, fused=True)
-    batches = zip(*(fit.batches() for fit in fits), strict=True)
-    for step, batch in zip(range(steps), batches, strict=False):
-        # Batches of different lengths are padded with rows of weight 0.
-        padded = (pad_sequence(values, batch_first=True) for values in zip(*batch, strict=True))
-        X, y, weight, dropout = padded
-        logits = network_logits(weights, X[:, None], dropout.transpose(1, 2))
-        losses = binary_cross_entropy_with_logits(
-            logits, y.mT.expand_as(logits), weight.mT.expand_as(logits), reduction="sum"
-        )
-        optimizer.zero_grad()
-        # Each network has its own weights, so the sum of the losses trains each on its own.
-        losses.backward()
-        clip_gradients(parameters)
-        learning_rate = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        optimizer.param_groups[0]["lr"] = learning_rate
-        optimizer.step()
-    return {name: value.detach() for name, value in weights.items()}
-
-
-def clip_gradients(parameters: list[Tensor]) -> None:
-    """Clip the gradients of each head, the first axis of all parameters, to GRADIENT_NORM."""
-    squares = [parameter.grad.flatten(1).square().sum(dim=1) for parameter in parameters]
-    norm = torch.stack(squares).sum(dim=0).sqrt()
-    factor = (GRADIENT_NORM / (norm + 1e-6)).clamp(max=1)
-    for parameter in parameters:
-        parameter.grad *= factor[:, None, None, None]
-
-
-def initial_weights(image_width: int, columns: int, generator: torch.Generator) -> Weights:
-    """Draw the initial weights of all networks.
-
-    As in nn.Linear, except for the biases of both maps, which have standard deviation 1. Principal
-    components have mean zero, CLIP's embeddings do not; the biases take the place of the mean.
-    Without them the product starts with no term of one modality, and hardly learns one.
-    """
-    layers = {
-        "image": (image_width, WIDTH),
-        "text": (columns - image_width, WIDTH),
-        "hidden": (WIDTH, HIDDEN),
-        "output": (HIDDEN, 1),
-    }
-    weights = {}
-    for layer, (inputs, outputs) in layers.items():
-        for name, rows in (("weight", inputs), ("bias", 1)):
-            uniform = 2 * torch.rand((NETWORKS, rows, outputs), generator=generator) - 1
-            weights[f"{layer}.{name}"] = uniform / max(inputs, 1) ** 0.5
-    for layer in ("image", "text"):
-        weights[f"{layer}.bias"] = torch.randn((NETWORKS, 1, WIDTH), generator=generator)
-    return weights
-
-
-def network_logits(weights: Weights, X: Tensor, dropout: Tensor | float = 1.0) -> Tensor:
-    """Return the logit of each row from each network: float (NETWORKS, N).
-
-    X is float (N, columns). `dropout`, 0 or 1 (NETWORKS, N, WIDTH), drops coordinates of the common
-    space. It is the same for both modalities: the product of two unit vectors with different
-    missing coordinates would be smaller on average than without dropout. Weights, X (with an axis
-    of length 1 for the networks), dropout and logits may have another axis, that of heads, in
-    front.
-    """
     width = weights["image.weight"].shape[-2]
-    image = _linear(weights, "image", X[..., :width]) * dropout
-    text = _linear(weights, "text", X[..., width:]) * dropout
-    # The coordinates of a unit vector shrink with its width: scale their products back.
-    product = normalize(image, dim=-1) * normalize(text, dim=-1) * WIDTH
-    return _linear(weights, "output", gelu(_linear(weights, "hidden", product)))[..., 0]
+    image, text = _unit(linear("image", X[:, :width])), _unit(linear("text", X[:, width:]))
+    # The coordinates of a unit vector shrink with its width: their products are scaled back.
+    product = image * text * image.shape[-1]
+    return linear("output", gelu(linear("hidden", product)))[..., 0]
 
 
-def _linear(weights: Weights, layer: str, X: Tensor) -> Tensor:
-    return X @ weights[f"{layer}.weight"] + weights[f"{layer}.bias"]
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
+    return vectors / np.maximum(length, SMALLEST_LENGTH)

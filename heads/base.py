@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+from scipy.special import erf
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from heads.registry import REFIT
@@ -120,6 +121,11 @@ class ComparingHead(Head):
     def probability(self, compared: np.ndarray) -> np.ndarray:
         """Predict positives' probability from the comparison with `rows_`: float64 (N,)."""
         raise NotImplementedError
+
+
+def gelu(X: np.ndarray) -> np.ndarray:
+    """Apply the Gaussian error linear unit (Hendrycks and Gimpel 2016), as PyTorch's `gelu`."""
+    return X * (0.5 * (1 + erf(X * 0.5**0.5)))
 
 
 def save_arrays(head: Head, path: Path, names: tuple[str, ...]) -> None:

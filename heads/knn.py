@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import torch
 
 from heads.base import ComparingHead, evenly_spaced, load_arrays, save_arrays
 
@@ -57,10 +56,12 @@ class KnnHead(ComparingHead):
     def probability(self, compared: np.ndarray) -> np.ndarray:
         """Predict positives' probability from cosines: float64 (N,)."""
         count = min(int(self.settings_[2]), compared.shape[1])
-        # numpy has no search for the largest values and their places that is as fast.
-        nearest = torch.topk(torch.from_numpy(compared), count, sorted=False)
-        weight = np.exp(SHARPNESS * (nearest.values.numpy().astype(np.float64) - 1))
-        votes = (weight * self.labels_[nearest.indices.numpy()]).sum(axis=1)
+        # torch.topk takes half of the time on 20,000 stored memes, and more on 2,600. It chooses
+        # others among equally near ones, so one of both has to do everywhere: this needs no torch.
+        nearest = np.argpartition(compared, -count, axis=1)[:, -count:]
+        cosine = np.take_along_axis(compared, nearest, axis=1)
+        weight = np.exp(SHARPNESS * (cosine.astype(np.float64) - 1))
+        votes = (weight * self.labels_[nearest]).sum(axis=1)
         expected = PSEUDO_COUNT * weight.mean(axis=1)
         return (votes + expected * self.labels_.mean()) / (weight.sum(axis=1) + expected)
 

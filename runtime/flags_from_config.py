@@ -22,6 +22,24 @@ Force = Annotated[
 ]
 
 
+OnlyFolds = Annotated[
+    str | None,
+    typer.Option(
+        help="Process only these folds, such as 0,2, on this machine; merge joins them.",
+        rich_help_panel="Run",
+    ),
+]
+
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="First explain the memes of its gallery, which takes minutes on a CPU.",
+        rich_help_panel="Run",
+    ),
+]
+
+
 def with_settings(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one flag per field of the settings classes `kinds`.
 

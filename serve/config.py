@@ -92,6 +92,21 @@ class ServeConfig:
         parse_prior(self.prior)
 
 
+@dataclass(frozen=True)
+class ExportConfig:
+    """Settings of `export`. Raises UserError for a value that is not allowed."""
+
+    out: str | None = setting(None, "New folder to write to.", OUTPUT)
+    int8: bool = setting(
+        False, "Write the towers' weights as 8-bit integers: smaller, less accurate.", OUTPUT
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.out:
+            raise UserError("export: pass --out DIR, a new folder")
+
+
 def _suffix(path: str) -> str:
     return Path(path).suffix.lower()
 

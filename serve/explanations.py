@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from extract.data.image_decoding import GREY, open_picture
+from extract.data.picture_opening import GREY, open_picture
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.base import evenly_spaced

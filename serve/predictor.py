@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from extract.data.image_decoding import MAX_FILE_BYTES, decode_file
+from extract.data.image_decoding import decode_file
+from extract.data.picture_opening import MAX_FILE_BYTES
 from extract.data.tokenisation import LENGTH_STEP
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable

@@ -27,6 +27,7 @@ LAYERS = (
     "extract.spaces",
     "extract.doctor",
     "extract",
+    "heads.networks",
     "heads.registry",
     "heads.evaluation",
     "heads.decision",
@@ -38,6 +39,7 @@ LAYERS = (
     "serve.review",
     "serve",
     "serve.shards",
+    "serve.export",
     "pipeline",
 )
 """From the bottom up. A module is in the layer of the longest of these names that contains it, and

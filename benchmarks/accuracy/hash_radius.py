@@ -17,7 +17,8 @@ from rich.table import Table
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from extract.data.image_decoding import decode_pictures, open_picture
+from extract.data.image_decoding import decode_pictures
+from extract.data.picture_opening import open_picture
 from extract.folds.near_captions import normalise_caption
 from extract.folds.near_pictures import HASH_RADIUS
 from extract.tables.read_memes import read_memes

@@ -67,7 +67,8 @@ class Inputs:
 
     def tokens(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return token ids and attention mask of the given rows: int64 (B, L)."""
-        return self.captions.padded_batch(self.captions.index[rows])
+        ids, mask = self.captions.padded_batch(self.captions.index[rows])
+        return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def training_batches(

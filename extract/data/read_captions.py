@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from extract.data.image_decoding import Pictures, open_picture
+from extract.data.image_decoding import Pictures
+from extract.data.picture_opening import open_picture
 from extract.tables.meme_table import MemeTable
 from runtime.errors import UserError
 from runtime.progress import progress

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from tokenizers import Encoding, Tokenizer
-from torch import Tensor
 
 LENGTH_STEP = 8
 """Captions are padded to a multiple of this length, so that batches have few shapes."""
@@ -30,16 +28,16 @@ class Captions:
         """Return the number of tokens of each distinct caption, with special tokens: int64."""
         return np.array([len(ids) for ids in self.tokens], dtype=np.int64)
 
-    def padded_batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    def padded_batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return token ids and attention mask of distinct captions: int64 (B, L).
 
         L is the length of the longest one, rounded up to a multiple of LENGTH_STEP.
         """
         longest = padded_length(max(len(self.tokens[index]) for index in indices))
-        ids = torch.full((len(indices), longest), self.pad_id, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
+        ids = np.full((len(indices), longest), self.pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
         for row, index in enumerate(indices):
-            caption = torch.from_numpy(self.tokens[index])
+            caption = self.tokens[index]
             ids[row, : len(caption)] = caption
             mask[row, : len(caption)] = 1
         return ids, mask

@@ -51,6 +51,10 @@ class ImageEncoder(nn.Module):
         size = self.input_size if self.fixed_size else max(self.min_size, pixels.shape[-1])
         if pixels.shape[-1] != size:
             normalised = interpolate(normalised, size=size, mode="bicubic", antialias=True)
+        return self.embed(normalised)
+
+    def embed(self, normalised: Tensor) -> Tensor:
+        """Embed pictures that are normalised and of the right size: float (B, dim)."""
         output = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
         return output if isinstance(output, Tensor) else pooled_output(output)
 

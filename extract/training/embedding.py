@@ -118,7 +118,7 @@ def _embed_texts(model: JointModel, inputs: Inputs) -> Iterator[tuple[np.ndarray
     lengths = np.array([padded_length(length) for length in captions.lengths()])
 
     def compute(items: np.ndarray) -> Tensor:
-        return model.embed_text(*captions.padded_batch(items))
+        return model.embed_text(*map(torch.from_numpy, captions.padded_batch(items)))
 
     size = batch_size(model.machine.device)
 

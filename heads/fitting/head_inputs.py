@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from features.feature_table import FINE_TUNED, FeatureTable, Space
-from features.hdf5_store import read_blocks
 from heads.evaluation.out_of_fold import to_logit
 from heads.fitting.parallel_fits import map_in_threads
 from heads.fitting.pca_projection import REPROJECT, Projection, fit_projection
@@ -81,6 +80,9 @@ def project_spaces(table: FeatureTable, run: Path) -> dict[str, Projected]:
 
 def _project_space(features: Path, space: Space, labelled: np.ndarray, folder: Path) -> None:
     """Fit the projection in one pass over the embeddings; write NAME.npy in a second pass."""
+    # Imported here: predicting does not need HDF5.
+    from features.hdf5_store import read_blocks
+
     name = space.name
     blocks = (
         (image[labelled[rows]], text[labelled[rows]])

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from extract.data.image_decoding import open_picture
+from extract.data.picture_opening import open_picture
 from runtime.errors import UserError, user_error_if_damaged
 from serve.review.review_queue import ReviewMeme
 

@@ -5,9 +5,11 @@ import pytest
 import torch
 from planted import problem
 
-from heads.align import NETWORKS, ROWS_PER_BLOCK, AlignHead, initial_weights, network_logits
+from heads.align import ROWS_PER_BLOCK, AlignHead, network_logits
 from heads.fitting.parallel_fits import map_in_threads
 from heads.linear import LinearHead
+from heads.networks import align_training
+from heads.networks.align_training import NETWORKS, initial_weights
 
 WIDTHS = 64, 64
 """Image and text columns of a real space."""
@@ -62,11 +64,11 @@ def test_logit_is_that_of_each_network_alone():
     generator = torch.Generator().manual_seed(0)
     weights = initial_weights(6, 10, generator)
     X = torch.randn(20, 10, generator=generator)
-    logits = network_logits(weights, X)
+    logits = align_training.network_logits(weights, X)
     assert logits.shape == (NETWORKS, 20) and not torch.allclose(logits[0], logits[1])
     for n in range(NETWORKS):
         alone = {name: value[n : n + 1] for name, value in weights.items()}
-        torch.testing.assert_close(network_logits(alone, X)[0], logits[n])
+        torch.testing.assert_close(align_training.network_logits(alone, X)[0], logits[n])
 
 
 def test_networks_fitted_in_parallel_equal_those_fitted_alone():
@@ -90,3 +92,12 @@ def test_heads_trained_together_equal_those_trained_alone(counts):
     for seed, (head, rows) in enumerate(zip(heads, data, strict=True)):
         alone = AlignHead(6, seed=seed).fit(*rows).predict_proba(X)
         np.testing.assert_allclose(head.predict_proba(X), alone, rtol=0, atol=1e-5)
+
+
+def test_numpy_predicts_what_was_trained_in_pytorch():
+    weights = initial_weights(6, 10, torch.Generator().manual_seed(0))
+    X = torch.randn(20, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    X[0] = 0
+    trained = align_training.network_logits({k: v.double() for k, v in weights.items()}, X)
+    found = network_logits({k: v.double().numpy() for k, v in weights.items()}, X.numpy())
+    np.testing.assert_allclose(found, trained.numpy(), rtol=0, atol=1e-12)

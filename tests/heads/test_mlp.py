@@ -6,7 +6,8 @@ import torch
 from planted import problem
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 
-from heads.mlp import HIDDEN, MlpHead, make_module, set_gradients, stack_weights
+from heads.mlp import MlpHead
+from heads.networks.mlp_training import HIDDEN, make_module, set_gradients, stack_weights
 
 
 def test_gradients_equal_those_of_autograd():
@@ -41,3 +42,12 @@ def test_networks_trained_together_equal_those_trained_alone(counts):
     for seed, (head, rows) in enumerate(zip(heads, data, strict=True)):
         alone = MlpHead(6, seed=seed).fit(*rows).predict_proba(X)
         np.testing.assert_allclose(head.predict_proba(X), alone, rtol=0, atol=1e-5)
+
+
+def test_numpy_predicts_what_was_trained_in_pytorch():
+    module = make_module(12, 2.0, torch.Generator().manual_seed(0)).double().eval()
+    X = torch.randn(20, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    head = MlpHead()
+    head.weights_ = {name: value.numpy() for name, value in module.state_dict().items()}
+    expected = torch.sigmoid(module(X)[:, 0]).detach().numpy()
+    np.testing.assert_allclose(head.predict_proba(X.numpy())[:, 1], expected, rtol=0, atol=1e-12)

@@ -11,13 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 from timm.data import create_transform, resolve_data_config
 
 from extract.data import image_decoding
-from extract.data.image_decoding import (
-    GREY,
-    decode_pictures,
-    open_picture,
-    perceptual_hash,
-    to_pixels,
-)
+from extract.data.image_decoding import decode_pictures, perceptual_hash
+from extract.data.picture_opening import GREY, open_picture, to_pixels
 from extract.towers.encoders import ImageEncoder
 from runtime.errors import UserError
 
@@ -209,7 +204,7 @@ def test_picture_that_the_system_refuses_to_read_is_no_bad_row(save, make_table,
     def refuse(path):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(image_decoding, "_read", refuse)
+    monkeypatch.setattr(image_decoding, "read_picture", refuse)
     with pytest.raises(UserError, match=r"a.png cannot be read: Too many open files.*ulimit"):
         decode_pictures(make_table([save("a.png", noise())]), 8, "bilinear")
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from tokenizers import Tokenizer, models, processors
 
 from extract.data.batches import training_batches
@@ -72,7 +71,7 @@ def test_padding_uses_pad_id_and_is_masked(make_inputs):
     ids, mask = captions.padded_batch(np.array([1, 0]))
     assert ids.tolist() == [[8, 9, 9, 9, 9, 9, 9, 9], [5, 6, 7, 9, 9, 9, 9, 9]]
     assert mask.tolist() == [[1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0, 0, 0]]
-    assert ids.dtype == mask.dtype == torch.int64
+    assert ids.dtype == mask.dtype == np.int64
 
 
 @pytest.mark.parametrize(("length", "padded"), [(1, 8), (8, 8), (9, 16), (128, 128)])

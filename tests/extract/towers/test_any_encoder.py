@@ -146,7 +146,7 @@ def image_folder(tmp_path_factory):
 def batch_of(encoder, captions=CAPTIONS):
     """Token ids and mask of captions, padded as in training."""
     tokens = tokenise(captions, encoder.tokenizer, encoder.max_tokens, encoder.pad_id)
-    return tokens.padded_batch(np.arange(len(captions)))
+    return tuple(map(torch.from_numpy, tokens.padded_batch(np.arange(len(captions)))))
 
 
 def pixels(size=48, count=2):

@@ -102,7 +102,8 @@ def test_lite0_features_give_its_classifiers_logits(image):
 def test_minilm_as_distilbert_has_the_hidden_states_of_the_original_bert(text):
     bert = BertModel.from_pretrained(get_model_path(), local_files_only=True).eval()
     captions = ["a cat", "when the meeting could have been an email, and was not"]
-    ids, mask = tokenise(captions, text.tokenizer, 64, text.pad_id).padded_batch([0, 1])
+    tokens = tokenise(captions, text.tokenizer, 64, text.pad_id)
+    ids, mask = map(torch.from_numpy, tokens.padded_batch([0, 1]))
     with torch.inference_mode():
         theirs = bert(input_ids=ids, attention_mask=mask).last_hidden_state
         ours = text.backbone(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -88,6 +88,6 @@ def test_ten_captions_have_the_known_embeddings():
     assert (text.pooling, text.dim, text.max_tokens) == ("mean", 768, 512)
     captions = tokenise(list(CAPTIONS), text.tokenizer, 128, text.pad_id)
     with torch.inference_mode():
-        embeddings = text(*captions.padded_batch(captions.index)).numpy()
+        embeddings = text(*map(torch.from_numpy, captions.padded_batch(captions.index))).numpy()
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     np.testing.assert_allclose(unit @ unit[1], COSINE_WITH_CAT, atol=2e-4)

@@ -235,7 +235,7 @@ def change(pairs, tmp_path):
 
 def batch_of(encoder, captions=CAPTIONS):
     tokens = tokenise(captions, encoder.tokenizer, encoder.max_tokens, encoder.pad_id)
-    return tokens.padded_batch(np.arange(len(captions)))
+    return tuple(map(torch.from_numpy, tokens.padded_batch(np.arange(len(captions)))))
 
 
 @pytest.mark.parametrize("kind", PAIRS)

@@ -69,7 +69,7 @@ def dense(width, wanted, activation=TANH, bias=True, **other):
 def embed(encoder, captions=("the cat", "many more dogs than cats")):
     tokens = tokenise(list(captions), encoder.tokenizer, encoder.max_tokens, encoder.pad_id)
     with torch.no_grad():
-        return encoder.eval()(*tokens.padded_batch(np.arange(len(captions))))
+        return encoder.eval()(*map(torch.from_numpy, tokens.padded_batch(np.arange(len(captions)))))
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [("mean", "mean"), ("cls", "first")])
