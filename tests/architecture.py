@@ -35,6 +35,7 @@ LAYERS = (
     "heads.check",
     "heads.report",
     "heads",
+    "serve.drift",
     "serve.review",
     "serve",
     "serve.shards",

@@ -25,8 +25,9 @@ class FakeRun(NamedTuple):
 
     config: PredictConfig
     run: Path
+    drift: None = None
 
-    def lines(self, reading):
+    def lines(self, reading, batch):
         yield "id,probability,label\n"
         for name in reading[0].rows["id"]:
             yield f"{name},0.25,0\n"
