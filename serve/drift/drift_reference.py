@@ -53,14 +53,19 @@ def write_reference(folder: Path) -> None:
     scorer = load_scorer(folder, run.table.attributes["stamp"])
     training = np.flatnonzero(run.table.rows.labelled)
     training = training[evenly_spaced(len(training), MAX_TRAINING)]
-    reference = DriftReference(
-        np.array(_ensemble_checksum(folder)), _held_out_quantities(run, scorer, training), training
-    )
+    _, quantities = held_out_quantities(run, scorer, training)
+    reference = DriftReference(np.array(_ensemble_checksum(folder)), quantities, training)
     with atomic_write(_path(folder)) as partial, partial.open("wb") as file:
         np.savez(file, **asdict(reference))
 
 
-def _held_out_quantities(run: FinishedRun, scorer: Scorer, training: np.ndarray) -> np.ndarray:
+def held_out_quantities(
+    run: FinishedRun, scorer: Scorer, training: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of at most MAX_MEMES distinct held-out memes, and their quantities.
+
+    int64 (R,) and float64 (R, 4). Distances are to the rows `training`, int64 (T,).
+    """
     rows, probability = scorer.held_out_rows, scorer.score_held_out()
     columns = run.projected(run.common_space())
     keys = [(run.memes[row].caption, columns[row].tobytes()) for row in rows]
@@ -74,7 +79,7 @@ def _held_out_quantities(run: FinishedRun, scorer: Scorer, training: np.ndarray)
         vectors = unit_vectors(columns[rows]), unit_vectors(columns[training])
         distance = 1 - nearest_similarity(*vectors, (group[rows], group[training]))
     tokens = caption_quantities(captions, load_tokenizer(run.folder / "backbones"))
-    return np.column_stack([probability[distinct], *tokens, distance])
+    return rows, np.column_stack([probability[distinct], *tokens, distance])
 
 
 def read_reference(folder: Path) -> DriftReference | None:

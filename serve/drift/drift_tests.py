@@ -27,14 +27,18 @@ class Comparison(NamedTuple):
     quantity: str
     """A name in QUANTITIES."""
     statistic: float
-    """Kolmogorov-Smirnov statistic: the largest difference of the cumulative shares, 0 to 1. For
-    UNKNOWN, the difference of the shares of captions. For DISTANCE, only larger ones count."""
+    """Kolmogorov-Smirnov statistic: the largest difference of the shares above some value, 0 to 1.
+    For UNKNOWN, the difference of the shares above MANY_UNKNOWN."""
     p: float
     """P value, adjusted for the number of quantities (Holm 1979)."""
-    held_out: float
-    """Median of the held-out memes; for UNKNOWN, share of captions above MANY_UNKNOWN."""
-    batch: float
-    """The same of the batch."""
+    value: float
+    """Where the shares above it differ most; for UNKNOWN, MANY_UNKNOWN."""
+    held_out_above: float
+    """Share of the held-out memes above `value`."""
+    batch_above: float
+    """The same of the batch. So `statistic` is the difference of both, without its sign."""
+    held_out_median: float
+    batch_median: float
 
     @property
     def drifted(self) -> bool:
@@ -63,15 +67,17 @@ def _compare(name: str, held_out: np.ndarray, batch: np.ndarray) -> Comparison:
     from scipy.stats import fisher_exact, ks_2samp
 
     if name == UNKNOWN:
-        many = [held_out > MANY_UNKNOWN, batch > MANY_UNKNOWN]
-        shares = [float(one.mean()) for one in many]
+        value, many = MANY_UNKNOWN, [one > MANY_UNKNOWN for one in (held_out, batch)]
         p = fisher_exact([[int(one.sum()), int((~one).sum())] for one in many]).pvalue
-        return Comparison(name, abs(shares[1] - shares[0]), float(p), *shares)
-    # A batch that is nearer to the training memes, such as one that repeats them, is no drift.
-    alternative = "less" if name == DISTANCE else "two-sided"
-    test = ks_2samp(batch, held_out, alternative=alternative, method="asymp")
-    medians = float(np.median(held_out)), float(np.median(batch))
-    return Comparison(name, float(test.statistic), float(test.pvalue), *medians)
+        statistic = abs(many[0].mean() - many[1].mean())
+    else:
+        # A batch that is nearer to the training memes, as one that repeats them, is no drift.
+        alternative = "less" if name == DISTANCE else "two-sided"
+        test = ks_2samp(batch, held_out, alternative=alternative, method="asymp")
+        value, p, statistic = test.statistic_location, test.pvalue, test.statistic
+    above = [float((one > value).mean()) for one in (held_out, batch)]
+    medians = [float(np.median(one)) for one in (held_out, batch)]
+    return Comparison(name, float(statistic), float(p), float(value), *above, *medians)
 
 
 def holm(p: list[float]) -> list[float]:
@@ -83,35 +89,61 @@ def holm(p: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
+class _Words(NamedTuple):
+    subject: str
+    less: tuple[str, str]
+    """What the batch is if its values are smaller: if the median is too, and if it is not."""
+    more: tuple[str, str]
+    other: str
+    digits: str
+    unit: str = ""
+
+
 WORDS = {
-    PROBABILITY: (
+    PROBABILITY: _Words(
         "probabilities (with the prior train)",
-        ("lower", "spread differently", "higher"),
+        ("lower", "more often low"),
+        ("higher", "more often high"),
         "those of the held-out memes",
         ".2f",
     ),
-    CAPTION: ("captions", ("shorter", "of other lengths", "longer"), "in training", ".0f"),
-    DISTANCE: ("memes", ("farther from the training memes",) * 3, "held-out memes are", ".2f"),
+    CAPTION: _Words(
+        "captions",
+        ("shorter", "more often short"),
+        ("longer", "more often long"),
+        "in training",
+        ".0f",
+        " tokens",
+    ),
+    DISTANCE: _Words(
+        "memes",
+        ("", ""),
+        ("farther from the training memes", "more often far from the training memes"),
+        "the held-out memes",
+        ".2f",
+    ),
 }
-"""What a sentence says of a quantity: subject, direction, with what it is compared, digits."""
 
 
 def sentence(found: Comparison, memes: int) -> str:
     """Say in plain words what differs, and by how much."""
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
+    shares = f"{found.batch_above:.0%} against {found.held_out_above:.0%}"
+    more = found.batch_above > found.held_out_above
     if found.quantity == UNKNOWN:
-        direction = "more" if found.batch > found.held_out else "fewer"
-        shares = f"{found.batch:.0%} against {found.held_out:.0%}"
         return (
-            f"{direction} captions than in training have over {MANY_UNKNOWN:.0%} unknown tokens: "
-            f"{shares} (difference {found.statistic:.2f}, {p}, {memes} memes)"
+            f"{'more' if more else 'fewer'} captions than in training have over {MANY_UNKNOWN:.0%} "
+            f"unknown tokens: {shares} ({p}, {memes} memes)"
         )
-    subject, directions, other, digits = WORDS[found.quantity]
-    direction = directions[1 + int(np.sign(found.batch - found.held_out))]
-    than = "as" if direction == "spread differently" else "than"
-    unit = " tokens" if found.quantity == CAPTION else ""
+    words = WORDS[found.quantity]
+    rise = found.batch_median - found.held_out_median
+    agrees = rise > 0 if more else rise < 0
+    how = (words.more if more else words.less)[0 if agrees else 1]
+    held_out, batch, value = (
+        f"{number:{words.digits}}"
+        for number in (found.held_out_median, found.batch_median, found.value)
+    )
     return (
-        f"{subject} are {direction} {than} {other}: "
-        f"median {found.batch:{digits}} against {found.held_out:{digits}}{unit} "
-        f"(KS {found.statistic:.2f}, {p}, {memes} memes)"
+        f"{words.subject} are {how} than {words.other}: median {batch} against {held_out}"
+        f"{words.unit}, {shares} above {value} (KS {found.statistic:.2f}, {p}, {memes} memes)"
     )
