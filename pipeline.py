@@ -218,7 +218,7 @@ def sample(
 def _submit(config: SubmitConfig, folder: Path) -> None:
     from heads.report.build import write_report
     from heads.run import submit
-    from serve.drift.drift_reference import write_reference
+    from serve.drift.held_out_memes import write_reference
 
     print(submit(config, folder))
     write_reference(folder)

@@ -12,11 +12,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from heads.base import evenly_spaced
 from heads.predict import load_scorer
 from heads.report.finished_run import read_run
-from serve.drift.drift_reference import MAX_TRAINING, held_out_quantities
 from serve.drift.drift_tests import ALPHA, compare
+from serve.drift.held_out_memes import held_out_quantities, training_rows
 from serve.drift.meme_quantities import QUANTITIES
 
 
@@ -28,10 +27,8 @@ def main(
 ) -> None:
     """Print the share of halves with a report, and with a significant difference of any size."""
     finished = read_run(Path("runs") / run)
-    training = np.flatnonzero(finished.table.rows.labelled)
-    training = training[evenly_spaced(len(training), MAX_TRAINING)]
     scorer = load_scorer(finished.folder, finished.table.attributes["stamp"])
-    rows, quantities = held_out_quantities(finished, scorer, training)
+    rows, quantities = held_out_quantities(finished, scorer, training_rows(finished))
     group = finished.table.rows.group[rows]
     generator = np.random.default_rng(seed)
     found = [compare(*_halves(quantities, group, memes, generator)) for _ in range(trials)]

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from serve.drift.drift_reference import write_reference
+from serve.drift.held_out_memes import write_reference
 
 
 @pytest.fixture(scope="session")

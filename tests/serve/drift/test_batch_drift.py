@@ -86,7 +86,7 @@ def test_few_memes_and_runs_of_older_versions_are_told_and_scored_alike(
     assert "no check for drift: 32 distinct memes; at least 50" in capsys.readouterr().err
     assert predict(run=scored_run, data=table) == rows
     said = capsys.readouterr().err
-    assert said.count("drift") == 2 and "To get it, run: python pipeline.py submit" in said
+    assert said.count("drift") == 2 and "To get it, run, with the same flags" in said
     predict(run=scored_run, data=None, text="a caption")
     assert "drift" not in capsys.readouterr().err
 

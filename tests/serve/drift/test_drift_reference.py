@@ -13,13 +13,8 @@ from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.fitting.saved_heads import read_probabilities
 from heads.predict import load_scorer
 from heads.report.finished_run import read_run
-from serve.drift.drift_reference import (
-    held_out_quantities,
-    load_check,
-    read_reference,
-    say_if_unchecked,
-    write_reference,
-)
+from serve.drift.drift_reference import load_check, read_reference, say_if_unchecked
+from serve.drift.held_out_memes import held_out_quantities, write_reference
 from serve.drift.meme_quantities import load_tokenizer, nearest_similarity
 
 

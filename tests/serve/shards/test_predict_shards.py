@@ -158,10 +158,10 @@ def test_broken_shard_is_tried_again_then_named_and_the_others_are_written(
 def test_defect_of_the_program_is_named_with_its_trace(predict, tmp_path, monkeypatch, capsys):
     lines = FakeRun.lines
 
-    def fails(loaded, reading):
+    def fails(loaded, reading, batch):
         if len(reading[0]) == 1:
             raise ZeroDivisionError("at b")
-        return lines(loaded, reading)
+        return lines(loaded, reading, batch)
 
     monkeypatch.setattr(FakeRun, "lines", fails)
     with pytest.raises(AssertionError):  # of the fixture: False was returned
