@@ -18,8 +18,6 @@ from runtime.lock import locked
 from runtime.processes import first, limit_spinning
 from serve.config import ExportConfig, PredictConfig, ServeConfig, parse_prior
 
-RUNS = Path("runs")
-
 app = typer.Typer(
     help="Classify memes as hateful or not: fine-tune two backbones once, then fit fusion heads.",
     add_completion=False,
@@ -83,12 +81,8 @@ def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
 @with_settings(SubmitConfig)
 def submit(config: SubmitConfig, *, run: RunName = "default") -> None:
     """Combine the fitted heads in an ensemble; write solution.csv, report.html and report.md."""
-    from heads.report.build import write_report
-    from heads.run import submit as run_stage
-
     with locked(_folder(run)) as folder:
-        print(run_stage(config, folder))
-        print(write_report(folder))
+        _submit(config, folder)
 
 
 @app.command()
@@ -104,15 +98,12 @@ def run(
     """Run extract, fit-heads and submit. Takes the flags of all three."""
     require_tables(extraction)
     from extract.run import extract as run_extract
-    from heads.report.build import write_report
     from heads.run import fit_heads as run_fit
-    from heads.run import submit as run_submit
 
     with locked(_folder(run)) as folder:
         print(run_extract(extraction, folder, force))
         print(run_fit(fit, folder, show=False))
-        print(run_submit(submission, folder))
-        print(write_report(folder))
+        _submit(submission, folder)
 
 
 @app.command()
@@ -216,10 +207,20 @@ def sample(
     print(write_sample(out, memes, seed))
 
 
+def _submit(config: SubmitConfig, folder: Path) -> None:
+    from heads.report.build import write_report
+    from heads.run import submit
+    from serve.drift.held_out_memes import write_reference
+
+    print(submit(config, folder))
+    write_reference(folder)
+    print(write_report(folder))
+
+
 def _folder(name: str) -> Path:
     if Path(name).name != name or name in ("", ".", ".."):
         raise UserError(f'--run: found "{name}", allowed: a name; the run\'s folder is runs/NAME')
-    return RUNS / name
+    return Path("runs") / name
 
 
 def main() -> int:

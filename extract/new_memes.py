@@ -1,5 +1,8 @@
 """Read memes to score with a finished run. Imports no model library, so mistakes show at once."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.text_cells import read_caption, unreadable
 from extract.tables.read_memes import ReadResult, read_unlabelled
 from extract.tables.table_options import TableOptions
+from runtime.atomic_files import PARTIAL, remove_folder
 from runtime.errors import UserError, quoted
 
 
@@ -49,3 +53,21 @@ def read_new_memes(data: Path, backbones: Path, unpack_to: Path | None = None) -
     """
     columns = any_checkpoint(backbones).columns
     return read_unlabelled(data, TableOptions(columns=Columns(**columns), unpack_to=unpack_to))
+
+
+@contextmanager
+def pictures_folder(out: Path | str | None) -> Iterator[Path]:
+    """Yield where pictures are unpacked whose bytes the table holds; delete it at the end.
+
+    Beside `out`, because temporary folders may be small, and because memes that a killed command
+    has left must have the same paths when it is continued.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(f"{out}{PARTIAL}.pictures")
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)

@@ -43,6 +43,8 @@ class Scorer:
     """The heads that the ensemble uses."""
     reference: np.ndarray
     """float64 (members, R): held-out probabilities, for ensembles of ranks."""
+    held_out_rows: np.ndarray
+    """int64 (R,): the rows of features.h5 of `reference`."""
     projections: dict[str, Projection]
     models: Callable[[str, str], dict[str, list[Any]]]
     """f(head, kind of space) -> its models by space."""
@@ -76,17 +78,29 @@ class Scorer:
         _require_spaces(table, [self.records[name] for name in needed], self.run)
         predict = self._head_predictor(table)
         by_head = np.stack([_blend(self.records[name], predict(name)) for name in self.members])
+        return self.adjust(self._combine(by_head), prior)
+
+    def score_held_out(self) -> np.ndarray:
+        """Return the probability of each row of `held_out_rows` with the prior TRAINED: float64.
+
+        The members' probabilities are held out, and combined as those of new memes are.
+        """
+        return self._combine(self.reference)
+
+    def _combine(self, by_head: np.ndarray) -> np.ndarray:
+        """Combine and calibrate the members' probabilities, float64 (members, N): float64 (N,)."""
         thresholds = np.array([[self.records[name].threshold["value"]] for name in self.members])
         weights = np.array([self.ensemble.weights[name] for name in self.members])
         score = combine(self.ensemble.kind, by_head, weights, self.reference, thresholds)
-        return self._adjust(Calibration(**self.ensemble.calibration).apply(score), prior)
+        return Calibration(**self.ensemble.calibration).apply(score)
 
-    def _adjust(self, calibrated: np.ndarray, prior: float | str) -> np.ndarray:
+    def adjust(self, trained: np.ndarray, prior: float | str) -> np.ndarray:
+        """Move probabilities (N,) that were scored with the prior TRAINED to another one."""
         ensemble = self.ensemble
         if prior == TRAINED:
-            return calibrated
+            return trained
         offset, target = (ensemble.offset, ensemble.prior) if prior == SUBMITTED else (0.0, prior)
-        return adjust_probabilities(calibrated, offset, ensemble.trained_prior, target)
+        return adjust_probabilities(trained, offset, ensemble.trained_prior, target)
 
     def _head_predictor(self, table: FeatureTable) -> Callable[[str], dict[str, np.ndarray]]:
         """Return a cached f(head name) -> its probabilities float64 (N,) by kind of space."""
@@ -132,6 +146,8 @@ def load_scorer(run: Path, stamp: str) -> Scorer:
         )
     held_out = np.stack([read_probabilities(heads / name).held_out for name in members])
 
+    known = ~np.isnan(held_out).any(axis=0)
+
     @cache
     def models(name: str, kind: str) -> dict[str, list[Any]]:
         return load_models(heads / name, records[name], kind)
@@ -142,7 +158,8 @@ def load_scorer(run: Path, stamp: str) -> Scorer:
         records,
         ensemble,
         members,
-        held_out[:, ~np.isnan(held_out).any(axis=0)],
+        held_out[:, known],
+        np.flatnonzero(known),
         read_projections(run),
         models,
     )

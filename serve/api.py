@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from serve.review.review_routes import review_router
 from serve.service_metrics import MeasureRequests, ServiceMetrics
 
 if TYPE_CHECKING:
+    from serve.drift.recent_memes import RecentMemes
     from serve.explanations import Explanation
     from serve.predictor import Prediction, Predictor
 
@@ -61,16 +63,18 @@ def create_app(
     token: str | None = None,
     max_waiting: int = MAX_WAITING,
     explain: Explain | None = None,
+    recent: "RecentMemes | None" = None,
 ) -> FastAPI:
     """Return the application over a loaded predictor; it closes `queue` when it stops.
 
     With a token, every route needs it but /health and the pages, which hold no data. Without one,
     only requests to this machine's own names are answered, so that no web page can reach the
     service by a name of its own (DNS rebinding). `explain` is Explainer.explain; without it,
-    explanations are refused.
+    explanations are refused. /metrics compares the `recent` memes with the held-out ones.
     """
-    metrics = ServiceMetrics()
-    batcher = Batcher(predictor.predict, metrics.batch_sizes.observe, max_waiting)
+    metrics = ServiceMetrics(recent)
+    predict = partial(predictor.predict, recent=recent) if recent is not None else predictor.predict
+    batcher = Batcher(predict, metrics.batch_sizes.observe, max_waiting)
     metrics.waiting.set_function(lambda: batcher.waiting)
 
     @asynccontextmanager

@@ -21,9 +21,8 @@ from features.hdf5_store import read_features
 from heads.base import evenly_spaced
 from heads.fitting.pca_projection import REPROJECT
 from runtime.array_files import read_array
+from serve.drift.meme_quantities import SPACE, unit_vectors
 from serve.predictor import Predictor
-
-SPACE = "pretrained"
 
 GRID = 3
 """Rows and columns of parts that the picture is cut into."""
@@ -127,7 +126,7 @@ class Explainer:
         table = self.predictor.embed([picture], [caption])
         space = next(one for one in table.spaces if one.name == SPACE)
         projection = self.predictor.scorer.projections[SPACE]
-        similarity = self._seen @ _unit(projection.apply(space.image, space.text))[0]
+        similarity = self._seen @ unit_vectors(projection.apply(space.image, space.text))[0]
         order = np.argsort(-similarity)[:NEAREST]
         rows = self._features.rows
         labelled = np.flatnonzero(rows.labelled)[order]
@@ -150,7 +149,7 @@ class Explainer:
     def _seen(self) -> np.ndarray:
         """float32 (labelled rows, columns): unit vectors."""
         columns = read_array(self.run / "heads" / "projections" / f"{SPACE}.npy", REPROJECT)
-        return _unit(columns[self._features.rows.labelled])
+        return unit_vectors(columns[self._features.rows.labelled])
 
     @cached_property
     def _closest(self) -> np.ndarray:
@@ -191,8 +190,3 @@ def _png(picture: Image.Image) -> bytes:
     file = BytesIO()
     picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-def _unit(columns: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; a row of zeros stays."""
-    return columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-12)

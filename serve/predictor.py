@@ -23,6 +23,7 @@ from heads.config import TRAINED
 from heads.predict import load_scorer
 from runtime import memefuse_version
 from runtime.progress import collect_messages, log
+from serve.drift.recent_memes import RecentMemes
 
 NUMBER = re.compile(r"\d+%?")
 
@@ -73,17 +74,23 @@ class Predictor:
         pictures: list[bytes | Path | None],
         captions: list[str],
         read_absent: bool = True,
+        recent: RecentMemes | None = None,
     ) -> list[Prediction]:
         """Score memes, each a picture file (or its bytes), a caption, or both.
 
         If the run reads absent captions off their pictures, so does this with `read_absent`.
+        Memes without a fault are added to `recent`.
         """
         with _readable(pictures, captions) as (reading, faults):
             with collect_messages() as remarks:
                 memes = self.spaces.load(reading, "blank", read_absent)
             self._say_once(remarks)
-            probability = self.scorer.score(self.spaces.embed(memes), self.prior)
-        probability = np.where([fault != "" for fault in faults], np.nan, probability)
+            embedded = self.spaces.embed(memes)
+        faulty = [fault != "" for fault in faults]
+        trained = np.where(faulty, np.nan, self.scorer.score(embedded, TRAINED))
+        if recent is not None:
+            recent.add(memes.captions(), embedded, trained)
+        probability = self.scorer.adjust(trained, self.prior)
         return [
             Prediction(float(p), bool(p > self.threshold), fault, caption)
             for p, fault, caption in zip(probability, faults, memes.captions(), strict=True)

@@ -36,6 +36,8 @@ def serve(
         require_models(run)
         with pause_collection():
             from serve.api import create_app
+            from serve.drift.drift_reference import load_check, say_if_unchecked
+            from serve.drift.recent_memes import RecentMemes
             from serve.explanations import Explainer
             from serve.predictor import Predictor
             from serve.review.review_memes import read_doubtful_memes
@@ -43,12 +45,15 @@ def serve(
 
             predictor = Predictor(run, device, prior)
         predictor.warm_up()
+        say_if_unchecked(run)
+        check = load_check(run, predictor.scorer)
         doubtful = read_doubtful_memes(run, predictor.threshold)
         queue = ReviewQueue(
             run / "review.jsonl", doubtful.memes, predictor.threshold, predictor.stamp
         )
         explain = Explainer(predictor, run).explain
-        app = create_app(predictor, queue, doubtful, token, explain=explain)
+        recent = RecentMemes(check) if check else None
+        app = create_app(predictor, queue, doubtful, token, explain=explain, recent=recent)
         print(f"{run.name}: {address(host, listener)} (Ctrl+C stops the service)", flush=True)
         run_server(app, listener)
 

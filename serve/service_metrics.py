@@ -1,9 +1,13 @@
 """What /metrics tells Prometheus, and the middleware that measures requests."""
 
 import time
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from serve.drift.recent_memes import RecentMemes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -11,7 +15,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 class ServiceMetrics:
     """The metrics of one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: "RecentMemes | None" = None) -> None:
+        """With `recent` memes, there are also metrics of their drift."""
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "memefuse_requests", "Requests answered.", ("route", "status"), registry=registry
@@ -25,8 +30,21 @@ class ServiceMetrics:
         )
         self.waiting = Gauge("memefuse_queue_memes", "Memes in the queue.", registry=registry)
 
+        self._recent = recent
+        if recent is not None:
+            label, about = ("quantity",), "of the last memes and the held-out ones"
+            self._statistic = Gauge(
+                "memefuse_drift_statistic", f"KS statistic {about}.", label, registry=registry
+            )
+            self._p = Gauge("memefuse_drift_p", f"P value {about}.", label, registry=registry)
+            memes = Gauge("memefuse_drift_memes", "Memes that are compared.", registry=registry)
+            memes.set_function(lambda: len(recent))
+
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
+        for found in self._recent.compare() if self._recent is not None else ():
+            self._statistic.labels(found.quantity).set(found.statistic)
+            self._p.labels(found.quantity).set(found.p)
         return generate_latest(self._registry)
 
 

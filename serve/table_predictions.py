@@ -7,10 +7,8 @@ from. The same command continues it after its last whole line.
 import csv
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from extract.new_memes import read_new_memes, read_single_meme
+from extract.new_memes import pictures_folder, read_new_memes, read_single_meme
 from extract.spaces.checkpoint import any_checkpoint
 from extract.tables.bad_rows import resolve_bad_rows
 from extract.tables.read_memes import ReadResult
+from heads.config import TRAINED
 from heads.ensemble.submission import to_csv
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL, flush, remove_folder
+from runtime.atomic_files import PARTIAL, flush
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
+from serve.drift.batch_drift import BatchDrift, DriftCheck, start_batch
 from serve.finished_models import require_models
 
 if TYPE_CHECKING:
@@ -49,18 +49,29 @@ class LoadedRun:
     run: Path
     spaces: "LoadedSpaces"
     scorer: "Scorer"
+    drift: DriftCheck | None
+    """None for one meme, and for runs of older versions."""
 
-    def lines(self, reading: ReadResult, done: int = 0) -> Iterator[str]:
-        """Yield CSV lines of PART_ROWS memes at a time, from row `done` on; a header at row 0."""
+    def lines(
+        self, reading: ReadResult, batch: BatchDrift | None = None, done: int = 0
+    ) -> Iterator[str]:
+        """Yield CSV lines of PART_ROWS memes at a time, from row `done` on; a header at row 0.
+
+        The memes are added to `batch` before their lines are yielded.
+        """
         table, _, notes = reading
         on_bad_rows, prior = self.config.on_bad_rows, parse_prior(self.config.prior)
-        audit = self._audit() if self.config.audit else {}
+        audit = self.audit() if self.config.audit else {}
         with progress("score", len(table) - done, "memes") as advance:
             for start in range(done, len(table), PART_ROWS):
                 rows = table.rows.iloc[start : start + PART_ROWS].reset_index(drop=True)
                 memes = self.spaces.load((replace(table, rows=rows), [], notes), on_bad_rows)
                 notes = []
-                probability = self.scorer.score(self.spaces.embed(memes), prior)
+                embedded = self.spaces.embed(memes)
+                trained = self.scorer.score(embedded, TRAINED)
+                if batch is not None:
+                    batch.add(memes.captions(), embedded, trained)
+                probability = self.scorer.adjust(trained, prior)
                 columns = {
                     "id": rows["id"],
                     "probability": probability,
@@ -71,7 +82,7 @@ class LoadedRun:
                 yield to_csv({**columns, **audit}, header=start == 0)
                 advance(len(rows))
 
-    def _audit(self) -> dict[str, Any]:
+    def audit(self) -> dict[str, Any]:
         """Return what every row says of the model that scored it."""
         return {
             "threshold": self.scorer.threshold,
@@ -105,36 +116,28 @@ def _predict_table(
     loaded = load_run(config, run)
     made_from = {**describe_model(config, loaded.scorer), "memes": _checksum(reading)}
     if config.out is None:
-        for part in loaded.lines(reading):
+        batch = start_batch(loaded.drift)
+        for part in loaded.lines(reading, batch):
             write(part)
+        report_drift(loaded, batch)
         return None
     out = Path(config.out)
-    partial, done = _continue(out, made_from)
+    partial, done = _continue(out, {**made_from, "drift": loaded.drift is not None})
+    batch = start_batch(loaded.drift, partial, done)
     with partial.open("a", encoding="utf-8", newline="") as file:
-        for part in loaded.lines(reading, done):
+        for part in loaded.lines(reading, batch, done):
             file.write(part)
             file.flush()
     finish(partial, out)
+    report_drift(loaded, batch, out.with_name(f"{out.name}.drift.json"))
     partial.with_name(f"{partial.name}.json").unlink()
     return out
 
 
-@contextmanager
-def pictures_folder(out: Path | str | None) -> Iterator[Path]:
-    """Yield where pictures are unpacked whose bytes the table holds; delete it at the end.
-
-    Beside `out`, because temporary folders may be small, and because memes that a killed command
-    has left must have the same paths when it is continued.
-    """
-    if out is None:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-        return
-    folder = Path(f"{out}{PARTIAL}.pictures")
-    try:
-        yield folder
-    finally:
-        remove_folder(folder)
+def report_drift(loaded: LoadedRun, batch: BatchDrift | None, file: Path | None = None) -> None:
+    """Say whether the memes of a batch have drifted; with --audit, also write it into `file`."""
+    if batch is not None:
+        batch.report(file if loaded.config.audit else None, loaded.audit())
 
 
 def load_run(config: PredictConfig, run: Path) -> LoadedRun:
@@ -142,19 +145,25 @@ def load_run(config: PredictConfig, run: Path) -> LoadedRun:
     with pause_collection():
         from extract.predict import load_spaces
         from heads.predict import load_scorer
+        from serve.drift.drift_reference import load_check
 
         scorer = load_scorer(run, any_checkpoint(run / "backbones").stamp)
+        drift = load_check(run, scorer) if config.data is not None else None
         with ThreadPoolExecutor(1) as pool:
             # Mostly reading of files, which leaves this thread its core.
             heads_loaded = pool.submit(scorer.load_models)
             spaces = load_spaces(run / "backbones", config.device)
             heads_loaded.result()
-    return LoadedRun(config, run, spaces, scorer)
+    return LoadedRun(config, run, spaces, scorer, drift)
 
 
 def describe_model(config: PredictConfig, scorer: "Scorer") -> dict[str, Any]:
     """Log how memes are scored; return what results depend on, besides the memes."""
     log(f"prior: {parse_prior(config.prior)}; threshold {scorer.threshold:.4g}")
+    if config.data is not None:
+        from serve.drift.drift_reference import say_if_unchecked
+
+        say_if_unchecked(scorer.run)
     ensemble = file_checksum(scorer.run / "heads" / "ensemble.json")
     settings = {"prior": config.prior, "audit": config.audit, "on_bad_rows": config.on_bad_rows}
     return {"stamp": scorer.stamp, "ensemble": ensemble, **settings}

@@ -36,6 +36,7 @@ LAYERS = (
     "heads.check",
     "heads.report",
     "heads",
+    "serve.drift",
     "serve.review",
     "serve",
     "serve.shards",

@@ -19,6 +19,7 @@ from heads.registry import HEADS
 from runtime.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
+TABLE = ("predict", "--data", "memes.csv")
 HEAD_FILES = [
     f"heads/{name}/*/*{'.safetensors' if name in ('mlp', 'align') else '.npz'}" for name in HEADS
 ]
@@ -46,6 +47,7 @@ READ_BY = {
     "heads/ensemble.npz": ("report",),
     "heads/without_fine_tuning.npz": ("report",),
     "heads/ensemble.json": ONE_MEME,
+    "heads/drift.npz": TABLE,
     "metrics.json": ("submit",),
     "data.json": ("report",),
     "memes.jsonl": ("report",),
@@ -142,6 +144,7 @@ def working_directory(tmp_path_factory, tiny_run, tiny_sample, command):
     folder = tmp_path_factory.mktemp("cwd")
     shutil.copytree(tiny_run, folder / "runs" / "r")
     shutil.copy(next(tiny_sample.glob("img/*")), folder / "meme.png")
+    (folder / "memes.csv").write_text("id,img,text\n1,meme.png,love it\n")
     with pytest.MonkeyPatch.context() as patch:
         apply_quick_settings(patch.setattr)
         patch.setattr(MlpHead, "GRID", MlpHead.GRID[:1])

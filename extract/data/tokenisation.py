@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from extract.data.token_counts import own_tokens, unknown_token
+
 LENGTH_STEP = 8
 """Captions are padded to a multiple of this length, so that batches have few shapes."""
 
@@ -58,16 +60,10 @@ def tokenise(captions: list[str], tokenizer: Tokenizer, max_tokens: int, pad_id:
 
 def _unknown_share(encoded: list[Encoding], tokenizer: Tokenizer) -> float:
     """Return the share of unknown tokens. Tokenizers of bytes or characters have none."""
-    unknown = getattr(tokenizer.model, "unk_token", None)
-    # CLIP's knows all bytes. It names the token that ends each caption as its unknown one.
-    if unknown is None or unknown in tokenizer.encode("").tokens:
+    unknown = unknown_token(tokenizer)
+    if unknown is None:
         return 0.0
-    own = [
-        token
-        for item in encoded
-        for token, special in zip(item.tokens, item.special_tokens_mask, strict=True)
-        if not special or token == unknown
-    ]
+    own = [token for item in encoded for token in own_tokens(item, unknown)]
     return own.count(unknown) / max(1, len(own))
 
 

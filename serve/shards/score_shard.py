@@ -5,12 +5,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from extract.new_memes import read_new_memes
+from extract.new_memes import pictures_folder, read_new_memes
 from runtime.atomic_files import PARTIAL
 from runtime.errors import ADVICE, UserError, error_message
 from runtime.progress import collect_messages, log
+from serve.drift.batch_drift import start_batch
 from serve.shards.shard_list import Shard, made_from, mark_finished, mark_unfinished
-from serve.table_predictions import LoadedRun, finish, pictures_folder, without_bad_rows
+from serve.table_predictions import (
+    LoadedRun,
+    finish,
+    report_drift,
+    without_bad_rows,
+)
 
 ATTEMPTS = 2
 """Times that a shard which fails is tried: a network file system may fail for a moment."""
@@ -59,9 +65,11 @@ def _write(loaded: LoadedRun, shard: Shard, model: dict[str, Any]) -> int:
             reading = read_new_memes(shard.table, loaded.run / "backbones", folder)
             reading = without_bad_rows(reading, loaded.config.on_bad_rows)
             with lines.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(loaded.lines(reading))
+                batch = start_batch(loaded.drift)
+                file.writelines(loaded.lines(reading, batch))
         mark_unfinished(shard)
         finish(lines, shard.out)
+        report_drift(loaded, batch, shard.record.with_name(f"{shard.out.name}.drift.json"))
         mark_finished(shard, made)
     finally:
         lines.unlink(missing_ok=True)

@@ -25,8 +25,9 @@ class FakeRun(NamedTuple):
 
     config: PredictConfig
     run: Path
+    drift: None = None
 
-    def lines(self, reading):
+    def lines(self, reading, batch):
         yield "id,probability,label\n"
         for name in reading[0].rows["id"]:
             yield f"{name},0.25,0\n"
@@ -157,10 +158,10 @@ def test_broken_shard_is_tried_again_then_named_and_the_others_are_written(
 def test_defect_of_the_program_is_named_with_its_trace(predict, tmp_path, monkeypatch, capsys):
     lines = FakeRun.lines
 
-    def fails(loaded, reading):
+    def fails(loaded, reading, batch):
         if len(reading[0]) == 1:
             raise ZeroDivisionError("at b")
-        return lines(loaded, reading)
+        return lines(loaded, reading, batch)
 
     monkeypatch.setattr(FakeRun, "lines", fails)
     with pytest.raises(AssertionError):  # of the fixture: False was returned

@@ -1,0 +1,67 @@
+"""Measure a run's held-out memes, for `submit`, which writes them beside the ensemble."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from heads.base import evenly_spaced
+from heads.predict import Scorer, load_scorer
+from heads.report.finished_run import FinishedRun, read_run
+from runtime.atomic_files import atomic_write
+from serve.drift.drift_reference import DriftReference, ensemble_checksum, reference_path
+from serve.drift.meme_quantities import (
+    SPACE,
+    caption_quantities,
+    load_tokenizer,
+    nearest_similarity,
+    unit_vectors,
+)
+
+MAX_MEMES = 10_000
+"""Most held-out memes that are kept, evenly spaced."""
+
+MAX_TRAINING = 20_000
+"""Most training memes that distances are measured to, evenly spaced."""
+
+
+def write_reference(folder: Path) -> None:
+    """Write heads/drift.npz of a finished run; nothing if the run has no models to predict with."""
+    if not (folder / "backbones").is_dir():
+        return
+    run = read_run(folder)
+    scorer = load_scorer(folder, run.table.attributes["stamp"])
+    training = training_rows(run)
+    _, quantities = held_out_quantities(run, scorer, training)
+    reference = DriftReference(np.array(ensemble_checksum(folder)), quantities, training)
+    with atomic_write(reference_path(folder)) as partial, partial.open("wb") as file:
+        np.savez(file, **asdict(reference))
+
+
+def held_out_quantities(
+    run: FinishedRun, scorer: Scorer, training: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of at most MAX_MEMES distinct held-out memes, and their quantities.
+
+    int64 (R,) and float64 (R, 4). Distances are to the rows `training`, int64 (T,).
+    """
+    rows, probability = scorer.held_out_rows, scorer.score_held_out()
+    columns = run.projected(run.common_space())
+    keys = [(run.memes[row].caption, columns[row].tobytes()) for row in rows]
+    distinct = np.array(sorted(dict(zip(keys, range(len(keys)), strict=True)).values()))
+    distinct = distinct[evenly_spaced(len(distinct), MAX_MEMES)]
+    rows = rows[distinct]
+    captions = [run.memes[row].caption for row in rows]
+    distance = np.full(len(rows), np.nan)
+    if run.common_space().name == SPACE:
+        group = run.table.rows.group
+        vectors = unit_vectors(columns[rows]), unit_vectors(columns[training])
+        distance = 1 - nearest_similarity(*vectors, (group[rows], group[training]))
+    tokens = caption_quantities(captions, load_tokenizer(run.folder / "backbones"))
+    return rows, np.column_stack([probability[distinct], *tokens, distance])
+
+
+def training_rows(run: FinishedRun) -> np.ndarray:
+    """Return the rows that distances are measured to: at most MAX_TRAINING train and val rows."""
+    rows = np.flatnonzero(run.table.rows.labelled)
+    return rows[evenly_spaced(len(rows), MAX_TRAINING)]
