@@ -14,7 +14,7 @@ test: .venv/installed
 
 # The same at length: kills, fuzzing, and a soak test of all commands. It takes hours.
 test-long: .venv/installed
-	$(BIN)/pip install --requirement requirements-scale.txt
+	$(BIN)/pip install --requirement requirements-scale.txt --requirement requirements-export.txt
 	FUZZ=5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --kills 50
 	$(BIN)/python -m benchmarks.soak --memes 20000 --against 2000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heads.base import ComparingHead
-from heads.knn import KnnHead
+from heads.knn import PART_COLUMNS, KnnHead, largest
 from heads.registry import ENTRIES
 from heads.svm import SvmHead
 
@@ -61,3 +61,12 @@ def test_saved_rows_keep_the_name_that_older_runs_have(head_class, file, name, t
     head.save(tmp_path)
     with np.load(tmp_path / file) as saved:
         np.testing.assert_array_equal(saved[name], head.rows_)
+
+
+@pytest.mark.parametrize("columns", [5, 5 * PART_COLUMNS, 5 * PART_COLUMNS + 3, 1000])
+@pytest.mark.parametrize("distinct", [2, 7, 10**6])
+def test_largest_values_are_found_and_of_equal_ones_the_first(columns, distinct):
+    values = np.random.default_rng(0).integers(0, distinct, (50, columns)).astype(np.float32)
+    expected = np.sort(np.argsort(-values, axis=1, kind="stable")[:, :5], axis=1)
+    np.testing.assert_array_equal(largest(values, 5), expected)
+    assert largest(values[:0], 5).shape == (0, 5)
