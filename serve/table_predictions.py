@@ -29,7 +29,7 @@ from runtime.json_files import read_object, write_json
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
-from serve.drift.batch_drift import BatchDrift, DriftCheck, start_batch
+from serve.drift.batch_drift import SAMPLE, BatchDrift, DriftCheck, start_batch
 from serve.finished_models import require_models
 
 if TYPE_CHECKING:
@@ -128,9 +128,10 @@ def _predict_table(
         for part in loaded.lines(reading, batch, done):
             file.write(part)
             file.flush()
-    finish(partial, out)
     report_drift(loaded, batch, out.with_name(f"{out.name}.drift.json"))
-    partial.with_name(f"{partial.name}.json").unlink()
+    finish(partial, out)
+    for suffix in (".json", SAMPLE):
+        partial.with_name(f"{partial.name}{suffix}").unlink(missing_ok=True)
     return out
 
 

@@ -15,6 +15,9 @@ from serve.drift.meme_sample import MemeSample
 if TYPE_CHECKING:
     from features.feature_table import FeatureTable
 
+SAMPLE = ".drift.npz"
+"""Suffix of the sample that is kept beside an unfinished file."""
+
 
 @dataclass(frozen=True)
 class DriftCheck:
@@ -56,8 +59,6 @@ class BatchDrift:
             compared = {one.quantity: one._asdict() for one in found}
             content = {**about, **counts, **limits, "drifted": drifted, "quantities": compared}
             write_json(audit, content)
-        if self.saved is not None:
-            self.saved.unlink(missing_ok=True)
 
 
 def start_batch(
@@ -68,7 +69,7 @@ def start_batch(
         return None
     if partial is None:
         return BatchDrift(check)
-    saved = partial.with_name(f"{partial.name}.drift.npz")
+    saved = partial.with_name(f"{partial.name}{SAMPLE}")
     if not done:
         return BatchDrift(check, saved)
     remedy = f"Delete {partial} and run the same command again, from the first meme on"

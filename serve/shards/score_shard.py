@@ -67,9 +67,9 @@ def _write(loaded: LoadedRun, shard: Shard, model: dict[str, Any]) -> int:
             with lines.open("w", encoding="utf-8", newline="") as file:
                 batch = start_batch(loaded.drift)
                 file.writelines(loaded.lines(reading, batch))
+        report_drift(loaded, batch, shard.record.with_name(f"{shard.out.name}.drift.json"))
         mark_unfinished(shard)
         finish(lines, shard.out)
-        report_drift(loaded, batch, shard.record.with_name(f"{shard.out.name}.drift.json"))
         mark_finished(shard, made)
     finally:
         lines.unlink(missing_ok=True)

@@ -44,6 +44,10 @@ def predict(checked_run, long_captions, tmp_path):
     return run
 
 
+def full_disk(*_):
+    raise OSError("full")
+
+
 def test_drift_is_said_and_written_also_after_a_kill(predict, tmp_path, monkeypatch, capsys):
     once = tmp_path / "once.csv"
     predict(out=str(once), audit=True)
@@ -62,15 +66,23 @@ def test_drift_is_said_and_written_also_after_a_kill(predict, tmp_path, monkeypa
             raise KeyboardInterrupt
         return score(scorer, table, prior)
 
-    out = tmp_path / "killed.csv"
+    out, drift = tmp_path / "killed.csv", tmp_path / "killed.csv.drift.json"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Scorer, "score", killed)
         predict(out=str(out), audit=True)
     partial = tmp_path / "killed.csv.partial"
     partial.write_bytes(partial.read_bytes()[:-7])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(table_predictions, "finish", full_disk)
+        predict(out=str(out), audit=True)
+    assert not out.exists() and read_json(drift, "predict") == audit
+    capsys.readouterr()
     predict(out=str(out), audit=True)
     assert out.read_text() == once.read_text()
-    assert read_json(tmp_path / "killed.csv.drift.json", "predict") == audit
+    assert (
+        read_json(drift, "predict") == audit
+        and "drift: captions are longer" in capsys.readouterr().err
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"{name}.csv{end}" for name in ("killed", "once") for end in ("", ".drift.json")
     ]
