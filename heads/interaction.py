@@ -19,7 +19,7 @@ class InteractionHead(Head):
     so the projection keeps the first `rank` columns of each modality.
     """
 
-    GRID: ClassVar = [{"C": c, "rank": k} for c in (0.1, 0.3) for k in (8, 16)]
+    GRID: ClassVar = [{"C": c, "rank": k} for c in (0.3, 3.0) for k in (8, 16)]
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ class MlpHead(Head):
     meme. The same function predicts held-out rows, test rows and new memes.
     """
 
-    GRID: ClassVar = [{"epochs": 6}]
+    GRID: ClassVar = [{"epochs": 6}, {"epochs": 24}]
 
     STACKED: ClassVar = True
 
