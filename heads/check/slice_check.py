@@ -1,6 +1,5 @@
 """Slice check: the largest gap between two slices of `extract --group-column`."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +7,11 @@ import numpy as np
 from features.feature_table import FeatureTable
 from heads.check.check_result import Check
 from heads.decision.prior_shift import class_weights
+from heads.ensemble.run_memes import read_memes
 from heads.ensemble.saved_ensemble import EnsembleRecord
 from heads.evaluation.ratio_intervals import ScoredRows
 from heads.evaluation.slices import compare_slices
-from runtime.errors import user_error_if_damaged
 from runtime.json_files import read_json
-
-REMEDY = "Run, with the same flags as before: python pipeline.py extract"
 
 
 def slice_gap(
@@ -37,7 +34,8 @@ def slice_gap(
     scored = ScoredRows(
         label[chosen], held_out[chosen], table.rows.group[chosen], weight[chosen], seed
     )
-    names = _read_slices(run / "memes.jsonl")[chosen]
+    memes = read_memes(run / "memes.jsonl", table.rows.id)
+    names = np.array([meme.slice for meme in memes], dtype=object)[chosen]
     found = compare_slices(scored, names, ensemble.threshold["value"])
     compared = ", ".join(f"{one.name} ({one.rows} rows)" for one in found.slices)
     left_out = f" Slices with too few rows: {found.left_out}." if found.left_out else ""
@@ -48,10 +46,3 @@ def slice_gap(
     )
     figures = {"difference": found.gap.difference} if found.gap else {}
     return [Check("slices", True, sentence, figures)]
-
-
-def _read_slices(path: Path) -> np.ndarray:
-    """Return the slice of each row: object (N,)."""
-    with user_error_if_damaged(path, REMEDY):
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return np.array([json.loads(line).get("slice", "") for line in lines if line], dtype=object)
