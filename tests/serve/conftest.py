@@ -1,13 +1,16 @@
 """Fixtures of the service: a fake predictor, memes to review, and an app over them."""
 
 import threading
+from contextlib import contextmanager
 from io import BytesIO
+from itertools import count
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from PIL import Image
 
+from heads.predict import Scorer
 from serve.explanations import Explanation, Neighbour, Part
 from serve.review.review_queue import ReviewMeme, ReviewQueue
 
@@ -64,6 +67,25 @@ class FakeExplainer:
         near = [Neighbour("01", "a happy cat", 0, 0.91), Neighbour("02", "", 1, 0.5)]
         both = (0.6, 0.2) if picture and caption else (None, None)
         return Explanation(0.75, *both, words, cells if picture else [], near, 0.97)
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Context in which a command is killed before its third part is scored."""
+    score, parts = Scorer.score, count(1)
+
+    def score_or_die(*arguments):
+        if next(parts) == 3:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    @contextmanager
+    def context():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Scorer, "score", score_or_die)
+            yield
+
+    return context
 
 
 @pytest.fixture

@@ -102,25 +102,18 @@ def test_a_run_with_bytes_of_pictures_is_the_same_run(
 
 
 @pytest.mark.parametrize("cut", [0, 7])
-def test_killed_command_continues_without_a_row_twice_or_lost(predict, tmp_path, monkeypatch, cut):
+def test_killed_command_continues_without_a_row_twice_or_lost(
+    predict, killed, tmp_path, monkeypatch, cut
+):
     out = tmp_path / "a.csv"
     expected = predict()
-    score, calls = Scorer.score, []
-
-    def killed(scorer, table, prior):
-        calls.append(len(table))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return score(scorer, table, prior)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Scorer, "score", killed)
+    with killed():
         predict(out=str(out))
     partial = tmp_path / "a.csv.partial"
     assert not out.exists()
     if cut:
         partial.write_bytes(partial.read_bytes()[:-cut])
-    calls.clear()
+    score, calls = Scorer.score, []
     monkeypatch.setattr(Scorer, "score", lambda *a: calls.append(len(a[1])) or score(*a))
     predict(out=str(out))
     assert out.read_text() == expected

@@ -3,7 +3,6 @@
 import polars
 import pytest
 
-from heads.predict import Scorer
 from runtime.json_files import read_json
 from serve import table_predictions
 from serve.config import PredictConfig
@@ -48,7 +47,9 @@ def full_disk(*_):
     raise OSError("full")
 
 
-def test_drift_is_said_and_written_also_after_a_kill(predict, tmp_path, monkeypatch, capsys):
+def test_drift_is_said_and_written_also_after_a_kill(
+    predict, killed, tmp_path, monkeypatch, capsys
+):
     once = tmp_path / "once.csv"
     predict(out=str(once), audit=True)
     said = capsys.readouterr().err
@@ -58,17 +59,8 @@ def test_drift_is_said_and_written_also_after_a_kill(predict, tmp_path, monkeypa
     assert "caption_tokens" in audit["drifted"] and audit["distinct_memes"] == 32
     assert audit["quantities"]["caption_tokens"]["batch_median"] > 20 and audit["stamp"]
 
-    score, calls = Scorer.score, []
-
-    def killed(scorer, table, prior):
-        calls.append(len(table))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return score(scorer, table, prior)
-
     out, drift = tmp_path / "killed.csv", tmp_path / "killed.csv.drift.json"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Scorer, "score", killed)
+    with killed():
         predict(out=str(out), audit=True)
     partial = tmp_path / "killed.csv.partial"
     partial.write_bytes(partial.read_bytes()[:-7])
