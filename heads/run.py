@@ -24,7 +24,7 @@ from heads.ensemble.submission import (
     write_solution,
 )
 from heads.evaluation.terminal_results_table import print_results_tables
-from heads.fitting.cross_validation import MAX_ROWS_PER_FIT
+from heads.fitting.candidate_fits import MAX_ROWS_PER_FIT
 from heads.fitting.fit_head import fit_head
 from heads.fitting.head_inputs import Projected, has_inputs, project_spaces
 from heads.fitting.held_out_evaluation import Protocol, load_protocol

@@ -10,7 +10,7 @@ from heads.check.check_result import Check
 from heads.decision.calibration import Calibration
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from heads.evaluation.metrics import auroc
-from heads.fitting.cross_validation import cross_validation_splits
+from heads.fitting.candidate_fits import cross_validation_splits
 from heads.fitting.head_inputs import LABEL_FREE, HeadInputs, Projected, inputs_by_kind
 from heads.fitting.held_out_evaluation import Protocol
 from heads.fitting.saved_heads import HeadRecord, load_models, read_probabilities

@@ -12,22 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heads.base import Head, evenly_spaced
-from heads.evaluation.out_of_fold import best_by_log_loss, count_parts, mean_logit
+from heads.base import Head
+from heads.evaluation.out_of_fold import best_by_log_loss, mean_logit
+from heads.fitting.candidate_fits import (
+    Fit,
+    FitTask,
+    compared_rows,
+    fit_all,
+    fit_tasks,
+    predict,
+)
 from heads.fitting.head_inputs import HeadInputs
 from heads.fitting.parallel_fits import map_in_threads
 from heads.registry import Entry
-from runtime.errors import UserError
-
-MAX_ROWS_PER_FIT = 100_000
-"""A larger table is subsampled for each fit: a hundred columns need no more rows."""
-
-MAX_ROWS_TO_SELECT_ON = 100_000
-"""Candidates are compared on at most so many rows."""
-
-MAX_STACKED = 5
-"""Fits in one group of a head that stacks them. Larger stacks are hardly faster, and keep fewer
-cores busy."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,12 @@ class FittedHead:
     """Mean number of training rows of a fit; of the joint head, those of the backbones."""
 
 
-class _FitTask(NamedTuple):
-    """One fit to do: a candidate, in a space, on some rows."""
+class _Selection(NamedTuple):
+    """The candidate selected in one kind of space."""
 
-    choice: dict[str, Any]
-    space: HeadInputs
-    train: np.ndarray
-    """bool (N,): rows to fit on."""
-    scored: np.ndarray
-    """bool (N,): held-out rows to predict."""
-
-
-class _FitResult(NamedTuple):
-    task: _FitTask
-    model: Any
-    probability: np.ndarray
-    """float64: probabilities of those of the task's `scored` rows that candidates are selected on.
-    """
+    tasks: list[FitTask]
+    held_out: np.ndarray
+    """float64 (N,): probability of each row that candidates are compared on, NaN elsewhere."""
 
 
 def cross_validate(
@@ -79,25 +65,28 @@ def cross_validate(
     GRID with `fitted_on`. The held-out probabilities of a part come from the candidate that is best
     on the other parts, so that no row is scored with a choice that it influenced.
 
-    Of a large table, candidates are selected on a sample of rows. The selected ones predict all.
+    Of a large table, candidates are compared on some of the rows, see `compared_rows`. Only the
+    selected ones are fitted to score the others.
     """
     y, head_class = label.astype(np.int64), entry.load()
-    choices = {kind: _choices(entry, head_class, spaces) for kind, spaces in inputs.items()}
-    groups = [
-        group
+    candidates = {
+        kind: fit_tasks(
+            _choices(entry, head_class, spaces), spaces, part, compared_rows(spaces, part)
+        )
         for kind, spaces in inputs.items()
-        for group in _fit_groups(head_class, choices[kind], spaces, part)
-    ]
-    sample = _subsample(part >= 0, MAX_ROWS_TO_SELECT_ON)
+    }
 
-    def fit(tasks: list[_FitTask]) -> list[_FitResult]:
-        return _fit_together(head_class, tasks, y, seed, sample)
+    def fit(tasks: list[list[FitTask]]) -> dict[int, Fit]:
+        # All kinds at once, so that no core is idle at the end of each.
+        return {id(one.task): one for one in fit_all(head_class, tasks, y, seed)}
 
-    fitted = map_in_threads(fit, groups)
-    results = [result for group in fitted for result in group]
+    compared = fit([_compared(tasks) for of_kind in candidates.values() for tasks in of_kind])
+    selected = {kind: _select(of_kind, compared, y, part) for kind, of_kind in candidates.items()}
+    others = fit([[t for t in one.tasks if id(t) not in compared] for one in selected.values()])
+    fits = compared | others
     return {
-        kind: _select(choices[kind], spaces, results, y, part, sample)
-        for kind, spaces in inputs.items()
+        kind: _predict_others(one, [fits[id(task)] for task in one.tasks], inputs[kind], part < 0)
+        for kind, one in selected.items()
     }
 
 
@@ -112,32 +101,46 @@ def _choices(
     ]
 
 
+def _compared(tasks: list[FitTask]) -> list[FitTask]:
+    """Return the tasks that score rows that candidates are compared on."""
+    return [task for task in tasks if task.compared.any()]
+
+
 def _select(
-    choices: list[dict[str, Any]],
-    spaces: list[HeadInputs],
-    results: list[_FitResult],
-    y: np.ndarray,
-    part: np.ndarray,
-    sample: np.ndarray,
+    candidates: list[list[FitTask]], fits: dict[int, Fit], y: np.ndarray, part: np.ndarray
+) -> _Selection:
+    """Select a candidate; predict each part with the one that is best on the other parts."""
+    probabilities = []
+    for tasks in candidates:
+        probability = np.full(len(y), np.nan)
+        for task in _compared(tasks):
+            probability[task.compared] = fits[id(task)].probability
+        probabilities.append(probability)
+    best, best_without = best_by_log_loss(probabilities, y, part)
+    held_out = np.full(len(y), np.nan)
+    for number, index in enumerate(best_without):
+        held_out[part == number] = probabilities[index][part == number]
+    return _Selection(candidates[best], held_out)
+
+
+def _predict_others(
+    selection: _Selection, fits: list[Fit], spaces: list[HeadInputs], test: np.ndarray
 ) -> FittedHead:
-    """Select one of the candidates of a kind, and predict test rows with it."""
-    by_choice = [[r for r in results if r.task.choice is choice] for choice in choices]
-    held_out = [_held_out(of_choice, sample) for of_choice in by_choice]
-    best, best_without = best_by_log_loss(held_out, y, part)
-    out_of_fold = np.full(len(y), np.nan)
-    for index in set(best_without):
-        rows = np.isin(part, np.flatnonzero(best_without == index))
-        _predict_others(by_choice[index], held_out[index], rows & ~sample)
-        out_of_fold[rows] = held_out[index][rows]
-    selected = by_choice[best]
-    models = {s.space: [r.model for r in selected if r.task.space is s] for s in spaces}
-    final = np.full(len(y), np.nan)
-    test = part < 0
+    """Predict test rows, bool (N,), and the held-out rows that candidates were not compared on."""
+
+    def predict_one(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+        X, others = fit.task.space.X, fit.task.scored & ~fit.task.compared
+        return predict(fit.model, X[others]), predict(fit.model, X[test])
+
+    held_out, final = selection.held_out, np.full(len(test), np.nan)
+    predictions = map_in_threads(predict_one, fits)
+    for fit, (probability, _) in zip(fits, predictions, strict=True):
+        held_out[fit.task.scored & ~fit.task.compared] = probability
     if test.any():
-        predictions = map_in_threads(lambda r: _predict(r.model, r.task.space.X[test]), selected)
-        final[test] = mean_logit(predictions)
-    fitted_rows = round(np.mean([result.task.train.sum() for result in selected]))
-    return FittedHead(models, out_of_fold, final, choices[best], fitted_rows)
+        final[test] = mean_logit([probability for _, probability in predictions])
+    models = {s.space: [fit.model for fit in fits if fit.task.space is s] for s in spaces}
+    fitted_rows = round(np.mean([fit.task.train.sum() for fit in fits]))
+    return FittedHead(models, held_out, final, fits[0].task.choice, fitted_rows)
 
 
 def average_predictions(
@@ -150,101 +153,3 @@ def average_predictions(
         for both in type(fits[0]).predict_together(fits, X)
     ]
     return mean_logit(probabilities)
-
-
-def _fit_groups(
-    head_class: type[Head],
-    choices: list[dict[str, Any]],
-    spaces: list[HeadInputs],
-    part: np.ndarray,
-) -> list[list[_FitTask]]:
-    """Return all fits, in groups for `Head.fit_together`."""
-    groups = []
-    for fitted_on in dict.fromkeys(choice["fitted_on"] for choice in choices):
-        splits = [
-            (space, *rows)
-            for space in spaces
-            for rows in cross_validation_splits(space, fitted_on, part)
-        ]
-        tasks = [
-            [_FitTask(choice, *split) for split in splits]
-            for choice in choices
-            if choice["fitted_on"] == fitted_on
-        ]
-        if head_class.STACKED:
-            stacks = range(0, len(splits), MAX_STACKED)
-            groups += [fits[start : start + MAX_STACKED] for fits in tasks for start in stacks]
-        else:
-            groups += [list(candidates) for candidates in zip(*tasks, strict=True)]
-    return groups
-
-
-def _fit_together(
-    head_class: type[Head], tasks: list[_FitTask], y: np.ndarray, seed: int, sample: np.ndarray
-) -> list[_FitResult]:
-    heads, data = [], {}
-    for choice, space, train, _ in tasks:
-        if len(np.unique(y[train])) < 2:
-            raise UserError(
-                f"{space.space}: of the rows left to fit a head on, all {train.sum()} are of one "
-                "class. Add rows, or run extract with fewer --folds."
-            )
-        parameters = {name: value for name, value in choice.items() if name != "fitted_on"}
-        heads.append(head_class(image_width=space.image_width, seed=seed, **parameters))
-        if id(train) not in data:
-            data[id(train)] = space.X[train], y[train]
-    head_class.fit_together(heads, [data[id(task.train)] for task in tasks])
-    return [
-        _FitResult(task, head, _predict(head, task.space.X[task.scored & sample]))
-        for task, head in zip(tasks, heads, strict=True)
-    ]
-
-
-def _predict(head: Head, X: np.ndarray) -> np.ndarray:
-    return head.predict_proba(X)[:, 1] if len(X) else np.zeros(0)
-
-
-def _held_out(results: list[_FitResult], sample: np.ndarray) -> np.ndarray:
-    """Collect a candidate's held-out probabilities: float64 (N,), NaN outside of the sample."""
-    held_out = np.full(len(sample), np.nan)
-    for result in results:
-        held_out[result.task.scored & sample] = result.probability
-    return held_out
-
-
-def _predict_others(results: list[_FitResult], held_out: np.ndarray, others: np.ndarray) -> None:
-    """Set a candidate's held-out probabilities of other rows, bool (N,)."""
-    if others.any():
-
-        def predict(result: _FitResult) -> None:
-            rows = result.task.scored & others
-            held_out[rows] = _predict(result.model, result.task.space.X[rows])
-
-        map_in_threads(predict, results)
-
-
-def cross_validation_splits(
-    space: HeadInputs, fitted_on: str, part: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the training rows and the held-out rows to score of each fit in a space.
-
-    Both are bool (N,).
-    """
-    if fitted_on == "seen":
-        return [(_subsample(space.seen, MAX_ROWS_PER_FIT), space.held_out)]
-    labelled = part >= 0
-    rows = labelled if fitted_on == "all" else labelled & ~space.seen
-    return [
-        (_subsample(rows & (part != n), MAX_ROWS_PER_FIT), space.held_out & (part == n))
-        for n in range(count_parts(part))
-    ]
-
-
-def _subsample(rows: np.ndarray, maximum: int) -> np.ndarray:
-    """Return at most `maximum` of the rows, bool (N,), evenly spaced over the table."""
-    indices = np.flatnonzero(rows)
-    if len(indices) <= maximum:
-        return rows
-    sample = np.zeros_like(rows)
-    sample[indices[evenly_spaced(len(indices), maximum)]] = True
-    return sample

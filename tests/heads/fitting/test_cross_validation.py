@@ -3,10 +3,13 @@
 import numpy as np
 import planted
 import pytest
+from probes import OneColumn
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from heads.evaluation.out_of_fold import PARTS, assign_parts, mean_logit
-from heads.fitting.cross_validation import cross_validate, cross_validation_splits
+from heads.fitting.candidate_fits import compared_rows, cross_validation_splits
+from heads.fitting.cross_validation import cross_validate
 from heads.fitting.head_inputs import HeadInputs, Projected, select_head_inputs
 from heads.registry import ENTRIES, HEADS, Entry
 from runtime.errors import UserError
@@ -45,6 +48,14 @@ def held_out_auroc(fitted, y):
     return roc_auc_score(y[known], fitted.held_out[known])
 
 
+@pytest.fixture(params=[False, True], ids=["few rows", "many rows"])
+def many_rows(request, monkeypatch):
+    """Run the test also as if the table were too large to compare candidates on all rows."""
+    if request.param:
+        monkeypatch.setattr("heads.fitting.candidate_fits.COMPARED_ON_ALL", 0)
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def features():
     return planted.table("linear")
@@ -78,7 +89,7 @@ def test_fits_on_a_huge_table_use_evenly_spaced_rows(features, monkeypatch, fitt
     part = assign_parts(features.rows, 0)
     [space] = head_inputs(features, names=["space_0"])
     whole = cross_validation_splits(space, fitted_on, part)
-    monkeypatch.setattr("heads.fitting.cross_validation.MAX_ROWS_PER_FIT", 20)
+    monkeypatch.setattr("heads.fitting.candidate_fits.MAX_ROWS_PER_FIT", 20)
     sampled = cross_validation_splits(space, fitted_on, part)
     for (few, scored), (every, expected) in zip(sampled, whole, strict=True):
         assert few.sum() == 20 < every.sum()
@@ -102,7 +113,7 @@ def test_splits_score_every_held_out_row_once_and_share_no_group_with_it(feature
 
 
 @pytest.mark.parametrize("fitted_on", FITTED_ON)
-def test_models_are_fitted_on_the_rows_of_the_splits(features, fitted_on):
+def test_models_are_fitted_on_the_rows_of_the_splits(features, fitted_on, many_rows):
     rows, part = features.rows, assign_parts(features.rows, 0)
     spaces = numbered(features)
     fitted = fit(Entry("probes:Spy", fitted_on=(fitted_on,)), spaces, features)
@@ -129,7 +140,7 @@ def test_candidates_are_selected_on_a_sample_and_the_best_predicts_all_rows(nois
     X[~sample, 1] = 0
     spaces = head_inputs(noise, X)
     monkeypatch.setattr(
-        "heads.fitting.cross_validation._subsample", lambda rows, maximum: rows & sample
+        "heads.fitting.candidate_fits.subsample", lambda rows, maximum: rows & sample
     )
     sampled = fit(Entry("probes:OneColumn", fitted_on=("all",)), spaces, noise)
     assert sampled.choice == whole.choice == {"column": 1, "fitted_on": "all"}
@@ -137,6 +148,48 @@ def test_candidates_are_selected_on_a_sample_and_the_best_predicts_all_rows(nois
     known = ~np.isnan(whole.held_out)
     np.testing.assert_array_equal(sampled.held_out[known & sample], whole.held_out[known & sample])
     assert (sampled.held_out[known & ~sample] == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "compared_fits", "all_fits"), [(planted.ONE_SPACE, 2, 5), (planted.TWO_SPACES, 5, 10)]
+)
+def test_of_many_rows_only_the_best_candidate_is_fitted_to_score_the_rest(
+    noise, names, compared_fits, all_fits, many_rows, monkeypatch
+):
+    fits = []
+
+    class Counted(OneColumn):
+        def fit(self, X, y):
+            fits.append(self.column)
+            return self
+
+    monkeypatch.setattr("probes.OneColumn", Counted)
+    # The first column is the label where candidates are compared, the second one elsewhere.
+    compared = compared_rows(head_inputs(noise, names=names), assign_parts(noise.rows, 0))
+    X = np.zeros((len(noise), 10), np.float32)
+    X[:, 0], X[:, 1] = np.where([compared, ~compared], 4.0 * noise.rows.label - 2, 0)
+    fitted = fit(Entry("probes:OneColumn", fitted_on=("all",)), head_inputs(noise, X, names), noise)
+    assert fitted.choice["column"] == 0
+    assert fits.count(0) == all_fits == sum(map(len, fitted.models.values()))
+    assert fits.count(1) == (compared_fits if many_rows else all_fits)
+
+
+@pytest.mark.parametrize("names", [planted.ONE_SPACE, planted.TWO_SPACES])
+@pytest.mark.parametrize("number", [*range(PARTS), None])
+def test_no_row_influences_the_candidate_that_it_is_scored_with(features, names, number, many_rows):
+    part = assign_parts(features.rows, 0)
+    compared = compared_rows(head_inputs(features, names=names), part)
+    # Rows of one part that candidates are compared on, or all others.
+    rows = part >= 0 if number is None else part == number
+    rows &= compared if number is not None else ~compared
+    sign = 2.0 * features.rows.label - 1
+    for misleading in (-9.0, 9.0):
+        # The second column is slightly better than the first, but for these rows.
+        X = np.stack([sign, np.where(rows, misleading * sign, 1.1 * sign)], axis=1)
+        entry = Entry("probes:OneColumn", fitted_on=("all",))
+        fitted = fit(entry, head_inputs(features, X.astype("f4"), names), features)
+        known = rows & ~np.isnan(fitted.held_out)
+        np.testing.assert_allclose(fitted.held_out[known], expit(X[known, 1]), rtol=1e-5)
 
 
 def test_heads_are_created_with_image_width_and_seed(features):
@@ -170,9 +223,9 @@ def test_training_rows_of_one_class_raise_an_error_that_names_the_space(features
 
 @pytest.mark.parametrize("spaces", [planted.ONE_SPACE, planted.TWO_SPACES])
 @pytest.mark.parametrize("fitted_on", FITTED_ON)
-def test_held_out_is_nan_only_where_no_space_holds_the_row_out(spaces, fitted_on):
+def test_held_out_is_nan_only_where_no_space_holds_the_row_out(spaces, fitted_on, many_rows):
     features = planted.table("linear", spaces=spaces)
-    entry = Entry(HEADS["linear"].path, fitted_on=(fitted_on,), grid=({},))
+    entry = Entry(HEADS["linear"].path, fitted_on=(fitted_on,), grid=({}, {"C": 1.0}))
     fitted = fit(entry, head_inputs(features), features)
     held_out = np.any([space.held_out for space in features.spaces], axis=0)
     np.testing.assert_array_equal(~np.isnan(fitted.held_out), features.rows.labelled & held_out)
@@ -181,7 +234,7 @@ def test_held_out_is_nan_only_where_no_space_holds_the_row_out(spaces, fitted_on
 
 
 @pytest.mark.parametrize("fitted_on", FITTED_ON)
-def test_held_out_probabilities_come_from_the_model_without_the_row(features, fitted_on):
+def test_held_out_probabilities_come_from_the_model_without_the_row(features, fitted_on, many_rows):
     part, spaces = assign_parts(features.rows, 0), head_inputs(features)
     entry = Entry(HEADS["linear"].path, fitted_on=(fitted_on,), grid=({},))
     fitted = fit(entry, spaces, features)
