@@ -25,12 +25,12 @@ from rich.table import Table
 
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
+from features.stratified_group_parts import stratified_group_parts
 from heads.decision.prior_shift import shift_prior
 from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
 from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from heads.evaluation.label_issues import find_label_issues, self_confidence
 from heads.evaluation.metrics import auroc
-from heads.evaluation.stratified_group_parts import stratified_group_parts
 from heads.fitting.pca_projection import fit_projection
 from heads.linear import LinearHead
 from runtime.errors import UserError

@@ -1,12 +1,12 @@
 """Assign cross-validation folds that never split a group of near-duplicates, and training rows."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from extract.config import PLATEAU, ExtractConfig
 from features.feature_table import Rows
+from features.stratified_group_parts import stratified_group_parts
 from runtime.errors import UserError
 
 MONITOR_PARTS = 10
@@ -148,22 +148,12 @@ def stratified_parts(label: np.ndarray, group: np.ndarray, parts: int, seed: int
 
     Raises UserError if there are too few groups or rows.
     """
-    part = np.zeros(len(label), dtype=np.int16)
     groups, classes = len(np.unique(group)), np.bincount(label, minlength=2)
     if parts < 2:
-        return part
+        return np.zeros(len(label), dtype=np.int16)
     if min(groups, classes.max()) < parts:
         raise UserError(
             f"{groups} groups of near-duplicate memes ({classes[1]} positive and {classes[0]} "
             f"negative rows) cannot be cut into {parts} parts."
         )
-    # Imported here: predicting does not need it, and must start fast.
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # The caller checks what scikit-learn warns of: a class in fewer groups than parts.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for number, (_, rows) in enumerate(splitter.split(label, label, group)):
-            part[rows] = number
-    return part
+    return stratified_group_parts(label, group, parts, seed).astype(np.int16)

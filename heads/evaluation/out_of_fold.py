@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from features.feature_table import Rows
+from features.stratified_group_parts import stratified_group_parts
 from heads.evaluation.metrics import CLIP, mean_log_loss
-from heads.evaluation.stratified_group_parts import stratified_group_parts
 from runtime.errors import UserError
 
 PARTS = 5

@@ -1,12 +1,15 @@
 """Heads that compare memes with stored rows keep each row once, and compare a meme with it once."""
 
 import numpy as np
+import planted
 import pytest
+from scipy.special import logit
+from sklearn.svm import SVC
 
 from heads.base import ComparingHead
 from heads.knn import PART_COLUMNS, KnnHead, largest
 from heads.registry import ENTRIES
-from heads.svm import SvmHead
+from heads.svm import MARGIN_TO_LOGIT, SvmHead
 
 COMPARING = sorted(
     {c for e in ENTRIES.values() if issubclass(c := e.load(), ComparingHead)}, key=str
@@ -70,3 +73,14 @@ def test_largest_values_are_found_and_of_equal_ones_the_first(columns, distinct)
     expected = np.sort(np.argsort(-values, axis=1, kind="stable")[:, :5], axis=1)
     np.testing.assert_array_equal(largest(values, 5), expected)
     assert largest(values[:0], 5).shape == (0, 5)
+
+
+def test_svm_has_the_margins_of_scikit_learn_though_its_kernel_is_computed_in_blocks(monkeypatch):
+    monkeypatch.setattr("heads.svm.KERNEL_ROWS", 64)
+    X, y = planted.problem("xor", 400, 0, strength=3.0)
+    # Far from zero, where differences of large numbers could lose digits.
+    X += 20
+    fitted, new = slice(0, 300), slice(300, None)
+    margins = SVC(C=1.0).fit(X[fitted].astype(float), y[fitted]).decision_function(X[new])
+    probability = SvmHead().fit(X[fitted], y[fitted]).predict_proba(X[new])[:, 1]
+    np.testing.assert_allclose(logit(probability) / MARGIN_TO_LOGIT, margins, atol=1e-3)

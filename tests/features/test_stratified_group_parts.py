@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from heads.evaluation.stratified_group_parts import stratified_group_parts
+from features.stratified_group_parts import stratified_group_parts
 
 
 @pytest.mark.parametrize("parts", [5, 10])
