@@ -66,52 +66,6 @@ def noise():
     return planted.table("noise", 600)
 
 
-# Training rows
-
-
-@pytest.mark.parametrize("fitted_on", FITTED_ON)
-@pytest.mark.parametrize("name", ["space_0", "space_1", "pretrained"])
-def test_fits_use_the_rows_of_fitted_on(features, name, fitted_on):
-    rows, part = features.rows, assign_parts(features.rows, 0)
-    [space] = head_inputs(features, names=[name])
-    found = cross_validation_splits(space, fitted_on, part)
-    if fitted_on == "seen":
-        np.testing.assert_array_equal(found, [(space.seen, space.held_out)])
-        return
-    usable = rows.labelled if fitted_on == "all" else rows.labelled & ~space.seen
-    assert len(found) == PARTS
-    for number, (fitted, _) in enumerate(found):
-        np.testing.assert_array_equal(fitted, usable & (part != number))
-
-
-@pytest.mark.parametrize("fitted_on", FITTED_ON)
-def test_fits_on_a_huge_table_use_evenly_spaced_rows(features, monkeypatch, fitted_on):
-    part = assign_parts(features.rows, 0)
-    [space] = head_inputs(features, names=["space_0"])
-    whole = cross_validation_splits(space, fitted_on, part)
-    monkeypatch.setattr("heads.fitting.candidate_fits.MAX_ROWS_PER_FIT", 20)
-    sampled = cross_validation_splits(space, fitted_on, part)
-    for (few, scored), (every, expected) in zip(sampled, whole, strict=True):
-        assert few.sum() == 20 < every.sum()
-        assert not (few & ~every).any()
-        positions = np.searchsorted(np.flatnonzero(every), np.flatnonzero(few))
-        assert np.diff(positions).max() <= every.sum() / 19 + 1
-        np.testing.assert_array_equal(scored, expected)
-
-
-@pytest.mark.parametrize("fitted_on", FITTED_ON)
-def test_splits_score_every_held_out_row_once_and_share_no_group_with_it(features, fitted_on):
-    rows, part = features.rows, assign_parts(features.rows, 0)
-    for space in head_inputs(features):
-        assert (~space.held_out & rows.labelled & ~space.seen).any(), "some rows are monitored"
-        found = cross_validation_splits(space, fitted_on, part)
-        times_scored = sum(scored.astype(int) for _, scored in found)
-        np.testing.assert_array_equal(times_scored, space.held_out)
-        for fitted, scored in found:
-            assert not set(rows.group[fitted]) & set(rows.group[scored])
-            assert not (fitted & ~rows.labelled).any()
-
-
 @pytest.mark.parametrize("fitted_on", FITTED_ON)
 def test_models_are_fitted_on_the_rows_of_the_splits(features, fitted_on, many_rows):
     rows, part = features.rows, assign_parts(features.rows, 0)
