@@ -188,7 +188,7 @@ def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     partial = out.with_name(f"{out.name}{PARTIAL}")
     state = out.with_name(f"{out.name}{PARTIAL}.json")
     if partial.is_file() and state.is_file():
-        if _settings(state) == made_from:
+        if read_object(state, "Delete it") == made_from:
             done = _drop_cut_line(partial)
             log(f"{partial}: continuing after {done} memes")
             return partial, done
@@ -199,18 +199,14 @@ def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     return partial, 0
 
 
-def _settings(state: Path) -> dict[str, Any]:
-    return {k: v for k, v in read_object(state, "Delete it").items() if k != "xxh3"}
-
-
 def _drop_cut_line(partial: Path) -> int:
     """Cut a line that a kill left unfinished; return the number of memes in the others."""
     content = partial.read_bytes()
+    end = content.rfind(b"\n") + 1
     # A line end inside quotes does not end a row.
-    ends = [i + 1 for i, byte in enumerate(content) if byte == 10]
-    while ends and content[: ends[-1]].count(b'"') % 2:
-        ends.pop()
-    whole = content[: ends[-1]] if ends else b""
+    while content.count(b'"', 0, end) % 2:
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    whole = content[:end]
     partial.write_bytes(whole)
     rows = sum(1 for _ in csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
     return max(rows - 1, 0)

@@ -121,6 +121,23 @@ def test_killed_command_continues_without_a_row_twice_or_lost(
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.parametrize(
+    ("content", "whole", "memes"),
+    [
+        ("", "", 0),
+        ("id,", "", 0),
+        ("id,caption\na,b\nc", "id,caption\na,b\n", 1),
+        ('id,caption\na,b\nc,"d\ne\nf', "id,caption\na,b\n", 1),
+        ('id,caption\nc,"d\ne"\n', 'id,caption\nc,"d\ne"\n', 1),
+    ],
+)
+def test_line_that_a_kill_cut_is_dropped_whole(tmp_path, content, whole, memes):
+    partial = tmp_path / "a.csv.partial"
+    partial.write_text(content)
+    assert table_predictions._drop_cut_line(partial) == memes
+    assert partial.read_text() == whole
+
+
 def test_other_settings_start_again(predict, tmp_path, capsys):
     out = tmp_path / "a.csv"
     (tmp_path / "a.csv.partial").write_text("id,probability,label\n1,0.5,1\n")
