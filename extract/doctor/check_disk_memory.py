@@ -89,8 +89,8 @@ def check_memory(model: JointModel, inputs: Inputs, size: RunSize) -> Finding:
     """
     weights = _model_bytes(model)
     trained = sum(p.numel() * 4 for p in model.parameters() if p.requires_grad)
-    # The model as downloaded, in training, and of its best epoch with --schedule plateau. For trained
-    # weights also gradients and AdamW's two moments.
+    # The model as downloaded, in training and, with --schedule plateau, of its best epoch. For
+    # trained weights also gradients and AdamW's two moments.
     training = 3 * weights + 3 * trained
     activations = activation_bytes(model, inputs, size.batch_size)
     step = f"{decimal(training)} of weights and optimizer, {decimal(activations)} of activations"
