@@ -40,7 +40,7 @@ def train_positive_share(rows: Rows) -> float:
 
 
 def prior_warning(decision: np.ndarray, prior: float) -> str | None:
-    """Return a warning if the predicted share of positives is far from the expected one, `prior`."""
+    """Return a warning if the predicted share of positives is far from the expected `prior`."""
     share = decision.mean()
     if abs(share - prior) <= MAX_SHARE_DIFFERENCE:
         return None
