@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL, flush
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
+from runtime.lock import locked
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
@@ -97,9 +99,11 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     """Score the memes that `config` names; return the file, or None if `write` got the CSV.
 
     Raises UserError for bad rows (unless blanked), an unfinished or damaged run, or a file that
-    cannot be written.
+    cannot be written or that another command is writing.
     """
-    with pictures_folder(config.out) as folder:
+    out = config.out
+    lock = locked(Path(f"{out}{PARTIAL}"), flag="--out") if out else nullcontext()
+    with lock, pictures_folder(out) as folder:
         return _predict_table(config, run, write, folder)
 
 
@@ -186,14 +190,13 @@ def _checksum(reading: ReadResult) -> str:
 def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     """Return the unfinished file and the number of memes that it holds already."""
     partial = out.with_name(f"{out.name}{PARTIAL}")
-    state = out.with_name(f"{out.name}{PARTIAL}.json")
+    state = partial.with_name(f"{partial.name}.json")
     if partial.is_file() and state.is_file():
         if read_object(state, "Delete it") == made_from:
             done = _drop_cut_line(partial)
             log(f"{partial}: continuing after {done} memes")
             return partial, done
         log(f"{partial} is from other memes or another model: starting again")
-    out.parent.mkdir(parents=True, exist_ok=True)
     partial.write_text("")
     write_json(state, made_from)
     return partial, 0

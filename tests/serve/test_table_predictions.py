@@ -14,6 +14,7 @@ import pytest
 from extract.run import extract
 from heads.predict import Scorer
 from runtime.errors import UserError
+from runtime.lock import locked
 from serve import table_predictions
 from serve.config import PredictConfig
 from serve.finished_models import require_models
@@ -119,6 +120,11 @@ def test_killed_command_continues_without_a_row_twice_or_lost(
     assert out.read_text() == expected
     assert sum(calls) == 32 - 20 + bool(cut)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_two_commands_do_not_write_to_one_file(predict, tmp_path):
+    with locked(tmp_path / "a.csv.partial"), pytest.raises(UserError, match="--out"):
+        predict(out=str(tmp_path / "a.csv"))
 
 
 @pytest.mark.parametrize(
