@@ -24,6 +24,7 @@ from features.feature_table import FINE_TUNED, FeatureTable
 from features.hdf5_store import join_spaces, read_features
 from features.space_files import writing_space
 from heads.fitting.saved_heads import read_probabilities
+from runtime.json_files import read_json, write_json
 from runtime.progress import log
 
 ROOT = Path(__file__).parent.parent
@@ -156,9 +157,9 @@ def copy_spaces(out: Path, source: str, name: str, kinds: list[str]) -> None:
             writer.set_attributes(space.attributes)
     stamp = f"{table.attributes['stamp']} {' '.join(kinds)}"
     attributes = {**table.attributes, "stamp": stamp}
-    # The report needs data.json and memes.jsonl.
-    data = json.loads((out / "runs" / source / "data.json").read_text())
-    (run_folder / "data.json").write_text(json.dumps({**data, "stamp": stamp}))
+    # What submit and the report read besides.
+    data = read_json(out / "runs" / source / "data.json", "extract")
+    write_json(run_folder / "data.json", {**data, "stamp": stamp})
     shutil.copy(out / "runs" / source / "memes.jsonl", run_folder)
     join_spaces(run_folder / "features.h5", table.rows, attributes, spaces)
     shutil.rmtree(run_folder / "parts")

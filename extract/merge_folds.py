@@ -60,17 +60,14 @@ def _common_config(folders: list[Path], data: str | None) -> ExtractConfig:
     configs = [from_dict(ExtractConfig, read_json(f / CONFIG, "extract")) for f in folders]
     first, *others = (to_dict(config) | {"data": None} for config in configs)
     for folder, other in zip(folders[1:], others, strict=True):
-        differing = [
-            f"{flag(key)}: {first[key]} and {other[key]}"
-            for key in first
-            if first[key] != other[key]
-        ]
-        if folder.name != folders[0].name:
-            differing = differing or ["other rows, captions, labels, pictures or weights"]
-            raise UserError(
-                f"{folders[0].parent.parent} and {folder.parent.parent} are not parts of one run:\n"
-                + "\n".join(f"  {line}" for line in differing)
-            )
+        if folder.name == folders[0].name:
+            continue
+        differing = [f"{flag(k)}: {first[k]} and {other[k]}" for k in first if first[k] != other[k]]
+        differing = differing or ["other rows, captions, labels, pictures or weights"]
+        raise UserError(
+            f"{folders[0].parent.parent} and {folder.parent.parent} are not parts of one run:\n"
+            + "\n".join(f"  {line}" for line in differing)
+        )
     return from_dict(ExtractConfig, first | {"data": data or configs[0].data})
 
 

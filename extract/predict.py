@@ -24,7 +24,7 @@ from extract.spaces.space_registry import in_order, kind_of
 from extract.tables.read_memes import ReadResult
 from extract.towers.device import Machine, choose_machine
 from extract.towers.encoders import TextEncoder
-from features.feature_table import FeatureTable, Rows, Space
+from features.feature_table import FeatureTable, Space
 from runtime.errors import UserError
 from runtime.progress import log
 
@@ -68,7 +68,9 @@ class LoadedSpaces:
             spaces[name] = _space(name, arrays, self.origins[name])
         for name in [name for name in self.embedders if name not in spaces]:
             spaces[name] = _space(name, self.embedders[name](memes, spaces), self.origins[name])
-        return FeatureTable(_rows(memes), list(spaces.values()), {"stamp": self.checkpoint.stamp})
+        count = len(memes.table)
+        rows = memes.rows(np.arange(count, dtype=np.int32), np.full(count, -1, dtype=np.int16))
+        return FeatureTable(rows, list(spaces.values()), {"stamp": self.checkpoint.stamp})
 
 
 def load_spaces(backbones: Path, device: str) -> LoadedSpaces:
@@ -132,16 +134,3 @@ def _choose_machine(device: str, precision: str) -> Machine:
         log("the run used fp16, which a CPU does not support: probabilities will differ slightly")
         return machine
     return choose_machine(device, precision)
-
-
-def _rows(loaded: LoadedData) -> Rows:
-    rows = loaded.table.rows
-    count = len(rows)
-    return Rows(
-        id=rows["id"].to_numpy(dtype=object),
-        split=rows["split"].to_numpy(dtype=object),
-        label=rows["label"].to_numpy(),
-        group=np.arange(count, dtype=np.int32),
-        fold=np.full(count, -1, dtype=np.int16),
-        order=rows["order"].to_numpy(),
-    )

@@ -15,7 +15,7 @@ from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
 from features.hdf5_store import read_attributes, read_space_names
 from runtime.config_fields import flag, from_dict, to_dict
-from runtime.errors import UserError
+from runtime.errors import UserError, argument
 from runtime.json_files import read_json
 from runtime.lock import lock_holder
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
@@ -51,7 +51,7 @@ def steps_of_stage_one(run: Path) -> Iterator[Step]:
 def _missing_features(run: Path, unfinished: list[Path]) -> Step:
     """Name the command that resumes. With other flags, finished spaces would be deleted."""
     flags = [_changed_flags(_settings(folder)) for folder in unfinished[:1]]
-    command = ["python pipeline.py extract", f"--run {run.name}"]
+    command = ["python pipeline.py extract", f"--run {argument(run.name)}"]
     command += [changed for changed in flags if changed != ALL_DEFAULTS]
     return Step("features.h5", MISSING, " ".join(command))
 
@@ -70,7 +70,7 @@ def _changed_flags(config: ExtractConfig) -> str:
     default = to_dict(ExtractConfig())
     changed = {k: v for k, v in to_dict(config).items() if v != default[k]}
     flags = [
-        flag(key) if one is True else f"{flag(key)} {one}"
+        flag(key) if one is True else f"{flag(key)} {argument(str(one))}"
         for key, value in changed.items()
         for one in (value if isinstance(value, list) else [value])
     ]

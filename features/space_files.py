@@ -61,10 +61,10 @@ def writing_space(
         # Contiguous rather than chunked: reads as fast as a plain file.
         for name, width in (("image", image_dim), ("text", text_dim)):
             file.create_dataset(name, (count, width), dtype, fillvalue=np.nan)
-        for name, dtype in PER_ROW.items():
+        for name, kind in PER_ROW.items():
             if name != "joint_logit" or joint:
-                fill = np.nan if dtype == "f4" else False
-                file.create_dataset(name, data=np.full(count, fill, dtype))
+                fill = np.nan if kind == "f4" else False
+                file.create_dataset(name, data=np.full(count, fill, kind))
         yield SpaceWriter(file)
         for stored in file.values():
             write_checksum(stored)

@@ -165,13 +165,6 @@ def load_scorer(run: Path, stamp: str) -> Scorer:
     )
 
 
-def score_memes(table: FeatureTable, run: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Predict probability float64 (N,) and label bool (N,) of every row, as `submit` would."""
-    scorer = load_scorer(run, table.attributes["stamp"])
-    probability = scorer.score(table)
-    return probability, probability > scorer.threshold
-
-
 def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -> None:
     """Raise UserError if the table lacks a space that a head was fitted in."""
     fitted = {space for record in records for kind in record.kinds for space in kind["spaces"]}

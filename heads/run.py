@@ -15,7 +15,11 @@ from heads.ensemble.build_ensemble import BuiltEnsemble, build_ensemble
 from heads.ensemble.doubtful_labels import FILE as LABEL_ISSUES_FILE
 from heads.ensemble.doubtful_labels import find_doubtful_labels, label_issues_csv
 from heads.ensemble.run_memes import read_memes
-from heads.ensemble.saved_ensemble import WITHOUT_FINE_TUNING_FILE, save_ensemble_probabilities
+from heads.ensemble.saved_ensemble import (
+    WITHOUT_FINE_TUNING_FILE,
+    EnsembleRecord,
+    save_ensemble_probabilities,
+)
 from heads.ensemble.submission import (
     requested_rows,
     train_positive_share,
@@ -145,6 +149,22 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     write_json(run / "metrics.json", metrics)
     write_text(run / LABEL_ISSUES_FILE, label_issues)
     write_predictions(run / "predictions.csv", rows.id[test], probability[test], decision[test])
+    solution = _write_solution(config, run, table, probability, decision)
+    print_results_tables(metrics)
+    print_operating_points(ensemble.operating_points, ensemble.review_band)
+    _log_adjustment_and_warnings(ensemble, decision[requested])
+    return solution
+
+
+def _write_solution(
+    config: SubmitConfig,
+    run: Path,
+    table: FeatureTable,
+    probability: np.ndarray,
+    decision: np.ndarray,
+) -> Path:
+    """Write the solution, and the record by which `status` knows it; return its path."""
+    rows, attributes, requested = table.rows, table.attributes, requested_rows(table.rows)
     values = probability[requested] if config.proba else decision[requested].astype(int)
     columns = {attributes["id_column"]: rows.id[requested], attributes["label_column"]: values}
     # DrivenData's submissions have a column of probabilities besides.
@@ -154,18 +174,20 @@ def submit(config: SubmitConfig, run: Path) -> Path:
     checksum = hashlib.sha256(solution.read_bytes()).hexdigest()
     record = {"path": str(solution), "sha256": checksum, "stamp": attributes["stamp"]}
     write_json(run / SOLUTION_FILE, record)
-    print_results_tables(metrics)
-    print_operating_points(ensemble.operating_points, ensemble.review_band)
+    return solution
+
+
+def _log_adjustment_and_warnings(ensemble: EnsembleRecord, decision: np.ndarray) -> None:
+    """Say what was added to logits, and what is odd about the decisions, bool (A,)."""
     if ensemble.offset:
         log(
             f"added {ensemble.offset:+.2f} to the logits of val and test memes, "
             "to fit the share of positives in val (--prior overrides this)"
         )
     prior = ensemble.prior or ensemble.trained_prior
-    for check in check_scores(ensemble, decision[requested], prior):
+    for check in check_scores(ensemble, decision, prior):
         if not check.ok:
             log(f"WARNING: {check.sentence}")
-    return solution
 
 
 def _label_issues(run: Path, rows: Rows, built: BuiltEnsemble) -> str:

@@ -14,7 +14,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serve.batching import MAX_WAITING, Batcher, ClosedError, Meme, QueueFullError
-from serve.guards import RETRY, LimitBodies, RequireToken, SameOrigin, SecurityHeaders, refuse
+from serve.guards import (
+    RETRY,
+    SECURITY_HEADERS,
+    LimitBodies,
+    RequireToken,
+    SameOrigin,
+    SecurityHeaders,
+    refuse,
+)
 from serve.meme_requests import (
     REQUEST_BODY,
     ExplanationOut,
@@ -217,4 +225,5 @@ def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    return refuse(500, "The service failed; its log says why.")
+    # Outside of all middleware, so that SecurityHeaders does not see it.
+    return refuse(500, "The service failed; its log says why.", SECURITY_HEADERS)

@@ -56,7 +56,7 @@ class PredictConfig(EngineConfig):
             allowed = f"a name in {', '.join(SUFFIXES)}, or a folder (without suffix) for shards"
             raise UserError(f'--out: found "{self.out}", allowed: {allowed}')
         if self.writes_shards and self.data is None:
-            raise UserError(f'--out: found "{self.out}", a folder, which --data DIR needs only')
+            raise UserError(f'--out: found "{self.out}", a folder, allowed with --data DIR only')
         if self.engine == RAY and not self.writes_shards:
             advice = "Pass a folder of tables as --data, and a folder as --out"
             raise UserError(f"--engine {RAY} scores a folder of shards. {advice}.")

@@ -45,9 +45,7 @@ def explain_gallery(run: Path, device: str = "auto") -> Path:
 
 def _explain(explainer: "Explainer", image: str, caption: str) -> Explained | None:
     path = Path(image)
-    if image and (
-        not path.is_file() or explainer.predictor.predict([path], [caption], False)[0].fault
-    ):
+    if image and explainer.predictor.predict([path], [caption], read_absent=False)[0].fault:
         return None
     found = explainer.explain(path.read_bytes() if image else None, caption)
     return Explained(

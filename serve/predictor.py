@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from extract.data.image_decoding import decode_file
-from extract.data.picture_opening import MAX_FILE_BYTES
+from extract.data.image_decoding import THUMBNAIL_SIZE, decode_file
 from extract.data.tokenisation import LENGTH_STEP
 from extract.predict import load_spaces
 from extract.tables.meme_table import MemeTable
@@ -29,9 +28,6 @@ NUMBER = re.compile(r"\d+%?")
 
 WARM_TOKENS = 64
 """Captions of up to this many tokens are tried before the service starts."""
-
-CHECKED_SIZE = 8
-"""Pictures are decoded once at this size, in pixels, to find the broken ones."""
 
 
 class Prediction(NamedTuple):
@@ -131,7 +127,7 @@ def _readable(
     """Yield the memes as if they had been read from a table, and the fault of each or ""."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [_path(one, number, Path(folder)) for number, one in enumerate(pictures)]
-        picture_faults = [_picture_fault(path) for path in paths]
+        picture_faults = [decode_file(path, THUMBNAIL_SIZE, "bilinear").fault for path in paths]
         texts, text_faults = zip(*(read_caption(text.strip()) for text in captions), strict=True)
         both = zip(picture_faults, text_faults, strict=True)
         faults = [one or other or "" for one, other in both]
@@ -147,12 +143,6 @@ def _path(picture: bytes | Path | None, number: int, folder: Path) -> str:
     path = folder / str(number)
     path.write_bytes(picture)
     return str(path)
-
-
-def _picture_fault(path: str) -> str:
-    if path and Path(path).stat().st_size > MAX_FILE_BYTES:
-        return f"the picture has more than {MAX_FILE_BYTES} bytes"
-    return decode_file(path, CHECKED_SIZE, "bilinear").fault
 
 
 def _reading(paths: list[str], faults: list[str], captions: list[str]) -> ReadResult:

@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL, flush
 from runtime.file_checksums import file_checksum
 from runtime.json_files import read_object, write_json
+from runtime.lock import locked
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
@@ -97,9 +99,11 @@ def predict_table(config: PredictConfig, run: Path, write: Callable[[str], None]
     """Score the memes that `config` names; return the file, or None if `write` got the CSV.
 
     Raises UserError for bad rows (unless blanked), an unfinished or damaged run, or a file that
-    cannot be written.
+    cannot be written or that another command is writing.
     """
-    with pictures_folder(config.out) as folder:
+    out = config.out
+    lock = locked(Path(f"{out}{PARTIAL}"), flag="--out") if out else nullcontext()
+    with lock, pictures_folder(out) as folder:
         return _predict_table(config, run, write, folder)
 
 
@@ -186,31 +190,26 @@ def _checksum(reading: ReadResult) -> str:
 def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     """Return the unfinished file and the number of memes that it holds already."""
     partial = out.with_name(f"{out.name}{PARTIAL}")
-    state = out.with_name(f"{out.name}{PARTIAL}.json")
+    state = partial.with_name(f"{partial.name}.json")
     if partial.is_file() and state.is_file():
-        if _settings(state) == made_from:
+        if read_object(state, "Delete it") == made_from:
             done = _drop_cut_line(partial)
             log(f"{partial}: continuing after {done} memes")
             return partial, done
         log(f"{partial} is from other memes or another model: starting again")
-    out.parent.mkdir(parents=True, exist_ok=True)
     partial.write_text("")
     write_json(state, made_from)
     return partial, 0
 
 
-def _settings(state: Path) -> dict[str, Any]:
-    return {k: v for k, v in read_object(state, "Delete it").items() if k != "xxh3"}
-
-
 def _drop_cut_line(partial: Path) -> int:
     """Cut a line that a kill left unfinished; return the number of memes in the others."""
     content = partial.read_bytes()
+    end = content.rfind(b"\n") + 1
     # A line end inside quotes does not end a row.
-    ends = [i + 1 for i, byte in enumerate(content) if byte == 10]
-    while ends and content[: ends[-1]].count(b'"') % 2:
-        ends.pop()
-    whole = content[: ends[-1]] if ends else b""
+    while content.count(b'"', 0, end) % 2:
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    whole = content[:end]
     partial.write_bytes(whole)
     rows = sum(1 for _ in csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
     return max(rows - 1, 0)

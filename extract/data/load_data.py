@@ -17,6 +17,7 @@ from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import summarise
 from extract.tables.read_memes import ReadResult
 from extract.towers.encoders import TextEncoder
+from features.feature_table import Rows
 from runtime.progress import log
 
 MAX_UNKNOWN_TOKENS = 0.05
@@ -35,6 +36,18 @@ class LoadedData:
     def captions(self) -> list[str]:
         """Return the caption of each row."""
         return self.table.rows["caption"].tolist()
+
+    def rows(self, group: np.ndarray, fold: np.ndarray) -> Rows:
+        """Return the rows as features.h5 holds them, with a group and a fold (N,) of each."""
+        columns = self.table.rows
+        return Rows(
+            id=columns["id"].to_numpy(dtype=object),
+            split=columns["split"].to_numpy(dtype=object),
+            label=columns["label"].to_numpy(),
+            group=group,
+            fold=fold,
+            order=columns["order"].to_numpy(),
+        )
 
     def subset(self, rows: slice) -> Self:
         """Return some of the rows, without the pictures and captions of others."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from extract.data.image_decoding import Pictures, decode_file
+from runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,20 @@ class PixelsOnDisk:
         return len(self.paths)
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-        """Decode pictures: uint8 (B, 3, S, S). One that cannot be decoded is grey, as before."""
+        """Decode pictures: uint8 (B, 3, S, S). Raises UserError for one that is gone or damaged."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             decoded = pool.map(self._decode, indices)
             return np.stack(list(decoded))
 
     def _decode(self, index: int) -> np.ndarray:
-        return decode_file(self.paths[index], self.size, self.interpolation).pixels
+        path = self.paths[index]
+        decoded = decode_file(path, self.size, self.interpolation)
+        if decoded.fault:
+            raise UserError(
+                f"{path} could be decoded when the command began, and cannot now: {decoded.fault}. "
+                "Leave the pictures where they are, for all machines to see, and run it again."
+            )
+        return decoded.pixels
 
 
 def on_disk(pictures: Pictures, paths: list[str], size: int, interpolation: str) -> Pictures:

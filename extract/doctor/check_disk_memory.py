@@ -66,20 +66,23 @@ def check_disk(run: Path, model: JointModel, frozen: list[JointModel], size: Run
     checkpoints = spaces * _model_bytes(model) + sum(map(_model_bytes, frozen))
     unpacked = 0 if (run / PICTURES).is_dir() else size.unpacked_bytes
     needs = Counter({nearest_existing(run): embeddings + checkpoints + unpacked})
+    parts = [
+        f"{decimal(embeddings)} of embeddings, stored twice while they are joined",
+        f"{decimal(checkpoints)} of checkpoints",
+    ]
+    if unpacked:
+        parts.append(f"{decimal(unpacked)} of pictures from the tables")
     if size.pixel_bytes > MAX_PIXEL_MEMORY:
         needs[Path(tempfile.gettempdir())] += size.pixel_bytes
-    parts = f"{decimal(embeddings)} of embeddings, stored twice while they are joined; "
-    parts += f"{decimal(checkpoints)} of checkpoints"
-    parts += f"; {decimal(unpacked)} of pictures from the tables" if unpacked else ""
-    if size.pixel_bytes > MAX_PIXEL_MEMORY:
-        parts += f"; {decimal(size.pixel_bytes)} of pixels in {tempfile.gettempdir()}"
+        parts.append(f"{decimal(size.pixel_bytes)} of pixels in {tempfile.gettempdir()}")
     state, lines = OK, []
     for folder, need in _sum_by_device(needs).items():
         free = shutil.disk_usage(folder).free
         lines.append(f"{decimal(need)} needed, {decimal(free)} free at {folder}")
         state = _worse(state, need, free)
     advice = "free some space, start the command on another disk, or choose fewer --folds"
-    return Finding(state, "disk", "\n".join([*lines, parts]), "" if state == OK else advice)
+    found = "\n".join([*lines, "; ".join(parts)])
+    return Finding(state, "disk", found, "" if state == OK else advice)
 
 
 def check_memory(model: JointModel, inputs: Inputs, size: RunSize) -> Finding:
@@ -89,9 +92,9 @@ def check_memory(model: JointModel, inputs: Inputs, size: RunSize) -> Finding:
     """
     weights = _model_bytes(model)
     trained = sum(p.numel() * 4 for p in model.parameters() if p.requires_grad)
-    # The model as downloaded, in training, its moving average and its best epoch. For trained
-    # weights also gradients and AdamW's two moments.
-    training = 4 * weights + 3 * trained
+    # The model as downloaded, in training and, with --schedule plateau, of its best epoch. For
+    # trained weights also gradients and AdamW's two moments.
+    training = 3 * weights + 3 * trained
     activations = activation_bytes(model, inputs, size.batch_size)
     step = f"{decimal(training)} of weights and optimizer, {decimal(activations)} of activations"
     pixels = size.pixel_bytes if size.pixel_bytes <= MAX_PIXEL_MEMORY else 0

@@ -9,7 +9,7 @@ import numpy as np
 from extract.config import ExtractConfig
 from extract.data.decided_rows import train_on_decisions
 from extract.data.image_decoding import THUMBNAIL_SIZE, Pictures, decode_pictures
-from extract.data.load_data import LoadedData, without_captions
+from extract.data.load_data import without_captions
 from extract.doctor.finding import FAIL, OK, WARNING, Finding
 from extract.folds.random_split import divide_rows
 from extract.tables.bad_rows import are_few, resolve_bad_rows
@@ -46,26 +46,16 @@ def check_data(
         _check_rows(table, problems, config.on_bad_rows),
     ]
     table, positions = _usable_rows(table, problems)
+    loaded = without_captions(table, replace(pictures, index=pictures.index[positions]))
     if options.shares:
         try:
-            pictures = replace(pictures, index=pictures.index[positions])
-            return _divided(table, pictures, config), findings
+            loaded = divide_rows(loaded, options.shares, config.seed)
         except UserError as error:
             return None, [*findings, Finding(FAIL, "split", str(error))]
-    if not {"train", "test"} <= set(table.rows["split"]):
+    elif not {"train", "test"} <= set(table.rows["split"]):
         return None, findings
-    pictures = replace(pictures, index=pictures.index[positions])
-    return _decided(without_captions(table, pictures)), findings
-
-
-def _divided(table: MemeTable, pictures: Pictures, config: ExtractConfig) -> Memes:
-    loaded = without_captions(table, pictures)
-    return _decided(divide_rows(loaded, table_options(config).shares, config.seed))
-
-
-def _decided(loaded: LoadedData) -> Memes:
     loaded = train_on_decisions(loaded)
-    return loaded.table, loaded.inputs.pictures
+    return (loaded.table, loaded.inputs.pictures), findings
 
 
 def _check_rows(table: MemeTable, problems: list[Problem], on_bad_rows: str) -> Finding:

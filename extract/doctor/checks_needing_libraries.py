@@ -9,7 +9,7 @@ import numpy as np
 
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs
-from extract.data.load_data import LoadedData
+from extract.data.load_data import LoadedData, without_captions
 from extract.data.tokenisation import Captions, tokenise
 from extract.doctor.check_classes_and_folds import (
     check_balance,
@@ -92,10 +92,8 @@ def _data_folder(config: ExtractConfig) -> Iterator[Path]:
 def _check_rows(memes: Memes, config: ExtractConfig) -> tuple[Rows, list[Finding]]:
     table, pictures = memes
     group = group_near_duplicates(table, pictures).group
-    columns = (table.rows[name].to_numpy() for name in ("id", "split", "label", "order"))
-    ids, split, label, order = columns
     no_fold = np.full(len(table), -1, dtype=np.int16)
-    rows = Rows(ids.astype(object), split.astype(object), label, group, no_fold, order)
+    rows = without_captions(table, pictures).rows(group, no_fold)
     return rows, [
         check_balance(rows),
         check_label_shift(rows),

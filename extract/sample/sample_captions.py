@@ -8,8 +8,6 @@ import re
 
 import numpy as np
 
-TONES = ("praise", "denial", "insult", "chat")
-
 _TOPICS = {
     "smell": {
         "does": ("smell", "smell after work", "smell up close", "smell in the lift"),

@@ -16,9 +16,7 @@ import torch
 from safetensors.numpy import load, save
 
 from extract.data.batches import Inputs
-from extract.data.pictures_on_disk import PixelsOnDisk
 from extract.spaces.model_files import save_model
-from extract.tables.files.folder_walk import is_file
 from extract.towers.device import Machine
 from extract.towers.encoders import load_image_encoder, load_text_encoder
 from extract.towers.fusion import Fusion
@@ -106,16 +104,6 @@ def make_embedder(sent: SentModel, inputs: Inputs) -> Callable[[int], bytes]:
 
     def embed_block(number: int) -> bytes:
         rows = np.arange(len(inputs))[number * BLOCK_ROWS :][:BLOCK_ROWS]
-        _require_pictures(inputs, rows)
         return save({"rows": rows, **embed_in_memory(model, inputs.subset(rows))})
 
     return embed_block
-
-
-def _require_pictures(inputs: Inputs, rows: np.ndarray) -> None:
-    """Raise FileNotFoundError if this machine lacks a picture, which would count as a grey one."""
-    pixels = inputs.pictures.pixels
-    if isinstance(pixels, PixelsOnDisk):
-        for number in inputs.pictures.index[rows]:
-            if (path := pixels.paths[number]) and not is_file(Path(path)):
-                raise FileNotFoundError(f"{path}, which all machines must see")

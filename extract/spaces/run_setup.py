@@ -245,6 +245,4 @@ def _rows(loaded: LoadedData, group: np.ndarray, config: ExtractConfig) -> Rows:
         fold = assign_folds(split, label, group, config.folds, config.seed)
     except UserError as error:
         raise UserError(f"{error} {folds_advice(split, label, group, config)}") from error
-    return Rows(
-        rows["id"].to_numpy(dtype=object), split, label, group, fold, rows["order"].to_numpy()
-    )
+    return loaded.rows(group, fold)

@@ -7,7 +7,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT
 from extract.towers.layouts.open_clip_config import is_open_clip
-from runtime.errors import UserError
+from runtime.errors import UserError, system_errno
 
 OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 
@@ -49,7 +49,7 @@ def download(
     """Return the cache folder of a repository's revision; download it first if it is not cached.
 
     With `cached_only`, nothing is downloaded. Raises UserError, which names the `alternatives`, if
-    it is not cached and cannot be downloaded.
+    it is not cached and cannot be downloaded, and OSError if the disk refuses.
     """
 
     def fetch(commit: str, *files: str) -> Path:
@@ -63,6 +63,8 @@ def download(
         # Large, and in many repositories the same weights as in another layout.
         return fetch(folder.name, OPEN_CLIP_WEIGHTS) if is_open_clip(folder) else folder
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        if system_errno(error):  # such as a full disk, which the network has no part in
+            raise
         raise UserError(
             f"{repository} at revision {revision} is not in the cache and cannot be downloaded "
             f"({type(error).__name__}). Run once with network access: the weights stay in the "

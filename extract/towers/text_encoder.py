@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from extract.towers.layouts.model_folder import find_tower, pooled_output
 
-UNLIMITED = 512
+DEFAULT_MAX_TOKENS = 512
 """Longest caption, in tokens, of a model for which neither config.json nor its tokenizer say."""
 
 LARGEST_LIMIT = 100_000
@@ -110,8 +110,8 @@ def _max_tokens(backbone: PreTrainedModel, tokenizer_config: dict[str, Any]) -> 
     positions = getattr(backbone.config, "max_position_embeddings", None)
     if positions is None:
         # T5 has relative positions, so that only its training limits the length.
-        limit = tokenizer_config.get("model_max_length", UNLIMITED)
-        return int(limit) if 1 <= limit <= LARGEST_LIMIT else UNLIMITED
+        limit = tokenizer_config.get("model_max_length", DEFAULT_MAX_TOKENS)
+        return int(limit) if 1 <= limit <= LARGEST_LIMIT else DEFAULT_MAX_TOKENS
     # RoBERTa and its successors number positions from the one after that of padding.
     skipped = (
         module.padding_idx + 1

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.markup import escape
+
 from features.hdf5_store import read_features
 from heads.check.check_result import Check
 from heads.check.leak_checks import seen_vs_held_out, shuffled_labels
@@ -41,6 +43,7 @@ def check_run(run: Path, solution: Path) -> bool:
         checks += seen_vs_held_out(table, projected, protocol)
         advance(1)
         checks += shuffled_modalities(records, table, projected, protocol, heads)
+        advance(1)
         checks.append(fusion_gain(table, probabilities.held_out, heads, protocol.seed))
         checks += slice_gap(run, table, probabilities.held_out, ensemble, protocol.seed)
         checks += check_scores(ensemble, decision, ensemble.prior or ensemble.trained_prior)
@@ -55,8 +58,9 @@ def print_checks(checks: list[Check]) -> None:
     """Print one paragraph per check to stdout."""
     console = results_console()
     for check in checks:
+        # Escaped, because ids and names of slices may look like markup.
         mark = "[green]ok[/]  " if check.ok else "[red bold]FAIL[/]"
         console.print(f"{mark} [bold]{check.name}[/]")
-        console.print(f"     {check.sentence}", style=None if check.ok else "red")
+        console.print(f"     {escape(check.sentence)}", style=None if check.ok else "red")
     failed = sum(not check.ok for check in checks)
     console.print(f"{len(checks)} checks, {failed or 'none'} failed", style="bold")

@@ -66,7 +66,7 @@ def check_solution_file(
         fault = (
             f"{len(different)} ids are missing or were not requested ({', '.join(different[:5])})"
             if different
-            else "it has the requested ids, but in a different order"
+            else "it has the requested ids, but in a different order, or some more than once"
         )
         return Check(name, False, f"{path}: {fault}.")
     values = pd.to_numeric(found.iloc[:, 1], errors="coerce").to_numpy()
@@ -93,7 +93,7 @@ def _read(path: Path) -> pd.DataFrame:
         )
     try:
         found = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not a CSV table: {error}") from error
     if found.shape[1] != 2:
         raise UserError(f"{path}: found {found.shape[1]} columns, expected 2: an id and a label")

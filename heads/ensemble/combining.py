@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from heads.ensemble.ensemble_selection import elimination_weights, greedy_weights
+from heads.ensemble.ensemble_selection import Weights, elimination_weights, greedy_weights
 
 Combination = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """f(probability (M, N), weights (M,), reference (M, U), thresholds (M, N)) -> score (N,) in [0, 1].
@@ -44,13 +44,13 @@ def vote(
     return weights @ (probability > thresholds)
 
 
-ENSEMBLES: dict[str, tuple[Combination, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+ENSEMBLES: dict[str, tuple[Combination, Weights]] = {
     "greedy": (mean, greedy_weights),
     "mean": (mean, elimination_weights),
     "rank": (rank, elimination_weights),
     "vote": (vote, elimination_weights),
 }
-"""Maps each kind to its combination and f(held-out probability (M, U), y (U,)) -> weights (M,)."""
+"""Maps each kind to its combination and the function that chooses the weights."""
 
 BEST = "best"
 """In place of a kind: the one with the lowest log loss on held-out rows."""

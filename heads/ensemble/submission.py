@@ -10,7 +10,7 @@ from runtime.atomic_files import write_text
 from runtime.errors import UserError
 
 MAX_SHARE_DIFFERENCE = 0.2
-"""A larger difference between predicted and training share of positives causes a warning."""
+"""A larger difference between predicted and expected share of positives causes a warning."""
 
 
 def validate_submission(rows: Rows, requested: np.ndarray, probability: np.ndarray) -> None:
@@ -40,13 +40,14 @@ def train_positive_share(rows: Rows) -> float:
 
 
 def prior_warning(decision: np.ndarray, prior: float) -> str | None:
-    """Return a warning if the predicted share of positives is far from the training share."""
+    """Return a warning if the predicted share of positives is far from the expected `prior`."""
     share = decision.mean()
     if abs(share - prior) <= MAX_SHARE_DIFFERENCE:
         return None
     return (
-        f"{share:.0%} of the test memes are predicted positive, against {prior:.0%} of "
-        "the training memes. If the contest's test set is not that different, something is wrong."
+        f"{share:.0%} of the test memes are predicted positive, against an expected {prior:.0%}, "
+        "that of --prior or else of the training memes. If the contest's test set is not that "
+        "different, something is wrong."
     )
 
 

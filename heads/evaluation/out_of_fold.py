@@ -1,8 +1,10 @@
-"""Out-of-fold values and model selection: no row influences the choices it is scored with.
+"""Out-of-fold values and model selection: nothing that a row is scored with was chosen on it.
 
 The labelled rows are split once into grouped, stratified parts, the cross-validation folds of
 stage two. (`fold` is the fold of the backbones.) Everything selected for a part, such as
 hyperparameters, calibration, ensemble weights and threshold, is selected on the other parts' rows.
+The held-out values of these rows come from fits that include the part's rows: cross-validation is
+not nested.
 """
 
 from collections.abc import Callable

@@ -44,9 +44,8 @@ def train_align_networks(
 ) -> list[dict[str, np.ndarray]]:
     """Train NETWORKS on each X float (N, columns) and y int (N,); return their weights.
 
-    They have the names of Weights. Those of equal shapes and
-    steps are trained as one stack, in less than half of the time. The weights are float32;
-    `heads.align` predicts with them.
+    Networks of equal shapes and steps are trained as one stack, in less than half of the time. The
+    weights are float32, under the names of Weights; `heads.align` predicts with them.
     """
     fits = [
         _Fit.create(X, y, width, seed)

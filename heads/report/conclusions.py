@@ -142,7 +142,8 @@ def _prior_or_offset(run: FinishedRun) -> list[str]:
 def _against_chance(run: FinishedRun) -> str:
     scores = run.ensemble.scores["held_out"]
     low, high = scores["auroc"]["interval"]
-    share = scores["positives"] / scores["rows"]
+    # Accuracy is weighted to the prior, if there is one.
+    share = run.ensemble.prior or scores["positives"] / scores["rows"]
     verdict = "significantly" if low > CHANCE else "not significantly"
     constant = decimal(max(share, 1 - share))
     return (

@@ -1,1 +1,2 @@
-"""People decide what the model is unsure of: the memes, their queue, and its routes."""
+"""People decide what the model is unsure of: `review_memes` chooses the memes, `review_queue` gives
+each to one reviewer and saves the decisions, and `review_routes` answers over HTTP."""

@@ -142,7 +142,7 @@ class ReviewQueue:
     def _open_to(self, row: int, reviewer: str) -> bool:
         """Whether nobody has decided a meme and this reviewer has not skipped it."""
         made = self._made[row]
-        return all(decision == "skip" and by != reviewer for by, decision in made)
+        return all(decision == SKIP and by != reviewer for by, decision in made)
 
     def _live_lease(self, row: int) -> Lease | None:
         lease = self._leases.get(row)
@@ -160,9 +160,7 @@ class ReviewQueue:
             self._made[row].append((reviewer, decision))
             rows.append(row)
         elif row in rows:
-            rows.reverse()
             rows.remove(row)
-            rows.reverse()
             self._made[row] = [one for one in self._made[row] if one[0] != reviewer]
 
     def _append(self, row: int, decision: str, reviewer: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.tables.layouts import SUFFIXES, is_file, is_table
+from extract.tables.files.folder_walk import is_file
+from extract.tables.layouts import SUFFIXES, is_table
 from runtime.atomic_files import flush
 from runtime.errors import UserError, quoted, quoted_list
 from runtime.json_files import read_object, write_json

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from extract.config import CONFIG, ExtractConfig
 from extract.run import extract
 from extract.status import steps_of_stage_one
 from extract.training import resume_training, training_loop
+from runtime.config_fields import to_dict
 from runtime.json_files import read_json, write_json
 
 
@@ -40,6 +42,13 @@ def test_new_run_is_missing(tmp_path):
 
 def test_finished_run_is_done(run_and_data):
     assert states(run_and_data[0]) == {"data": "done", "backbones": "done", "features.h5": "done"}
+
+
+def test_command_that_resumes_can_be_pasted_into_a_shell(tmp_path):
+    config = ExtractConfig(data="my memes", positive="1;2")
+    write_json(tmp_path / "unfinished" / "stamp" / CONFIG, to_dict(config))
+    steps = {step.name: step for step in steps_of_stage_one(tmp_path)}
+    assert steps["features.h5"].detail.endswith("--data 'my memes' --positive '1;2'")
 
 
 @pytest.mark.parametrize("edited", ["caption", "picture", "test row deleted"])

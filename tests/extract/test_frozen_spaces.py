@@ -19,7 +19,7 @@ from features.hdf5_store import read_features, read_space_names
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.fitting.head_inputs import inputs_by_kind, project_spaces
-from heads.predict import score_memes
+from heads.predict import load_scorer
 from heads.registry import HEADS
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
@@ -128,7 +128,7 @@ def test_heads_use_the_columns_of_each_tower_once_and_score_new_memes(
     fit_heads(FitConfig(heads="linear,svm"), run)
     submit(SubmitConfig(ensemble="mean", out=str(tmp_path / "solution.csv")), run)
     predicted = embed(run, read_unlabelled(tiny_sample / "test.csv"))
-    probability, _ = score_memes(predicted, run)
+    probability = load_scorer(run, predicted.attributes["stamp"]).score(predicted)
     expected = read_ensemble_probabilities(run / "heads").final[features.rows.split == "test"]
     assert np.allclose(probability, expected, rtol=0, atol=1e-12)
     # Pictures of pretrained, CLIP and ViT; captions of pretrained, n-grams, CLIP and MPNet.

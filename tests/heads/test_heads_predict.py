@@ -12,12 +12,19 @@ from features.feature_table import FeatureTable
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble.combining import ENSEMBLES
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities
-from heads.predict import score_memes
+from heads.predict import load_scorer
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
 from runtime.json_files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("quick")
+
+
+def score_memes(features, run):
+    """Return the probability and the decision of each row."""
+    scorer = load_scorer(run, features.attributes["stamp"])
+    probability = scorer.score(features)
+    return probability, probability > scorer.threshold
 
 
 def submit_run(run, **settings):

@@ -10,7 +10,7 @@ import pytest
 from heads.config import FitConfig, SubmitConfig
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.evaluation.out_of_fold import to_logit
-from heads.predict import score_memes
+from heads.predict import load_scorer
 from heads.run import fit_heads, submit
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -50,7 +50,7 @@ def test_offset_of_val_is_added_to_test_unless_a_prior_is_given(features, tmp_pa
 
 def test_predict_adds_the_offset(features, tmp_path):
     _, probabilities = fit_and_submit(features, tmp_path)
-    probability, _ = score_memes(features, tmp_path)
+    probability = load_scorer(tmp_path, features.attributes["stamp"]).score(features)
     test = features.rows.split == "test"
     assert np.allclose(probability[test], probabilities.final[test], atol=1e-12)
 

@@ -71,7 +71,9 @@ def bomb():
     return data.getvalue()
 
 
-@pytest.mark.parametrize("data", [b"broken", b"", b"GIF89a", bomb()], ids=str)
+@pytest.mark.parametrize(
+    "data", [b"broken", b"", b"GIF89a", bomb()], ids=["broken", "empty", "cut", "bomb"]
+)
 def test_a_single_bad_picture_is_an_error(client, data):
     answer = client.post("/predict", files={"picture": ("x.png", data)})
     assert (answer.status_code, answer.json()) == (422, {"detail": "not a picture"})
@@ -136,6 +138,7 @@ def test_a_failure_of_the_model_tells_nothing_and_the_service_goes_on(client):
     assert (answer.status_code, answer.json()) == (
         500, {"detail": "The service failed; its log says why."},
     )  # fmt: skip
+    assert answer.headers["cache-control"] == "no-store"
     assert client.post("/predict", files={"caption": (None, "a")}).status_code == 200
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -53,6 +54,16 @@ def test_training_meme_is_its_own_neighbour_and_noise_is_novel(explainer, tiny_s
     assert found.nearest[0].id == row["id"] and found.nearest[0].caption == row["text"]
     assert found.nearest[0].similarity > 0.999 and found.nearest[0].label == int(row["label"])
     assert found.novelty < 0.05
+
+
+def test_line_separators_in_captions_of_training_memes_are_no_line_ends(scored_run, tmp_path):
+    for name in ("features.h5", "memes.jsonl"):
+        (tmp_path / name).write_bytes((scored_run / name).read_bytes())
+    lines = (tmp_path / "memes.jsonl").read_text("utf-8").split("\n")
+    first = {**json.loads(lines[0]), "caption": "one\u2028two"}
+    lines[0] = json.dumps(first, ensure_ascii=False)
+    (tmp_path / "memes.jsonl").write_text("\n".join(lines), "utf-8")
+    assert Explainer(None, tmp_path)._memes[0].caption == "one\u2028two"
 
 
 @pytest.mark.parametrize("modality", ["picture", "caption"])

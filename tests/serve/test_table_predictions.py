@@ -14,6 +14,7 @@ import pytest
 from extract.run import extract
 from heads.predict import Scorer
 from runtime.errors import UserError
+from runtime.lock import locked
 from serve import table_predictions
 from serve.config import PredictConfig
 from serve.finished_models import require_models
@@ -119,6 +120,28 @@ def test_killed_command_continues_without_a_row_twice_or_lost(
     assert out.read_text() == expected
     assert sum(calls) == 32 - 20 + bool(cut)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_two_commands_do_not_write_to_one_file(predict, tmp_path):
+    with locked(tmp_path / "a.csv.partial"), pytest.raises(UserError, match="--out"):
+        predict(out=str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "whole", "memes"),
+    [
+        ("", "", 0),
+        ("id,", "", 0),
+        ("id,caption\na,b\nc", "id,caption\na,b\n", 1),
+        ('id,caption\na,b\nc,"d\ne\nf', "id,caption\na,b\n", 1),
+        ('id,caption\nc,"d\ne"\n', 'id,caption\nc,"d\ne"\n', 1),
+    ],
+)
+def test_line_that_a_kill_cut_is_dropped_whole(tmp_path, content, whole, memes):
+    partial = tmp_path / "a.csv.partial"
+    partial.write_text(content)
+    assert table_predictions._drop_cut_line(partial) == memes
+    assert partial.read_text() == whole
 
 
 def test_other_settings_start_again(predict, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from extract.sample import MIN_MEMES, compose_memes, write_sample
-from extract.sample.sample_captions import TONES, write_caption
+from extract.sample.sample_captions import write_caption
 from extract.sample.sample_pictures import SUBJECTS, draw_picture
 from runtime.errors import UserError
 
@@ -147,7 +147,7 @@ def test_subjects_differ_on_the_same_background():
             assert np.abs(one - other).mean() > 5
 
 
-@pytest.mark.parametrize("tone", TONES)
+@pytest.mark.parametrize("tone", ["praise", "denial", "insult", "chat"])
 @pytest.mark.parametrize("topic", SUBJECTS)
 def test_captions_have_no_unfilled_slot(tone, topic):
     rng = np.random.default_rng(0)

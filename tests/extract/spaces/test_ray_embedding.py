@@ -75,7 +75,7 @@ def test_machine_without_the_pictures_does_not_take_them_for_grey_ones(model, me
     paths = memes.table.rows["image"].tolist()
     paths[3] = "/other/machine/3.png"
     inputs = replace(memes.inputs, pictures=on_disk(memes.inputs.pictures, paths, 32, "bicubic"))
-    with pytest.raises(FileNotFoundError, match=r"/other/machine/3\.png"):
+    with pytest.raises(UserError, match=r"/other/machine/3\.png"):
         make_embedder(SentModel.pack(model), inputs)(0)
 
 

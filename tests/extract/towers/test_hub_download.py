@@ -1,5 +1,6 @@
 """Of a repository in two layouts, weights are downloaded once, and never pickles."""
 
+import errno
 import json
 from fnmatch import fnmatch
 from pathlib import Path
@@ -63,3 +64,12 @@ def test_dense_modules_are_downloaded(make_hub):
     found = names(download("sentence-transformers/LaBSE", "main", cached_only=False))
     assert {*DENSE, "modules.json"} <= found
     assert not any(name.endswith(".bin") for name in found)
+
+
+def test_full_disk_is_not_taken_for_a_missing_network(monkeypatch):
+    def full(*arguments, **settings):
+        raise OSError(errno.ENOSPC, "No space left on device", "cache")
+
+    monkeypatch.setattr(hub_download, "snapshot_download", full)
+    with pytest.raises(OSError, match="No space left"):
+        download("timm/ViT-B-16-SigLIP", "main", cached_only=False)

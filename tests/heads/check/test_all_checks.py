@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from heads.check.all_checks import check_run
+from heads.check.all_checks import check_run, print_checks
+from heads.check.check_result import Check
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,8 @@ def test_inverted_submission_fails_the_check(run, capsys):
     solution.write_text("\n".join([lines[0], *inverted]) + "\n")
     assert not check_run(run, solution)
     assert "FAIL solution" in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(capsys):
+    print_checks([Check("slices", True, "0.5 in [/en], 0.4 in [red].")])
+    assert "0.5 in [/en], 0.4 in [red]." in capsys.readouterr().out

@@ -40,6 +40,12 @@ def test_ids_in_a_different_order_fail(tmp_path):
     assert "a different order" in check.sentence
 
 
+def test_repeated_id_is_not_called_a_different_order_only(tmp_path):
+    check = check_file(tmp_path, ids=[*IDS, IDS[0]], values=[*LABELS, LABELS[0]])
+    assert not check.ok
+    assert "more than once" in check.sentence
+
+
 def test_an_id_without_its_leading_zero_fails(tmp_path):
     check = check_file(tmp_path, ids=["7", "7", "12", "3"])
     assert not check.ok

@@ -78,3 +78,8 @@ def test_rates_follow_the_prior(run):
         (point,) = read_ensemble(run / "heads").operating_points
         shares.append(point["rates"]["precision"]["value"])
     assert np.diff(shares)[0] > 0.2
+
+
+def test_constant_answer_is_compared_at_the_prior_too(run):
+    submit_run(run, prior=0.8)
+    assert all("more frequent class gives 0.800" in report for report in reports(run))
