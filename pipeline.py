@@ -12,7 +12,7 @@ from features.features_file import require_features
 from heads.config import FitConfig, SubmitConfig
 from runtime.cluster.engine_config import LOCAL, EngineConfig
 from runtime.console import print_data, tolerate_encodings
-from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message
+from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message, name_run
 from runtime.flags_from_config import Explain, Force, OnlyFolds, RunName, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
@@ -231,10 +231,10 @@ def main() -> int:
         # In standalone mode, typer would print errors and exit itself.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except (UserError, OSError, typer.TyperException) as error:
-        print(f"error: {error_message(error)}", file=sys.stderr)
+        print(f"error: {name_run(error_message(error), sys.argv)}", file=sys.stderr)
         return 2
     if code == CTRL_C:
-        print(INTERRUPTED, file=sys.stderr)
+        print(name_run(INTERRUPTED, sys.argv), file=sys.stderr)
     return code
 
 

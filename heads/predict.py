@@ -172,7 +172,7 @@ def _require_spaces(table: FeatureTable, records: list[HeadRecord], run: Path) -
     if missing:
         raise UserError(
             f"{run / 'backbones'} lacks {', '.join(missing)}, in which heads were fitted. "
-            "Run with the same flags as before: python pipeline.py extract, fit-heads and submit"
+            "Run with the same flags as before: python pipeline.py run"
         )
 
 

@@ -67,6 +67,15 @@ def error_message(error: Exception) -> str:
     return error.format_message() if hasattr(error, "format_message") else str(error)
 
 
+def name_run(message: str, arguments: list[str]) -> str:
+    """Add --run to the commands that a message advises, if `arguments` of this command have it."""
+    found = re.search(r"\0--run(?:=|\0)([^\0]+)", "\0".join(["", *arguments]))
+    if not found:
+        return message
+    advised = r"(python pipeline\.py (?!sample|merge)[a-z][a-z-]*)(?![^.,;)\n]* --run)"
+    return re.sub(advised, lambda command: f"{command[1]} --run {argument(found[1])}", message)
+
+
 def raise_if_system_error(path: Path, error: BaseException) -> None:
     """Raise UserError if the system refused to read `path`, which may be sound then."""
     if number := system_errno(error):

@@ -8,6 +8,7 @@ import numpy as np
 from heads.fitting.pca_projection import REPROJECT
 from heads.predict import Scorer
 from runtime.array_files import read_array, read_arrays
+from runtime.errors import argument
 from runtime.file_checksums import file_checksum
 from runtime.progress import log
 from serve.drift.batch_drift import DriftCheck
@@ -46,7 +47,8 @@ def say_if_unchecked(folder: Path) -> None:
     if read_reference(folder) is None:
         log(
             f"no check for drift: {reference_path(folder)} is missing, or of another ensemble. "
-            "To get it, run, with the same flags as before: python pipeline.py submit"
+            "To get it, run, with the same flags as before: python pipeline.py submit "
+            f"--run {argument(folder.name)}"
         )
 
 

@@ -16,6 +16,7 @@ from runtime.errors import (
     ADVICE,
     UserError,
     error_message,
+    name_run,
     system_errno,
     user_error_if_damaged,
 )
@@ -129,3 +130,18 @@ def test_output_in_another_encoding_does_not_fail(tmp_path, encoding):
         [sys.executable, "-c", script], capture_output=True, env=environment, cwd=ROOT, check=True
     )
     assert done.stdout.startswith(b"? ") and done.stdout.endswith("é\n".encode())
+
+
+@pytest.mark.parametrize("flags", [["--run", "my run"], ["--run=my run", "--force"]])
+def test_advised_commands_name_the_run_of_the_command_that_failed(flags):
+    message = (
+        "Run: python pipeline.py extract, or (python pipeline.py fit-heads). "
+        "Run: python pipeline.py extract --only-folds 0 --run part, python pipeline.py merge A"
+    )
+    named = (
+        "Run: python pipeline.py extract --run 'my run', or (python pipeline.py fit-heads --run "
+        "'my run'). "
+        "Run: python pipeline.py extract --only-folds 0 --run part, python pipeline.py merge A"
+    )
+    assert name_run(message, ["pipeline.py", "submit", *flags]) == named
+    assert name_run(message, ["pipeline.py", "submit"]) == message
