@@ -60,7 +60,7 @@ def _solution(run: Path, stamp: str) -> Step:
     if not path.is_file():
         return Step("solution", MISSING, f"{path} no longer exists; run submit")
     if hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"]:
-        return Step("solution", STALE, f"{path} was changed after submit wrote it")
+        return Step("solution", STALE, f"{path} was changed after submit wrote it; run submit")
     if record["stamp"] != stamp or not ensemble.is_file():
         return Step("solution", STALE, f"{path} is of earlier features or heads; run submit")
     return Step("solution", DONE, f"{path}, written from this ensemble")

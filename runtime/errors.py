@@ -46,6 +46,17 @@ def system_errno(error: BaseException) -> int | None:
     return number if number in ADVICE else None
 
 
+COMMAND = re.compile(
+    r"python pipeline\.py (?:extract|fit-heads|submit|report|check|status|predict|export)"
+    r"(?![^\n;]* --run )"
+)
+
+
+def name_run(text: str, run: str) -> str:
+    """Return `text` with --run in each command that it advises, unless `run` is the default."""
+    return text if run == "default" else COMMAND.sub(rf"\g<0> --run {argument(run)}", text)
+
+
 class UserError(Exception):
     """A mistake in data, flags or files. The message says what, where, what is allowed, what next.
 

@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
     probability: float
     """Of being hateful; NaN if there is a fault."""
     decision: bool
-    """Whether the probability exceeds the threshold."""
+    """Whether the probability exceeds the threshold; False if there is a fault."""
     fault: str
     """Why the picture or the caption cannot be used; empty if they can."""
     caption: str
@@ -150,6 +150,8 @@ def _path(picture: bytes | Path | None, number: int, folder: Path) -> str:
 
 
 def _picture_fault(path: str) -> str:
+    if path and not Path(path).is_file():
+        return "the picture is not a file"
     if path and Path(path).stat().st_size > MAX_FILE_BYTES:
         return f"the picture has more than {MAX_FILE_BYTES} bytes"
     return decode_file(path, CHECKED_SIZE, "bilinear").fault

@@ -16,9 +16,11 @@ from runtime.errors import (
     ADVICE,
     UserError,
     error_message,
+    name_run,
     system_errno,
     user_error_if_damaged,
 )
+from runtime.flags_from_config import named_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,3 +131,16 @@ def test_output_in_another_encoding_does_not_fail(tmp_path, encoding):
         [sys.executable, "-c", script], capture_output=True, env=environment, cwd=ROOT, check=True
     )
     assert done.stdout.startswith(b"? ") and done.stdout.endswith("é\n".encode())
+
+
+def test_advice_names_the_run_unless_it_is_the_default_or_named_already():
+    text = "Run first: python pipeline.py fit-heads"
+    assert name_run(text, "default") == text
+    assert name_run(text, "contest") == f"{text} --run contest"
+    named = "Run: python pipeline.py extract --only-folds 0 --run part_0"
+    assert name_run(named, "contest") == named
+
+
+def test_run_is_found_among_the_words_of_a_command():
+    assert named_run(["submit", "--run", "a"]) == named_run(["--run=a", "submit"]) == "a"
+    assert named_run(["submit"]) == "default"

@@ -58,9 +58,9 @@ def scored(monkeypatch):
     """Names of the tables that were scored."""
     names, read = [], scoring.read_new_memes
 
-    def spy(table, backbones, unpack_to):
+    def spy(table, *where):
         names.append(table.name)
-        return read(table, backbones, unpack_to)
+        return read(table, *where)
 
     monkeypatch.setattr(scoring, "read_new_memes", spy)
     return names
