@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runtime.errors import UserError, quoted
+from runtime.errors import UserError, quoted_list
 
 
 def require_features(path: Path) -> None:
@@ -12,7 +12,7 @@ def require_features(path: Path) -> None:
         others = sorted(found.parent.name for found in run.parent.glob(f"*/{path.name}"))
         if not run.exists() and others:
             raise UserError(
-                f"there is no run {run}; finished ones are {', '.join(map(quoted, others))}. To "
-                "make this one, run: python pipeline.py extract"
+                f"there is no run {run}; those with features are {quoted_list(others)}. To make "
+                "this one, run: python pipeline.py extract"
             )
         raise UserError(f"{path} is missing. Run first: python pipeline.py extract")

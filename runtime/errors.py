@@ -75,7 +75,10 @@ def error_message(error: Exception) -> str:
         return f"{error.filename or 'the disk'}: {error.strerror}. {advice}."
     if close_matches := getattr(error, "possibilities", None):
         return f"{error.message}. Did you mean {' or '.join(close_matches)}?"
-    return error.format_message() if hasattr(error, "format_message") else str(error)
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if context := getattr(error, "ctx", None):  # a command or flag that does not exist
+        return f"{message.rstrip('.')}. To see what there is, run: python {context.command_path} --help"
+    return message
 
 
 def raise_if_system_error(path: Path, error: BaseException) -> None:

@@ -245,7 +245,7 @@ def test_failed_join_leaves_the_old_file(path):
 def test_mistyped_run_names_the_runs_that_exist(tmp_path):
     (tmp_path / "contest").mkdir()
     (tmp_path / "contest" / "features.h5").touch()
-    with pytest.raises(UserError, match=r'there is no run .*finished ones are "contest"'):
+    with pytest.raises(UserError, match=r'there is no run .*those with features are "contest"'):
         require_features(tmp_path / "cntest" / "features.h5")
 
 

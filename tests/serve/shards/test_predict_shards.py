@@ -175,13 +175,23 @@ def test_defect_of_the_program_is_named_with_its_trace(predict, tmp_path, monkey
 def test_failure_that_passes_is_not_named(predict, monkeypatch):
     read, failures = scoring.read_new_memes, [OSError(116, "Stale file handle")]
 
-    def flaky(table, backbones, unpack_to):
+    def flaky(*arguments):
         if failures:
             raise failures.pop()
-        return read(table, backbones, unpack_to)
+        return read(*arguments)
 
     monkeypatch.setattr(scoring, "read_new_memes", flaky)
     assert names(predict()) == ["a.csv", "b.jsonl", "c.parquet"]
+
+
+@pytest.mark.usefixtures("fake")
+def test_pictures_may_lie_in_another_folder(predict, shards, tmp_path, monkeypatch, capsys):
+    (shards / "img").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError):
+        predict()
+    assert "--image-folder DIR" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert names(predict(image_folder="elsewhere")) == ["a.csv", "b.jsonl", "c.parquet"]
 
 
 def test_two_commands_do_not_write_to_one_folder(predict, tmp_path):
