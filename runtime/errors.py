@@ -77,7 +77,8 @@ def error_message(error: Exception) -> str:
         return f"{error.message}. Did you mean {' or '.join(close_matches)}?"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if context := getattr(error, "ctx", None):  # a command or flag that does not exist
-        return f"{message.rstrip('.')}. To see what there is, run: python {context.command_path} --help"
+        see = f"python {context.command_path} --help"
+        return f"{message.rstrip('.')}. To see what there is, run: {see}"
     return message
 
 
