@@ -13,7 +13,7 @@ from heads.config import FitConfig, SubmitConfig
 from runtime.cluster.engine_config import LOCAL, EngineConfig
 from runtime.console import print_data, tolerate_encodings
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message, name_run
-from runtime.flags_from_config import Explain, Force, OnlyFolds, RunName, with_settings
+from runtime.flags_from_config import Explain, Force, OnlyFolds, RunName, named_run, with_settings
 from runtime.lock import locked
 from runtime.processes import first, limit_spinning
 from serve.config import ExportConfig, PredictConfig, ServeConfig, parse_prior
@@ -145,7 +145,8 @@ def status(*, run: RunName = "default") -> None:
     from runtime.run_steps import print_steps
 
     folder = _folder(run)
-    print_steps([*steps_of_stage_one(folder), *steps_of_stage_two(folder)])
+    steps = [*steps_of_stage_one(folder), *steps_of_stage_two(folder)]
+    print_steps([step._replace(detail=name_run(step.detail, run)) for step in steps])
 
 
 @app.command()
@@ -231,10 +232,11 @@ def main() -> int:
         # In standalone mode, typer would print errors and exit itself.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except (UserError, OSError, typer.TyperException) as error:
-        print(f"error: {name_run(error_message(error), sys.argv)}", file=sys.stderr)
+        message = name_run(error_message(error), named_run(sys.argv))
+        print(f"error: {message}", file=sys.stderr)
         return 2
     if code == CTRL_C:
-        print(name_run(INTERRUPTED, sys.argv), file=sys.stderr)
+        print(name_run(INTERRUPTED, named_run(sys.argv)), file=sys.stderr)
     return code
 
 

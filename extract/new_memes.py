@@ -46,13 +46,19 @@ def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:
     return MemeTable(pd.DataFrame([row]), "id", "label"), problems, []
 
 
-def read_new_memes(data: Path, backbones: Path, unpack_to: Path | None = None) -> ReadResult:
+def read_new_memes(
+    data: Path, backbones: Path, unpack_to: Path | None = None, image_folder: str | None = None
+) -> ReadResult:
     """Read a table of memes to score, with the column names of the run's training data.
 
-    Pictures whose bytes the table holds are written to the folder `unpack_to`.
+    Pictures whose bytes the table holds are written to the folder `unpack_to`; others are also
+    looked for in `image_folder`.
     """
-    columns = any_checkpoint(backbones).columns
-    return read_unlabelled(data, TableOptions(columns=Columns(**columns), unpack_to=unpack_to))
+    columns = Columns(**any_checkpoint(backbones).columns)
+    folder = Path(image_folder) if image_folder else None
+    return read_unlabelled(
+        data, TableOptions(columns=columns, image_folder=folder, unpack_to=unpack_to)
+    )
 
 
 @contextmanager

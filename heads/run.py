@@ -68,9 +68,10 @@ def fit_heads(config: FitConfig, run: Path, show: bool = True) -> Path:
         "heads": [asdict(record) for record in read_records(heads, stamp)],
         "ensemble": None,
     }
-    if show:
+    path = write_json(run / "metrics.json", metrics)
+    if show:  # last: a closed pipe ends the command here
         print_results_tables(metrics)
-    return write_json(run / "metrics.json", metrics)
+    return path
 
 
 def _fit_missing_heads(
@@ -82,6 +83,7 @@ def _fit_missing_heads(
 ) -> None:
     """Fit the requested and the missing heads, except those that an interrupted call has fitted.
 
+    Heads that stack one of them are fitted again, since `predict` feeds them its new outputs.
     heads/begun.json records the progress and is deleted at the end, so that the same request
     resumes after an interruption.
     """
@@ -94,11 +96,14 @@ def _fit_missing_heads(
     if fitted:
         log(f"resuming the interrupted fit-heads; already fitted: {', '.join(fitted)}")
     missing = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
-    names = [name for name in ENTRIES if name in {*requested, *missing} - {*fitted}]
-    without = [name for name in names if not has_inputs(ENTRIES[name], table)]
+    wanted = {*requested, *missing} - {*fitted}
+    without = [n for n in ENTRIES if n in wanted and not has_inputs(ENTRIES[n], table)]
     if without:
         log(f"not fitted, because this run has no space for them: {', '.join(without)}")
-        names = [name for name in names if name not in without]
+    # An interrupted call may have fitted some of its heads anew.
+    changed = {*wanted, *fitted, *saved.get("names", ())} - {*without}
+    stacks = {name for name in _saved_heads(heads) if changed & {*ENTRIES[name].parents}}
+    names = [name for name in ENTRIES if name in (wanted | stacks) - {*without, *fitted}]
     try:
         with progress("fit heads", len(names), "heads") as advance:
             for name in names:
@@ -204,9 +209,12 @@ def _label_issues(run: Path, rows: Rows, built: BuiltEnsemble) -> str:
 
 def _remove_outdated_heads(folder: Path, stamp: str, metric: str) -> None:
     """Delete saved heads that were fitted on other features or tuned for another metric."""
-    for name in ENTRIES:
-        if (folder / name / "head.json").is_file():
-            record = read_record(folder / name)
-            if (record.stamp, record.metric) != (stamp, metric):
-                log(f"removing {name}: fitted earlier, on other features or for another metric")
-                remove_folder(folder / name)
+    for name in _saved_heads(folder):
+        record = read_record(folder / name)
+        if (record.stamp, record.metric) != (stamp, metric):
+            log(f"removing {name}: fitted earlier, on other features or for another metric")
+            remove_folder(folder / name)
+
+
+def _saved_heads(folder: Path) -> list[str]:
+    return [name for name in ENTRIES if (folder / name / "head.json").is_file()]

@@ -9,7 +9,7 @@ from heads.config import PROGRESS_FILE, SOLUTION_FILE
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.saved_heads import read_record
 from heads.registry import ENTRIES
-from runtime.errors import UserError, argument
+from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
 
@@ -20,19 +20,14 @@ def steps_of_stage_two(run: Path) -> Iterator[Step]:
         stamp = read_attributes(run / "features.h5")["stamp"]
     except UserError:
         return
-    yield from steps_or_error("heads", lambda: _heads(run, stamp))
-    yield from steps_or_error("ensemble", lambda: [_ensemble(run, stamp)])
+    yield from steps_or_error("heads", lambda: _heads(run / "heads", stamp))
+    yield from steps_or_error("ensemble", lambda: [_ensemble(run / "heads", stamp)])
     yield from steps_or_error("solution", lambda: [_solution(run, stamp)])
     yield _written_after_ensemble(run, "check.json", "check")
     yield _written_after_ensemble(run, "report.html", "report")
 
 
-def _command(name: str, run: Path) -> str:
-    return f"python pipeline.py {name} --run {argument(run.name)}"
-
-
-def _heads(run: Path, stamp: str) -> Iterator[Step]:
-    folder = run / "heads"
+def _heads(folder: Path, stamp: str) -> Iterator[Step]:
     found = [name for name in ENTRIES if (folder / name / "head.json").is_file()]
     stale = [name for name in found if read_record(folder / name).stamp != stamp]
     fitted = [name for name in found if name not in stale]
@@ -43,15 +38,14 @@ def _heads(run: Path, stamp: str) -> Iterator[Step]:
     elif fitted:
         yield Step("heads", DONE, ", ".join(fitted))
     else:
-        yield Step("heads", MISSING, _command("fit-heads", run))
+        yield Step("heads", MISSING, "python pipeline.py fit-heads")
     if stale:
         yield Step("heads", STALE, f"{', '.join(stale)}: fitted on other features; run fit-heads")
 
 
-def _ensemble(run: Path, stamp: str) -> Step:
-    heads = run / "heads"
+def _ensemble(heads: Path, stamp: str) -> Step:
     if not (heads / "ensemble.json").is_file():
-        return Step("ensemble", MISSING, _command("submit", run))
+        return Step("ensemble", MISSING, "python pipeline.py submit")
     ensemble = read_ensemble(heads)
     if ensemble.stamp != stamp:
         return Step("ensemble", STALE, "built on other features; run fit-heads, then submit")
@@ -60,13 +54,13 @@ def _ensemble(run: Path, stamp: str) -> Step:
 
 def _solution(run: Path, stamp: str) -> Step:
     if not (run / SOLUTION_FILE).is_file():
-        return Step("solution", MISSING, _command("submit", run))
+        return Step("solution", MISSING, "python pipeline.py submit")
     record = read_json(run / SOLUTION_FILE, "submit")
     path, ensemble = Path(record["path"]), run / "heads" / "ensemble.json"
     if not path.is_file():
         return Step("solution", MISSING, f"{path} no longer exists; run submit")
     if hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"]:
-        return Step("solution", STALE, f"{path} was changed after submit wrote it")
+        return Step("solution", STALE, f"{path} was changed after submit wrote it; run submit")
     if record["stamp"] != stamp or not ensemble.is_file():
         return Step("solution", STALE, f"{path} is of earlier features or heads; run submit")
     return Step("solution", DONE, f"{path}, written from this ensemble")
@@ -76,7 +70,7 @@ def _written_after_ensemble(run: Path, file: str, command: str) -> Step:
     """Return the state of a file that is outdated once the ensemble is newer."""
     ensemble, path = run / "heads" / "ensemble.json", run / file
     if not path.is_file():
-        return Step(command, MISSING, _command(command, run))
+        return Step(command, MISSING, f"python pipeline.py {command}")
     if not ensemble.is_file() or path.stat().st_mtime_ns < ensemble.stat().st_mtime_ns:
         return Step(command, STALE, f"{path} is of earlier heads; run {command}")
     return Step(command, DONE, str(path))

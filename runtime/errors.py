@@ -46,6 +46,19 @@ def system_errno(error: BaseException) -> int | None:
     return number if number in ADVICE else None
 
 
+COMMAND = re.compile(
+    r"python pipeline\.py (?:extract|fit-heads|submit|report|check|status|predict|export)"
+    r"(?![^\n;]* --run )"
+)
+
+
+def name_run(text: str, run: str) -> str:
+    """Return `text` with --run in each command that it advises, unless `run` is the default."""
+    if run == "default":
+        return text
+    return COMMAND.sub(lambda command: f"{command[0]} --run {argument(run)}", text)
+
+
 class UserError(Exception):
     """A mistake in data, flags or files. The message says what, where, what is allowed, what next.
 
@@ -64,16 +77,11 @@ def error_message(error: Exception) -> str:
         return f"{error.filename or 'the disk'}: {error.strerror}. {advice}."
     if close_matches := getattr(error, "possibilities", None):
         return f"{error.message}. Did you mean {' or '.join(close_matches)}?"
-    return error.format_message() if hasattr(error, "format_message") else str(error)
-
-
-def name_run(message: str, arguments: list[str]) -> str:
-    """Add --run to the commands that a message advises, if `arguments` of this command have it."""
-    found = re.search(r"\0--run(?:=|\0)([^\0]+)", "\0".join(["", *arguments]))
-    if not found:
-        return message
-    advised = r"(python pipeline\.py (?!sample|merge)[a-z][a-z-]*)(?![^.,;)\n]* --run)"
-    return re.sub(advised, lambda command: f"{command[1]} --run {argument(found[1])}", message)
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if context := getattr(error, "ctx", None):  # a command or flag that does not exist
+        see = f"python {context.command_path} --help"
+        return f"{message.rstrip('.')}. To see what there is, run: {see}"
+    return message
 
 
 def raise_if_system_error(path: Path, error: BaseException) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -77,3 +78,10 @@ def _parameter(field: dataclasses.Field) -> inspect.Parameter:
         default=field.default,
         annotation=Annotated[field.type, option],
     )
+
+
+def named_run(arguments: list[str]) -> str:
+    """Return the value of --run among the words of a command line; "default" without one."""
+    named = [value for flag, value in pairwise(arguments) if flag == "--run"]
+    named += [word.removeprefix("--run=") for word in arguments if word.startswith("--run=")]
+    return named[0] if named else "default"

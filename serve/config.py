@@ -30,6 +30,9 @@ class PredictConfig(EngineConfig):
     )
     image: str | None = setting(None, "A picture.", MEMES)
     text: str | None = setting(None, "Its caption.", MEMES)
+    image_folder: str | None = setting(
+        None, "Folder of the pictures of --data, if they are not found.", MEMES
+    )
     on_bad_rows: str = setting(
         "stop", "stop, or blank: grey image, empty caption.", MEMES, choices=ON_BAD_ROWS
     )

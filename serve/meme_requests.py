@@ -109,7 +109,9 @@ class PredictionOut(BaseModel):
     """The answer for one meme."""
 
     probability: Annotated[float | None, Field(description="Of being hateful; null if a fault.")]
-    decision: Annotated[bool, Field(description="Whether the probability exceeds the threshold.")]
+    decision: Annotated[
+        bool | None, Field(description="Whether it exceeds the threshold; null if a fault.")
+    ]
     threshold: float
     fault: Annotated[str, Field(description="Why the meme cannot be used; empty if it can.")]
     caption: Annotated[str, Field(description="As used; it may be read off the picture.")]
@@ -198,7 +200,7 @@ def answer(prediction: "Prediction", threshold: float, model: ModelOut) -> Predi
     known = math.isfinite(prediction.probability)
     return PredictionOut(
         probability=prediction.probability if known else None,
-        decision=bool(prediction.decision),
+        decision=bool(prediction.decision) if known else None,
         threshold=threshold,
         fault=prediction.fault,
         caption=prediction.caption,
@@ -211,7 +213,7 @@ def faulty_answer(meme: Meme, fault: str, threshold: float, model: ModelOut) -> 
     caption = meme.caption.encode(errors="replace").decode()
     return PredictionOut(
         probability=None,
-        decision=False,
+        decision=None,
         threshold=threshold,
         fault=fault,
         caption=caption,

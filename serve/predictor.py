@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     probability: float
     """Of being hateful; NaN if there is a fault."""
     decision: bool
-    """Whether the probability exceeds the threshold."""
+    """Whether the probability exceeds the threshold; False if there is a fault."""
     fault: str
     """Why the picture or the caption cannot be used; empty if they can."""
     caption: str
@@ -127,7 +127,7 @@ def _readable(
     """Yield the memes as if they had been read from a table, and the fault of each or ""."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [_path(one, number, Path(folder)) for number, one in enumerate(pictures)]
-        picture_faults = [decode_file(path, THUMBNAIL_SIZE, "bilinear").fault for path in paths]
+        picture_faults = [_picture_fault(path) for path in paths]
         texts, text_faults = zip(*(read_caption(text.strip()) for text in captions), strict=True)
         both = zip(picture_faults, text_faults, strict=True)
         faults = [one or other or "" for one, other in both]
@@ -143,6 +143,12 @@ def _path(picture: bytes | Path | None, number: int, folder: Path) -> str:
     path = folder / str(number)
     path.write_bytes(picture)
     return str(path)
+
+
+def _picture_fault(path: str) -> str:
+    if path and not Path(path).is_file():
+        return "the picture is not a file"
+    return decode_file(path, THUMBNAIL_SIZE, "bilinear").fault
 
 
 def _reading(paths: list[str], faults: list[str], captions: list[str]) -> ReadResult:

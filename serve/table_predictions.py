@@ -115,7 +115,8 @@ def _predict_table(
         image = None if config.image is None else Path(config.image)
         reading = read_single_meme(image, config.text)
     else:
-        reading = read_new_memes(Path(config.data), run / "backbones", unpack_to)
+        where = unpack_to, config.image_folder
+        reading = read_new_memes(Path(config.data), run / "backbones", *where)
     reading = without_bad_rows(reading, config.on_bad_rows)
     loaded = load_run(config, run)
     made_from = {**describe_model(config, loaded.scorer), "memes": _checksum(reading)}
@@ -170,8 +171,8 @@ def describe_model(config: PredictConfig, scorer: "Scorer") -> dict[str, Any]:
 
         say_if_unchecked(scorer.run)
     ensemble = file_checksum(scorer.run / "heads" / "ensemble.json")
-    settings = {"prior": config.prior, "audit": config.audit, "on_bad_rows": config.on_bad_rows}
-    return {"stamp": scorer.stamp, "ensemble": ensemble, **settings}
+    asked = {k: getattr(config, k) for k in ("prior", "audit", "on_bad_rows", "image_folder")}
+    return {"stamp": scorer.stamp, "ensemble": ensemble, **asked}
 
 
 def without_bad_rows(reading: ReadResult, on_bad_rows: str) -> ReadResult:
@@ -233,8 +234,8 @@ def _convert(lines: Path, converted: Path) -> None:
     """Write the rows of a CSV file as Parquet or JSON lines. Types do not depend on the values."""
     import polars
 
-    text = dict.fromkeys(("id", "caption", "prior", "run", "stamp", "version"), polars.String)
-    types = {**text, "probability": polars.Float64, "threshold": polars.Float64}
+    types = dict.fromkeys(("id", "caption", "prior", "run", "stamp", "version"), polars.String)
+    types |= dict.fromkeys(("probability", "threshold"), polars.Float64)
     rows = polars.scan_csv(lines, schema_overrides=types)
     if converted.suffix.lower() == ".parquet":
         rows.sink_parquet(converted)

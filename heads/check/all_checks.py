@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 from features.hdf5_store import read_features
 from heads.check.check_result import Check
@@ -61,6 +62,7 @@ def print_checks(checks: list[Check]) -> None:
         # Escaped, because ids and names of slices may look like markup.
         mark = "[green]ok[/]  " if check.ok else "[red bold]FAIL[/]"
         console.print(f"{mark} [bold]{check.name}[/]")
-        console.print(f"     {escape(check.sentence)}", style=None if check.ok else "red")
+        sentence = Text(check.sentence, style="" if check.ok else "red")
+        console.print(Padding(sentence, (0, 0, 0, 5), expand=False))
     failed = sum(not check.ok for check in checks)
     console.print(f"{len(checks)} checks, {failed or 'none'} failed", style="bold")

@@ -82,7 +82,7 @@ def check_solution_file(
         name,
         False,
         f"{path}: {differ} of {len(values)} values differ from the run's. The file may belong to "
-        "another run; submit writes it anew.",
+        "another run. Run submit, with --out FILE if each run shall have a file of its own.",
     )
 
 

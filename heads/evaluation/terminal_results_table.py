@@ -27,6 +27,12 @@ def print_results_tables(metrics: dict[str, Any]) -> None:
         "fit: training rows of one fit.",
         style="dim",
     )
+    if metrics["ensemble"] and (prior := metrics["ensemble"]["prior"]) is not None:
+        console.print(
+            f"On held-out rows, ensembles are scored as if {prior:.3g} of the memes were hateful "
+            "(--prior), heads at the share of these rows.",
+            style="dim",
+        )
 
 
 def _table_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:

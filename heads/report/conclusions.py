@@ -129,7 +129,10 @@ def _prior_or_offset(run: FinishedRun) -> list[str]:
     """One sentence if the probabilities of test memes were adjusted, else none."""
     ensemble = run.ensemble
     if ensemble.prior is not None:
-        return [f"Probabilities are adjusted to a share of positives of {decimal(ensemble.prior)}."]
+        return [
+            f"Probabilities are adjusted to a share of positives of {decimal(ensemble.prior)}. The "
+            "ensemble's figures on held-out rows are weighted to it, those of the heads are not."
+        ]
     if ensemble.offset == 0:
         return []
     return [

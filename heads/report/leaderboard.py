@@ -83,7 +83,7 @@ def _threshold_and_folds(model: EvaluatedModel, rows: str) -> list[Cell]:
     if rows == "test":
         return [threshold]
     folds = model.scores["fold_auroc"]
-    return [threshold, Cell(span((min(folds), max(folds))) if folds else "–")]
+    return [threshold, Cell(span((min(folds), max(folds))) if len(folds) > 1 else "–")]
 
 
 def _metric_columns(run: FinishedRun) -> list[tuple]:

@@ -29,7 +29,11 @@ def predict_shards(config: PredictConfig, run: Path) -> bool:
     both after all other shards were written and the reasons were printed.
     """
     data, out = Path(config.data).absolute(), Path(config.out).absolute()
-    config, run = replace(config, data=str(data), out=str(out)), run.absolute()
+    folder = config.image_folder
+    if folder and Path(folder).is_dir():  # else it may be one in `data`
+        folder = str(Path(folder).absolute())
+    config = replace(config, data=str(data), out=str(out), image_folder=folder)
+    run = run.absolute()
     scorer = load_scorer(run, any_checkpoint(run / "backbones").stamp)
     shards = list_shards(data, out)
     model = describe_model(config, scorer)

@@ -62,8 +62,9 @@ def _write(loaded: LoadedRun, shard: Shard, model: dict[str, Any]) -> int:
     lines = _claim(shard)
     try:
         with pictures_folder(lines) as folder:
-            reading = read_new_memes(shard.table, loaded.run / "backbones", folder)
-            reading = without_bad_rows(reading, loaded.config.on_bad_rows)
+            backbones, config = loaded.run / "backbones", loaded.config
+            reading = read_new_memes(shard.table, backbones, folder, config.image_folder)
+            reading = without_bad_rows(reading, config.on_bad_rows)
             with lines.open("w", encoding="utf-8", newline="") as file:
                 batch = start_batch(loaded.drift)
                 file.writelines(loaded.lines(reading, batch))

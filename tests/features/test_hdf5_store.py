@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from features.feature_table import Rows
+from features.features_file import require_features
 from features.hdf5_store import (
     join_spaces,
     read_attributes,
@@ -239,6 +240,13 @@ def test_failed_join_leaves_the_old_file(path):
         join_spaces(path, make_rows(), ATTRIBUTES, {"space_0": path.with_name("gone.h5")})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_mistyped_run_names_the_runs_that_exist(tmp_path):
+    (tmp_path / "contest").mkdir()
+    (tmp_path / "contest" / "features.h5").touch()
+    with pytest.raises(UserError, match=r'there is no run .*those with features are "contest"'):
+        require_features(tmp_path / "cntest" / "features.h5")
 
 
 @pytest.mark.parametrize("read", [read_features, read_attributes, read_space_names])

@@ -66,6 +66,32 @@ def test_deleted_head_or_head_of_another_request_is_fitted_again(run, fitted):
     assert "linear" in names
 
 
+def test_stack_is_fitted_again_after_its_parent(run, fitted):
+    """Else `predict` feeds a stack with another `linear` than that on which it was fitted."""
+    stage.fit_heads(FitConfig("linear,knn,stack"), run)
+    names, errors = fitted
+    del names[:]
+    stage.fit_heads(FitConfig("knn"), run)
+    assert names == ["knn"]
+    errors["stack"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        stage.fit_heads(FitConfig("linear"), run)
+    errors.clear()
+    del names[:]
+    stage.fit_heads(FitConfig("knn"), run)
+    assert names == ["knn", "stack"], "the interrupted call fitted linear anew"
+
+
+def test_closed_pipe_leaves_metrics_that_submit_can_read(run, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(stage, "print_results_tables", closed)
+    with pytest.raises(BrokenPipeError):
+        stage.fit_heads(CONFIG, run)
+    assert (run / "metrics.json").is_file()
+
+
 def test_error_in_a_head_leaves_no_metrics_to_submit(run, fitted):
     stage.fit_heads(CONFIG, run)
     names, errors = fitted

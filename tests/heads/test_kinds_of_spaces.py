@@ -14,7 +14,7 @@ from heads.ensemble.saved_ensemble import (
     WITHOUT_FINE_TUNING_FILE,
     read_ensemble_probabilities,
 )
-from heads.predict import score_memes
+from heads.predict import load_scorer
 from heads.run import fit_heads, submit
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -42,7 +42,7 @@ def test_run_without_fine_tuned_spaces_has_no_joint_head_and_says_so(tmp_path, c
     assert "no space for them: joint" in capsys.readouterr().err
     assert metrics["ensemble"]["without_fine_tuning"] is None
     assert metrics["ensemble"]["scores"]["held_out"]["auroc"]["value"] > 0.9
-    probability, _ = score_memes(features, tmp_path)
+    probability = load_scorer(tmp_path, features.attributes["stamp"]).score(features)
     test = features.rows.split == "test"
     submitted = read_ensemble_probabilities(tmp_path / "heads").final[test]
     np.testing.assert_allclose(probability[test], submitted, atol=1e-12)

@@ -20,6 +20,7 @@ from runtime.errors import (
     system_errno,
     user_error_if_damaged,
 )
+from runtime.flags_from_config import named_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,16 +133,14 @@ def test_output_in_another_encoding_does_not_fail(tmp_path, encoding):
     assert done.stdout.startswith(b"? ") and done.stdout.endswith("é\n".encode())
 
 
-@pytest.mark.parametrize("flags", [["--run", "my run"], ["--run=my run", "--force"]])
-def test_advised_commands_name_the_run_of_the_command_that_failed(flags):
-    message = (
-        "Run: python pipeline.py extract, or (python pipeline.py fit-heads). "
-        "Run: python pipeline.py extract --only-folds 0 --run part, python pipeline.py merge A"
-    )
-    named = (
-        "Run: python pipeline.py extract --run 'my run', or (python pipeline.py fit-heads --run "
-        "'my run'). "
-        "Run: python pipeline.py extract --only-folds 0 --run part, python pipeline.py merge A"
-    )
-    assert name_run(message, ["pipeline.py", "submit", *flags]) == named
-    assert name_run(message, ["pipeline.py", "submit"]) == message
+def test_advice_names_the_run_unless_it_is_the_default_or_named_already():
+    text = "Run first: python pipeline.py fit-heads"
+    assert name_run(text, "default") == text
+    assert name_run(text, "contest") == f"{text} --run contest"
+    named = "Run: python pipeline.py extract --only-folds 0 --run part_0"
+    assert name_run(named, "contest") == named
+
+
+def test_run_is_found_among_the_words_of_a_command():
+    assert named_run(["submit", "--run", "a"]) == named_run(["--run=a", "submit"]) == "a"
+    assert named_run(["submit"]) == "default"

@@ -2,6 +2,7 @@
 
 import csv
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,8 @@ def test_one_modality_is_enough_and_faults_are_named(predictor, memes):
     assert [one.fault == "" for one in found] == [True, True, False, False]
     assert "web page" in found[2].fault and "empty" in found[3].fault
     assert np.isnan(found[2].probability) and not found[2].decision
+    good, missing = predictor.predict([picture, Path("missing.png")], ["", ""])
+    assert missing.fault == "the picture is not a file" and good == found[0]
     assert all("/" not in one.fault.replace("a web page", "") for one in found)
 
 

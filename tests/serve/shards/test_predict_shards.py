@@ -58,9 +58,9 @@ def scored(monkeypatch):
     """Names of the tables that were scored."""
     names, read = [], scoring.read_new_memes
 
-    def spy(table, backbones, unpack_to):
+    def spy(table, *where):
         names.append(table.name)
-        return read(table, backbones, unpack_to)
+        return read(table, *where)
 
     monkeypatch.setattr(scoring, "read_new_memes", spy)
     return names
@@ -175,13 +175,22 @@ def test_defect_of_the_program_is_named_with_its_trace(predict, tmp_path, monkey
 def test_failure_that_passes_is_not_named(predict, monkeypatch):
     read, failures = scoring.read_new_memes, [OSError(116, "Stale file handle")]
 
-    def flaky(table, backbones, unpack_to):
+    def flaky(*arguments):
         if failures:
             raise failures.pop()
-        return read(table, backbones, unpack_to)
+        return read(*arguments)
 
     monkeypatch.setattr(scoring, "read_new_memes", flaky)
     assert names(predict()) == ["a.csv", "b.jsonl", "c.parquet"]
+
+
+@pytest.mark.usefixtures("fake")
+def test_pictures_may_lie_in_another_folder(predict, shards, tmp_path, monkeypatch):
+    (shards / "img").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="--image-folder DIR"):
+        predict()
+    monkeypatch.chdir(tmp_path)
+    assert names(predict(image_folder="elsewhere")) == ["a.csv", "b.jsonl", "c.parquet"]
 
 
 def test_two_commands_do_not_write_to_one_folder(predict, tmp_path):
