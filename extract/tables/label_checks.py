@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from extract.tables.labels import LABELS, MAX_WORDS, MINUS_ONE, suggest_positive
+from extract.tables.labels import LABELS, MAX_WORDS, MINUS_ONE, UNKNOWN, suggest_positive
 from extract.tables.parsing.text_cells import is_absent
 from extract.tables.splits import Row
 from runtime.errors import UserError, quoted
@@ -45,16 +45,63 @@ def require_known_labels(rows: Sequence[Row], faults: int, positive: Sequence[st
     if len(counts) > MAX_WORDS:
         raise UserError(
             f"{where}; known are 0, 1, false and true. Name the column of the labels with "
-            "--label-column NAME, or the values that mean hateful with --positive VALUE,VALUE"
+            "--label-column NAME, or the values that mean hateful with --positive VALUE,VALUE. If "
+            "they are scores, write 0 or 1 instead"
         )
 
 
-def unused_values(rows: Sequence[Row], positive: Sequence[str]) -> Iterator[str]:
-    """Yield a note on each value of --positive that no row has."""
+def require_labels_of_train(rows: Sequence[Row], positive: Sequence[str]) -> None:
+    """Raise UserError if the labels of test are several words and none of them is one of train."""
+    foreign = _labels_only_in_test(rows, positive, all_of_test=True)
+    if len(foreign) < 2:
+        return
+    train = {row.label.strip().lower() for row in rows if row.split != "test"}
+    named = [*positive] or sorted(value for value in train if LABELS.get(value) == 1)
+    suggested = suggest_positive(foreign.elements())
+    flag = f'--positive "{",".join([*named, suggested or ""])}"'
+    advice = f"Name all values that mean hateful, for example: {flag}; or remove the column"
+    first = next(row for row in rows if row.split == "test")
+    raise UserError(
+        f"{first.file}: column {first.columns.label} holds {_found(foreign)}, none of which train "
+        f"has. {advice if suggested else 'Remove the column'} from this table"
+    )
+
+
+def unknown_labels(rows: Sequence[Row], split: str, positive: Sequence[str]) -> frozenset[str]:
+    """Return the values that mean an unknown label in a split, in lower case.
+
+    Test tables may have one word in every row, such as "hidden", that train does not have.
+    """
+    foreign = _labels_only_in_test(rows, positive, all_of_test=True) if split == "test" else ()
+    hidden = {value.lower() for value in foreign} if len(foreign) == 1 else set()
+    return (UNKNOWN - MINUS_ONE if _has_minus_one(rows, split, positive) else UNKNOWN) | hidden
+
+
+def _labels_only_in_test(
+    rows: Sequence[Row], positive: Sequence[str], *, all_of_test: bool
+) -> Counter[str]:
+    """Return the known labels of test that train does not have, and how often each occurs.
+
+    With `all_of_test`, return them only if test has no others.
+    """
+    train = {row.label.strip().lower() for row in rows if row.split != "test"}
+    known = train.union(positive) if positive else {*LABELS}
+    tested = Counter(row.label.strip() for row in rows if row.split == "test")
+    tested = {value: count for value, count in tested.items() if value.lower() not in UNKNOWN}
+    foreign = {value: count for value, count in tested.items() if value.lower() not in known}
+    return Counter(foreign if train and not (all_of_test and len(foreign) < len(tested)) else {})
+
+
+def label_notes(rows: Sequence[Row], positive: Sequence[str]) -> Iterator[str]:
+    """Yield notes on values of --positive that no row has, and on labels that only test has."""
     values = {row.label.strip().lower() for row in rows}
     for value in positive:
         if value not in values:
             yield f"no row has the label {quoted(value)} of --positive."
+    unknown = unknown_labels(rows, "test", positive)
+    for value, count in _labels_only_in_test(rows, positive, all_of_test=False).items():
+        meaning = "an unknown label" if value.lower() in unknown else "not hateful"
+        yield f"{count} test rows have the label {quoted(value)}, unlike train: {meaning}."
 
 
 def require_two_classes(rows: Sequence[Row], frame: pd.DataFrame) -> None:
@@ -69,7 +116,7 @@ def require_two_classes(rows: Sequence[Row], frame: pd.DataFrame) -> None:
         )
 
 
-def has_minus_one(rows: Sequence[Row], split: str, positive: Sequence[str]) -> bool:
+def _has_minus_one(rows: Sequence[Row], split: str, positive: Sequence[str]) -> bool:
     """Return whether -1 is a label of `split` rather than an unknown one: train has it as a label.
 
     Of test rows, some must have another label too.

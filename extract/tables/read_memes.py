@@ -11,10 +11,11 @@ from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.find_images import ImageFinder
 from extract.tables.files.unread_files import unread_files
 from extract.tables.label_checks import (
-    has_minus_one,
+    label_notes,
     require_known_labels,
+    require_labels_of_train,
     require_two_classes,
-    unused_values,
+    unknown_labels,
 )
 from extract.tables.labels import read_label
 from extract.tables.layouts import SUFFIXES, Sources, find_sources
@@ -114,6 +115,7 @@ def _validate(
     if not lenient:
         faults = sum(fault is not None for _, fault in cells["label"])
         require_known_labels(rows, faults, options.positive)
+        require_labels_of_train(rows, options.positive)
     values = {role: [value for value, _ in column] for role, column in cells.items()}
     advice = {"image": finder.advice} if finder.missing > LISTED else {}
     faults = [
@@ -135,14 +137,14 @@ def _validate(
     )
     if options.group:
         frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
-    unused = unused_values(rows, options.positive)
-    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows), *unused]
+    remarks = label_notes(rows, options.positive)
+    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows), *remarks]
     return frame, [problem for column in faults for problem in column], notes
 
 
 def _read_labels(rows: Sequence[Row], positive: tuple[str, ...]) -> list[tuple[int, str | None]]:
-    minus_one = {split: has_minus_one(rows, split, positive) for split in SPLITS}
-    return [read_label(row.label, row.split, positive, minus_one[row.split]) for row in rows]
+    unknown = {split: unknown_labels(rows, split, positive) for split in SPLITS}
+    return [read_label(row.label, row.split, positive, unknown[row.split]) for row in rows]
 
 
 def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
