@@ -54,20 +54,21 @@ def read_label(
     return -1, f"found {quoted(text.strip()) if value else 'nothing'}, allowed {allowed}"
 
 
-def first_of_list(cell: object) -> object:
-    """Return the first element of a list, as [\"hateful\", \"race\"] has it; others unchanged.
-
-    A text that looks like a list of texts counts as one.
-    """
+def elements_of(cell: object) -> list[object]:
+    """Return the elements of a list, also of one as text such as ["hateful", "race"]; else none."""
     if isinstance(cell, str) and cell.strip().startswith("["):
         try:
             cell = ast.literal_eval(cell.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return cell
-    if isinstance(cell, (list, tuple)):
-        cell = cell[0] if cell else ""
-        return cell if isinstance(cell, str) else str(cell)
-    return cell
+            return []
+    return list(cell) if isinstance(cell, (list, tuple)) else []
+
+
+def first_of_list(cell: object) -> object:
+    """Return the first element of a list as text, "" of an empty one; others unchanged."""
+    if elements := elements_of(cell):
+        return str(elements[0])
+    return "" if cell in ([], "[]") else cell
 
 
 def suggest_positive(values: Iterable[str]) -> str | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.folder_walk import MAX_FILES, is_file, walk
+from extract.tables.parsing.split_names import SPLIT_NAMES, split_in
 from extract.tables.parsing.text_cells import unreadable
 from runtime.errors import UserError, argument, quoted, quoted_list
 
@@ -166,9 +166,7 @@ def _are_shards(paths: list[Path]) -> bool:
 
 
 def _split_in_name(path: Path, data: Path) -> str | None:
-    words = re.split(r"[^a-z]+", path.stem.lower())
-    splits = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    return splits.pop() if len(splits) == 1 else None
+    return split_in(path.stem)
 
 
 def _check_name(path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.find_images import ImageFinder
 from extract.tables.files.unread_files import unread_files
 from extract.tables.label_checks import (
@@ -22,6 +21,7 @@ from extract.tables.layouts import SUFFIXES, Sources, find_sources
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import UnpackedPicture
 from extract.tables.parsing.problem import LISTED, Problem, summarise
+from extract.tables.parsing.split_names import SPLIT_NAMES
 from extract.tables.parsing.text_cells import is_absent, read_caption, read_id
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
@@ -30,6 +30,10 @@ from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
 from features.feature_table import SPLITS
 from runtime.errors import UserError, quoted_list
+
+WRITE_A_TABLE = (
+    "Give the folder of the tables, or write one with a header such as id,img,text,label"
+)
 
 ReadResult = tuple[MemeTable, list[Problem], list[str]]
 """Table, problems of single rows, and notes for the user."""
@@ -221,16 +225,21 @@ def _sorted(problems: list[Problem]) -> list[Problem]:
 def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources: Sources) -> None:
     if any(row.split == split for row in rows):
         return
-    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
+    listed = "".join(f"\n  {line}" for line in summarise(problems))
     tables = [path for path, _ in sources.tables] + sources.unread
-    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
-    advice = f"Name the table with --{split} FILE" if tables else "Give the folder of the tables"
+    advice = f"Name the table with --{split} FILE" if tables else WRITE_A_TABLE
     if any(meaning is None for _, meaning in sources.tables):
         advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
+    elif problems and any(meaning == split for _, meaning in sources.tables):
+        raise UserError(f"no {split} row in {sources.root} can be used:{listed}")
     elif split == "test" and any(row.split == "train" for row in rows):
         advice += ", or divide the train rows: --split 0.7,0.1,0.2"
+    elif tables and not sources.tables:
+        advice += ", and if it holds all rows, divide them: --split 0.7,0.1,0.2"
+    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
+    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
     raise UserError(
         f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
         f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
-        f"{', '.join(names)}. {advice}." + "".join(f"\n  {line}" for line in summarise(problems))
+        f"{', '.join(names)}. {advice}.{listed}"
     )

@@ -7,9 +7,9 @@ from collections import Counter
 
 from extract.tables.parsing.parsed_table import Table
 from extract.tables.parsing.problem import Problem
-from runtime.errors import UserError, quoted_list
+from runtime.errors import UserError, quoted, quoted_list
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 
 DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
 """First line of a table from Excel. Only its text is removed, so lines keep their numbers."""
@@ -20,7 +20,7 @@ UNQUOTED = "A caption that contains {delimiter!r} must be in double quotes"
 ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 """A quote after a backslash that is not escaped itself. Other backslashes stay as they are."""
 
-DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
+DOUBLED_QUOTE = re.compile(r'[^,;\t|\r\n]""|""[^,;\t|\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
 
 
@@ -62,6 +62,8 @@ def _parse(text: str, file: str, dialect: dict[str, object]) -> Table:
             fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
             advice = UNQUOTED.format(**dialect) if len(fields) > len(header) else ""
             problems.append(Problem(file, line, fault, advice=advice))
+    if len(header) == 1 and problems and not records:
+        raise UserError(f"{file}: its first line {quoted(header[0])} is not a header. Remove it.")
     return Table(file, header, records, problems)
 
 
