@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from extract.tables.files.folder_walk import MAX_FILES, is_file, walk
+from extract.tables.files.unread_files import unread_files
+from extract.tables.parsing.problem import Problem, summarise
 from extract.tables.parsing.split_names import SPLIT_NAMES, split_in
 from extract.tables.parsing.text_cells import unreadable
 from runtime.errors import UserError, argument, quoted, quoted_list
@@ -23,6 +25,11 @@ SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?")
 
 HIDDEN = (".", "~$")
 """First letters of hidden files, as `._train.csv` of macOS and `~$train.csv` of Excel have."""
+
+
+WRITE_A_TABLE = (
+    "Give the folder of the tables, or write one with a header such as id,img,text,label"
+)
 
 
 @dataclass(frozen=True)
@@ -188,4 +195,28 @@ def _raise_ambiguous(data: Path, tables: dict[str, list[Path]]) -> NoReturn:
     raise UserError(
         f"{data} has more than one table of a split, which is ambiguous: {found}. Name the tables "
         f"to read, for example: {flags}{one}"
+    )
+
+
+def raise_no_rows(
+    split: str, sources: Sources, problems: list[Problem], has_train: bool
+) -> NoReturn:
+    """Raise UserError: no row of a split can be read, because there is none, or all are bad."""
+    listed = "".join(f"\n  {line}" for line in summarise(problems))
+    tables = [path for path, _ in sources.tables] + sources.unread
+    advice = f"Name the table with --{split} FILE" if tables else WRITE_A_TABLE
+    if any(meaning is None for _, meaning in sources.tables):
+        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
+    elif problems and any(meaning == split for _, meaning in sources.tables):
+        raise UserError(f"no {split} row in {sources.root} can be used:{listed}")
+    elif split == "test" and has_train:
+        advice += ", or divide the train rows: --split 0.7,0.1,0.2"
+    elif tables and not sources.tables:
+        advice += ", and if it holds all rows, divide them: --split 0.7,0.1,0.2"
+    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
+    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
+    raise UserError(
+        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
+        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
+        f"{', '.join(names)}. {advice}.{listed}"
     )

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from extract.tables.files.find_images import ImageFinder
-from extract.tables.files.unread_files import unread_files
 from extract.tables.label_checks import (
     label_notes,
     require_known_labels,
@@ -17,11 +16,11 @@ from extract.tables.label_checks import (
     unknown_labels,
 )
 from extract.tables.labels import read_label
-from extract.tables.layouts import SUFFIXES, Sources, find_sources
+from extract.tables.layouts import Sources, find_sources, raise_no_rows
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import UnpackedPicture
-from extract.tables.parsing.problem import LISTED, Problem, summarise
-from extract.tables.parsing.split_names import SPLIT_NAMES
+from extract.tables.parsing.problem import LISTED, Problem
+from extract.tables.parsing.split_names import split_in
 from extract.tables.parsing.text_cells import is_absent, read_caption, read_id
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
@@ -29,11 +28,7 @@ from extract.tables.sample_submission import apply_sample_submission
 from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
 from features.feature_table import SPLITS
-from runtime.errors import UserError, quoted_list
-
-WRITE_A_TABLE = (
-    "Give the folder of the tables, or write one with a header such as id,img,text,label"
-)
+from runtime.errors import UserError
 
 ReadResult = tuple[MemeTable, list[Problem], list[str]]
 """Table, problems of single rows, and notes for the user."""
@@ -112,7 +107,7 @@ def _validate(
     finder = ImageFinder(sources.root, _image_folder(sources.root, options.image_folder))
     cells = {
         "id": [read_id(row.id) for row in rows],
-        "image": _find_images(rows, finder),
+        "image": _find_images(rows, finder, splits_known=not (lenient or options.shares)),
         "text": [read_caption(row.text) for row in rows],
         "label": _read_labels(rows, options.positive),
     }
@@ -151,12 +146,19 @@ def _read_labels(rows: Sequence[Row], positive: tuple[str, ...]) -> list[tuple[i
     return [read_label(row.label, row.split, positive, unknown[row.split]) for row in rows]
 
 
-def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
+def _find_images(
+    rows: Sequence[Row], finder: ImageFinder, splits_known: bool
+) -> list[tuple[str, str | None]]:
     """Find the picture of each row. None is expected if ids stand in for the image column."""
     found = [
         (str(row.image.file), None)
         if isinstance(row.image, UnpackedPicture)
-        else finder.find(row.image, row.path, _image_folders(row))
+        else finder.find(
+            row.image,
+            row.path,
+            _image_folders(row),
+            row.split if splits_known else split_in(row.split_name),
+        )
         for row in rows
     ]
     from_ids = all(row.columns.image == row.columns.id for row in rows)
@@ -223,23 +225,5 @@ def _sorted(problems: list[Problem]) -> list[Problem]:
 
 
 def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources: Sources) -> None:
-    if any(row.split == split for row in rows):
-        return
-    listed = "".join(f"\n  {line}" for line in summarise(problems))
-    tables = [path for path, _ in sources.tables] + sources.unread
-    advice = f"Name the table with --{split} FILE" if tables else WRITE_A_TABLE
-    if any(meaning is None for _, meaning in sources.tables):
-        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
-    elif problems and any(meaning == split for _, meaning in sources.tables):
-        raise UserError(f"no {split} row in {sources.root} can be used:{listed}")
-    elif split == "test" and any(row.split == "train" for row in rows):
-        advice += ", or divide the train rows: --split 0.7,0.1,0.2"
-    elif tables and not sources.tables:
-        advice += ", and if it holds all rows, divide them: --split 0.7,0.1,0.2"
-    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
-    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
-    raise UserError(
-        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
-        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
-        f"{', '.join(names)}. {advice}.{listed}"
-    )
+    if not any(row.split == split for row in rows):
+        raise_no_rows(split, sources, problems, any(row.split == "train" for row in rows))

@@ -56,8 +56,10 @@ def _rows_of_object(content: dict[str, object], file: str) -> list[dict[str, obj
     columns = [*content.values()]
     if lists := {name: value for name, value in content.items() if _is_list_of(value, dict)}:
         return _rows_of_lists(lists, file)
-    if _is_list_of(content.get("data"), list) and isinstance(content.get("columns"), list):
-        return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+    names, data = content.get("columns"), content.get("data")
+    if _is_list_of(names, str) and _is_list_of(data, list):
+        # A value too many or too few is lost here, and then missed as an absent cell.
+        return [dict(zip(names, row, strict=False)) for row in data]
     if all(isinstance(column, list) for column in columns):
         if len({len(column) for column in columns}) > 1:
             return []

@@ -94,7 +94,7 @@ def test_header_that_is_a_row_is_named(tmp_path):
     for split in SPLITS:
         path = tmp_path / f"{split}.csv"
         path.write_text(path.read_text().split("\n", 1)[1])
-    assert "is not a header. Add one, such as: id,img,text,label" in error(tmp_path)
+    assert "else add one, such as: id,img,text,label" in error(tmp_path)
 
 
 def test_test_table_without_captions_takes_an_empty_column(tmp_path):
