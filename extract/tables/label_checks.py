@@ -13,12 +13,16 @@ from runtime.errors import UserError, quoted
 SHOWN = 12
 """Number of values of a label column in a message."""
 
+MANY_ROWS, MANY_SHARE = 10, 0.1
+"""Labels that are not known are a column of other values, rather than mistakes, if more than both
+are so, or half."""
 
-def require_known_labels(rows: Sequence[Row], faults: int, positive: Sequence[str]) -> None:
+
+def require_known_labels(rows: Sequence[Row], positive: Sequence[str]) -> None:
     """Raise one UserError, with the flag that helps, if the labels are in other words than 0 and 1.
 
-    `faults` is the number of invalid labels. If only few are invalid, each is a bad row instead.
-    Also raises UserError if no label is one of `positive`, the values of --positive.
+    If only few are invalid, each is a bad row instead. Also raises UserError if no label is one of
+    `positive`, the values of --positive.
     """
     labelled = [row for row in rows if row.split != "test" and not is_absent(row.label)]
     counts = Counter(row.label.strip() for row in labelled)
@@ -35,7 +39,10 @@ def require_known_labels(rows: Sequence[Row], faults: int, positive: Sequence[st
             raise UserError(f"{where}; --positive {named} is none of them. Name some{example}")
         return
     signed = bool(values & MINUS_ONE) and values <= {*MINUS_ONE, "1", "1.0"}
-    if values <= set(LABELS) or not (signed or faults > len(labelled) / 2):
+    odd = sum(count for value, count in counts.items() if value.lower() not in {*LABELS, *UNKNOWN})
+    few = min(len(labelled) / 2, max(MANY_ROWS, MANY_SHARE * len(labelled)))
+    many = odd > 1 and odd >= few
+    if not (signed or many):
         return
     if suggested:
         raise UserError(
@@ -53,9 +60,9 @@ def require_known_labels(rows: Sequence[Row], faults: int, positive: Sequence[st
 def require_labels_of_train(rows: Sequence[Row], positive: Sequence[str]) -> None:
     """Raise UserError if the labels of test are several words and none of them is one of train."""
     foreign = _labels_only_in_test(rows, positive, all_of_test=True)
-    if len(foreign) < 2:
-        return
     train = {row.label.strip().lower() for row in rows if row.split != "test"}
+    if len(foreign) < 2 or not (positive or train <= {*LABELS, *UNKNOWN}):
+        return
     named = [*positive] or sorted(value for value in train if LABELS.get(value) == 1)
     suggested = suggest_positive(foreign.elements())
     flag = f'--positive "{",".join([*named, suggested or ""])}"'

@@ -15,10 +15,11 @@ from runtime.errors import UserError, argument, quoted, quoted_list
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
-SUBMISSIONS = (
-    *("sample_submission", "samplesubmission", "sample_solution"),
-    *("submission_format", "sample_submission_format"),
+SUBMISSION = re.compile(
+    r"(sample|example|format|template)[ _-]*(submission|solution)([ _-]*format)?"
+    r"|submission[ _-]*(sample|example|format|template)"
 )
+"""Name of a sample submission, in lower case."""
 
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?")
 """Name of a part of a table, as Hugging Face's datasets write it: train-00000-of-00002."""
@@ -88,7 +89,7 @@ def _in_folder(data: Path, given: dict[str, Path]) -> Sources:
     tables = _tables_in(data) or _tables_below(data)
     for path in tables:
         _check_name(path)
-    submissions = [path for path in tables if path.stem.lower() in SUBMISSIONS]
+    submissions = [path for path in tables if SUBMISSION.fullmatch(path.stem.lower())]
     tables = [path for path in tables if path not in submissions]
     if len(submissions) > 1:
         names = quoted_list(str(path.relative_to(data)) for path in submissions)
@@ -155,7 +156,7 @@ def _exact(path: Path, data: Path) -> str | None:
 def _split_of_folder(path: Path, data: Path) -> str | None:
     """Return the split that the nearest folder below `data` names."""
     names = map(str.lower, reversed(path.relative_to(data).parts[:-1]))
-    return next((SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES), None)
+    return next((split for name in names if (split := split_in(name))), None)
 
 
 def _are_shards(paths: list[Path]) -> bool:
@@ -204,6 +205,7 @@ def raise_no_rows(
     """Raise UserError: no row of a split can be read, because there is none, or all are bad."""
     listed = "".join(f"\n  {line}" for line in summarise(problems))
     tables = [path for path, _ in sources.tables] + sources.unread
+    tables += [path for path in _tables_below(sources.root) if path not in tables]
     advice = f"Name the table with --{split} FILE" if tables else WRITE_A_TABLE
     if any(meaning is None for _, meaning in sources.tables):
         advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"

@@ -15,13 +15,13 @@ from extract.tables.label_checks import (
     require_two_classes,
     unknown_labels,
 )
-from extract.tables.labels import read_label
+from extract.tables.labels import UNKNOWN, read_label
 from extract.tables.layouts import Sources, find_sources, raise_no_rows
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import UnpackedPicture
 from extract.tables.parsing.problem import LISTED, Problem
 from extract.tables.parsing.split_names import split_in
-from extract.tables.parsing.text_cells import is_absent, read_caption, read_id
+from extract.tables.parsing.text_cells import read_caption, read_id
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
 from extract.tables.sample_submission import apply_sample_submission
@@ -112,8 +112,7 @@ def _validate(
         "label": _read_labels(rows, options.positive),
     }
     if not lenient:
-        faults = sum(fault is not None for _, fault in cells["label"])
-        require_known_labels(rows, faults, options.positive)
+        require_known_labels(rows, options.positive)
         require_labels_of_train(rows, options.positive)
     values = {role: [value for value, _ in column] for role, column in cells.items()}
     advice = {"image": finder.advice} if finder.missing > LISTED else {}
@@ -206,7 +205,8 @@ def _faults(
         if fault is not None:
             message = f"column {getattr(row.columns, role)}: {fault}"
             if role == "label":
-                field = "label" if is_absent(row.label) and row.split != "test" else None
+                unknown = row.label.strip().lower() in UNKNOWN
+                field = "label" if unknown and row.split != "test" else None
             yield Problem(row.file, row.line, message, position, field, advice)
 
 
