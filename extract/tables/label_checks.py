@@ -5,8 +5,15 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from extract.tables.labels import LABELS, MAX_WORDS, MINUS_ONE, UNKNOWN, suggest_positive
-from extract.tables.parsing.text_cells import is_absent
+from extract.tables.labels import (
+    LABELS,
+    MAX_WORDS,
+    MINUS_ONE,
+    UNKNOWN,
+    none_as_label,
+    suggest_positive,
+)
+from extract.tables.parsing.text_cells import ABSENT
 from extract.tables.splits import Row
 from runtime.errors import UserError, quoted
 
@@ -24,7 +31,9 @@ def require_known_labels(rows: Sequence[Row], positive: Sequence[str]) -> None:
     If only few are invalid, each is a bad row instead. Also raises UserError if no label is one of
     `positive`, the values of --positive.
     """
-    labelled = [row for row in rows if row.split != "test" and not is_absent(row.label)]
+    train = [row for row in rows if row.split != "test"]
+    absent = ABSENT - none_as_label({row.label.strip().lower() for row in train})
+    labelled = [row for row in train if row.label.strip().lower() not in absent]
     counts = Counter(row.label.strip() for row in labelled)
     values = {value.lower() for value in counts}
     if not labelled:
@@ -81,7 +90,7 @@ def unknown_labels(rows: Sequence[Row], split: str, positive: Sequence[str]) -> 
     """
     foreign = _labels_only_in_test(rows, positive, all_of_test=True) if split == "test" else ()
     hidden = {value.lower() for value in foreign} if len(foreign) == 1 else set()
-    return (UNKNOWN - MINUS_ONE if _has_minus_one(rows, split, positive) else UNKNOWN) | hidden
+    return UNKNOWN - _labels_like_unknown(rows, split, positive) | hidden
 
 
 def _labels_only_in_test(
@@ -123,18 +132,18 @@ def require_two_classes(rows: Sequence[Row], frame: pd.DataFrame) -> None:
         )
 
 
-def _has_minus_one(rows: Sequence[Row], split: str, positive: Sequence[str]) -> bool:
-    """Return whether -1 is a label of `split` rather than an unknown one: train has it as a label.
+def _labels_like_unknown(
+    rows: Sequence[Row], split: str, positive: Sequence[str]
+) -> frozenset[str]:
+    """Return which of UNKNOWN are labels of `split`, because train has them as labels.
 
-    Of test rows, some must have another label too.
+    These are -1 beside 1, and none beside hate. Of test rows, some must have another label too.
     """
-    values = {
-        (row.split == "test", row.label.strip().lower()) for row in rows if not is_absent(row.label)
-    }
-    labelled = {value for test, value in values if not test}
-    tested = {value for test, value in values if test}
-    signed = bool(positive) and bool(labelled & MINUS_ONE)
-    return signed and (split != "test" or not tested <= MINUS_ONE)
+    values = {(row.split == "test", row.label.strip().lower()) for row in rows}
+    train = {value for test, value in values if not test}
+    labels = none_as_label(train) | (MINUS_ONE if positive and train & MINUS_ONE else frozenset())
+    tested = {value for test, value in values if test} - (ABSENT - labels)
+    return frozenset() if split == "test" and tested <= labels else labels
 
 
 def _found(counts: Counter[str]) -> str:

@@ -74,7 +74,8 @@ def first_of_list(cell: object) -> object:
 def suggest_positive(values: Iterable[str]) -> str | None:
     """Return a value for --positive, if the labels are few words; None if they are not."""
     counts = Counter(value.strip().lower() for value in values if value.strip())
-    words = [value for value in counts if value not in UNKNOWN or value in MINUS_ONE]
+    absent = UNKNOWN - MINUS_ONE - none_as_label(counts)
+    words = [value for value in counts if value not in absent]
     if not 2 <= len(words) <= MAX_WORDS or any("," in word for word in words):
         return None
     numbers = {word: value for word in words if (value := _number(word)) is not None}
@@ -92,6 +93,17 @@ def is_negative(word: str, others: Iterable[str] = ()) -> bool:
     opposite = OPPOSITE.fullmatch(word)
     negated = opposite is not None and opposite[1] in others
     return negated or LABELS.get(word) == 0 or NEGATIVE.match(word) is not None
+
+
+def none_as_label(values: Collection[str]) -> frozenset[str]:
+    """Return {"none"} if that word, in lower case, is the negative label rather than an absent one.
+
+    It is if the other labels are words and none of them is negative, as in HASOC: HATE, OFFN, NONE.
+    """
+    others = {value for value in values if value not in UNKNOWN}
+    words = bool(others) and all(_number(v) is None and v not in LABELS for v in others)
+    alone = words and not any(is_negative(value, others) for value in others)
+    return frozenset({"none"} if alone and "none" in values else ())
 
 
 def _high_numbers(numbers: dict[str, float]) -> list[str]:
