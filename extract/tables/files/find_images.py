@@ -29,6 +29,7 @@ class ImageFinder:
     """How pictures were found that are not where the table says -> cells and their pictures."""
     missing: int = 0
     """Number of cells whose picture is nowhere."""
+    _folders: dict[Path, bool] = field(default_factory=dict)
     _doubled_in: dict[Path, set[str]] = field(default_factory=dict)
 
     def find(
@@ -81,10 +82,17 @@ class ImageFinder:
         searched = ["."] if len(path.parts) > 1 else [".", *dict.fromkeys(folders)]
         bases = [self.folder] if self.folder else dict.fromkeys((self.root, table.parent))
         names = [path] if path.suffix else [f"{path}{end}" for end in ("", *IMAGE_SUFFIXES)]
-        candidates = (base / below / name for base in bases for below in searched for name in names)
+        below_bases = (base / below for base in bases for below in searched)
+        existing = (folder for folder in below_bases if self._is_folder(folder))
+        candidates = (folder / name for folder in existing for name in names)
         found = next((found for found in candidates if is_file(found)), None)
         several = found and not path.suffix and path.name in self._doubled(found.parent)
         return None if several else found
+
+    def _is_folder(self, path: Path) -> bool:
+        if path not in self._folders:
+            self._folders[path] = path.is_dir()
+        return self._folders[path]
 
     def _doubled(self, folder: Path) -> set[str]:
         """Return the names without suffix that several pictures of a folder have."""
