@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from extract.tables.files.picture_index import IMAGE_SUFFIXES
-from extract.tables.labels import LABELS, UNKNOWN
+from extract.tables.labels import LABELS, UNKNOWN, elements_of
 from extract.tables.parsing.parsed_table import Table, UnpackedPicture
+from runtime.errors import UserError, quoted, quoted_list
 
 READ = 1000
 """Number of rows that are looked at."""
@@ -17,6 +18,30 @@ def columns_like(table: Table, role: str, names: Iterable[str]) -> list[str]:
     """
     looks = LOOKS[role]
     return [name for name in names if name in table.header and looks(_cells(table, name))]
+
+
+def require_captions(table: Table, name: str | None) -> None:
+    """Raise UserError if the cells of the caption column are names of files."""
+    cells = _cells(table, name) if name else []
+    named = [cell for cell in cells if cell.endswith((".txt", *IMAGE_SUFFIXES)) and " " not in cell]
+    if len(named) > len(cells) / 2:
+        raise UserError(
+            f"{table.file}: column {name} holds names of files, such as {quoted(named[0])}, rather "
+            "than captions. Write the captions into it, or name another with --text-column NAME"
+        )
+
+
+def require_one_label(table: Table, name: str | None) -> None:
+    """Raise UserError if a label is a list of votes: its first value is also second elsewhere."""
+    cells = [fields.get(name, "") for _, fields in table.records[:READ]] if name else []
+    lists = [[str(one) for one in elements_of(cell)] for cell in cells]
+    if {one for cell in lists for one in cell[:1]} & {one for cell in lists for one in cell[1:]}:
+        votes = next(cell for cell in lists if len(cell) > 1)
+        raise UserError(
+            f"{table.file}: column {name} holds several labels a row, such as {quoted_list(votes)}."
+            " Add a column with one label a row, such as that of most annotators, and name it with "
+            "--label-column NAME"
+        )
 
 
 def _cells(table: Table, name: str) -> list[str]:

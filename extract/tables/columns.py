@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from extract.tables.column_contents import LOOKS, columns_like
 from extract.tables.files.picture_index import IMAGE_SUFFIXES
+from extract.tables.labels import is_negative
 from extract.tables.parsing.parsed_table import Table
 from runtime.errors import UserError, argument, quoted, quoted_list
 
@@ -42,13 +43,6 @@ MAX_COLUMNS = 100
 
 MAX_LIKELY = 2
 """More columns that could be the one that is missing are not named."""
-
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "dev_seen", "dev_unseen"), "val"),
-    **dict.fromkeys(("test", "testing", "test_seen", "test_unseen"), "test"),
-}
-"""Name of a split in file names and split columns -> split."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ def resolve_columns(
 
 def _column_of_pictures(table: Table) -> str | None:
     found = columns_like(table, "image", _unrecognised(table))
-    return _only(found, "image", table.file) if found else None
+    return _only(found, "image", table) if found else None
 
 
 def find_group(header: Sequence[str], name: str | None, file: str, *, needed: bool) -> str | None:
@@ -110,7 +104,17 @@ def _find_label(table: Table, requested: Columns, needed: bool) -> str | None:
     if not needed and requested.label is not None and requested.label not in table.header:
         return None  # The flag names the column of the train table; test tables often have none.
     found = _find(table, "label", requested)
-    return found or (raise_missing(table, ("label",)) if needed else None)
+    return found or (_raise_no_label(table) if needed else None)
+
+
+def _raise_no_label(table: Table) -> NoReturn:
+    """Raise UserError: labels may be in another file, or say the opposite."""
+    opposite = [n for n in columns_like(table, "label", table.header) if is_negative(_plain(n))]
+    alternative = "or, if names or other files have the labels, add them as a column label"
+    if opposite:
+        flags = f"--label-column {argument(opposite[0])} --positive 0,false"
+        alternative = f"or, if {quoted(opposite[0])} means the opposite: {flags}"
+    raise_missing(table, ("label",), alternative)
 
 
 def _find_split(table: Table, requested: Columns, needed: bool) -> str | None:
@@ -130,14 +134,15 @@ def _find(table: Table, role: str, requested: Columns) -> str | None:
         known = name in table.header
         return name if known else _raise_no_such_column(table.header, role, name, table.file)
     found = recognised(table.header, role)
-    return _only(found, role, table.file) if found else None
+    return _only(found, role, table) if found else None
 
 
-def _only(found: list[str], role: str, file: str) -> str:
+def _only(found: list[str], role: str, table: Table) -> str:
     if len(found) > 1:
+        likely = columns_like(table, role, found) if role in LOOKS else []
         raise UserError(
-            f"{file}: {' and '.join(map(quoted, found))} could each be the {role} column. "
-            f"Choose one, for example: --{role}-column {argument(found[0])}"
+            f"{table.file}: {' and '.join(map(quoted, found))} could each be the {role} column. "
+            f"Choose one, for example: --{role}-column {argument([*likely, *found][0])}"
         )
     return found[0]
 
@@ -172,8 +177,8 @@ def raise_missing(table: Table, roles: Sequence[str], alternative: str = "") -> 
     """
     if all(map(_looks_like_a_cell, table.header)):
         raise UserError(
-            f"{table.file}: its first line {quoted_list(table.header)} is not a header. Add one, "
-            "such as: id,img,text,label"
+            f"{table.file}: its first line {quoted_list(table.header)} is not a header. If "
+            "the next one is, remove it; else add one, such as: id,img,text,label"
         )
     usual = "; ".join(f"{role}: {', '.join(RECOGNISED_NAMES[role])}" for role in roles)
     likely = [(role, name) for role in roles for name in _likely(table, role)]
@@ -187,7 +192,7 @@ def raise_missing(table: Table, roles: Sequence[str], alternative: str = "") -> 
 
 
 def _likely(table: Table, role: str) -> list[str]:
-    free = _unrecognised(table)
+    free = [n for n in _unrecognised(table) if role != "label" or not is_negative(_plain(n))]
     usual = RECOGNISED_NAMES[role]
     similar = [n for n in free if difflib.get_close_matches(_plain(n), usual, 1, cutoff=0.75)]
     found = similar or (columns_like(table, role, free) if role in LOOKS else [])

@@ -6,23 +6,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.folder_walk import MAX_FILES, is_file, walk
+from extract.tables.files.unread_files import unread_files
+from extract.tables.parsing.problem import Problem, summarise
+from extract.tables.parsing.split_names import SPLIT_NAMES, split_in
 from extract.tables.parsing.text_cells import unreadable
 from runtime.errors import UserError, argument, quoted, quoted_list
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
-SUBMISSIONS = (
-    *("sample_submission", "samplesubmission", "sample_solution"),
-    *("submission_format", "sample_submission_format"),
+SUBMISSION = re.compile(
+    r"(sample|example|format|template)[ _-]*(submission|solution)([ _-]*format)?"
+    r"|submission[ _-]*(sample|example|format|template)"
 )
+"""Name of a sample submission, in lower case."""
 
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?")
 """Name of a part of a table, as Hugging Face's datasets write it: train-00000-of-00002."""
 
 HIDDEN = (".", "~$")
 """First letters of hidden files, as `._train.csv` of macOS and `~$train.csv` of Excel have."""
+
+
+WRITE_A_TABLE = (
+    "Give the folder of the tables, or write one with a header such as id,img,text,label"
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def _in_folder(data: Path, given: dict[str, Path]) -> Sources:
     tables = _tables_in(data) or _tables_below(data)
     for path in tables:
         _check_name(path)
-    submissions = [path for path in tables if path.stem.lower() in SUBMISSIONS]
+    submissions = [path for path in tables if SUBMISSION.fullmatch(path.stem.lower())]
     tables = [path for path in tables if path not in submissions]
     if len(submissions) > 1:
         names = quoted_list(str(path.relative_to(data)) for path in submissions)
@@ -148,7 +156,7 @@ def _exact(path: Path, data: Path) -> str | None:
 def _split_of_folder(path: Path, data: Path) -> str | None:
     """Return the split that the nearest folder below `data` names."""
     names = map(str.lower, reversed(path.relative_to(data).parts[:-1]))
-    return next((SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES), None)
+    return next((split for name in names if (split := split_in(name))), None)
 
 
 def _are_shards(paths: list[Path]) -> bool:
@@ -166,9 +174,7 @@ def _are_shards(paths: list[Path]) -> bool:
 
 
 def _split_in_name(path: Path, data: Path) -> str | None:
-    words = re.split(r"[^a-z]+", path.stem.lower())
-    splits = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    return splits.pop() if len(splits) == 1 else None
+    return split_in(path.stem)
 
 
 def _check_name(path: Path) -> None:
@@ -190,4 +196,29 @@ def _raise_ambiguous(data: Path, tables: dict[str, list[Path]]) -> NoReturn:
     raise UserError(
         f"{data} has more than one table of a split, which is ambiguous: {found}. Name the tables "
         f"to read, for example: {flags}{one}"
+    )
+
+
+def raise_no_rows(
+    split: str, sources: Sources, problems: list[Problem], has_train: bool
+) -> NoReturn:
+    """Raise UserError: no row of a split can be read, because there is none, or all are bad."""
+    listed = "".join(f"\n  {line}" for line in summarise(problems))
+    tables = [path for path, _ in sources.tables] + sources.unread
+    tables += [path for path in _tables_below(sources.root) if path not in tables]
+    advice = f"Name the table with --{split} FILE" if tables else WRITE_A_TABLE
+    if any(meaning is None for _, meaning in sources.tables):
+        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
+    elif problems and any(meaning == split for _, meaning in sources.tables):
+        raise UserError(f"no {split} row in {sources.root} can be used:{listed}")
+    elif split == "test" and has_train:
+        advice += ", or divide the train rows: --split 0.7,0.1,0.2"
+    elif tables and not sources.tables:
+        advice += ", and if it holds all rows, divide them: --split 0.7,0.1,0.2"
+    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
+    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
+    raise UserError(
+        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
+        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
+        f"{', '.join(names)}. {advice}.{listed}"
     )

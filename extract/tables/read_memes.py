@@ -7,28 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extract.tables.columns import SPLIT_NAMES
 from extract.tables.files.find_images import ImageFinder
-from extract.tables.files.unread_files import unread_files
 from extract.tables.label_checks import (
-    has_minus_one,
+    label_notes,
     require_known_labels,
+    require_labels_of_train,
     require_two_classes,
-    unused_values,
+    unknown_labels,
 )
-from extract.tables.labels import read_label
-from extract.tables.layouts import SUFFIXES, Sources, find_sources
+from extract.tables.labels import UNKNOWN, read_label
+from extract.tables.layouts import Sources, find_sources, raise_no_rows
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.parsed_table import UnpackedPicture
-from extract.tables.parsing.problem import LISTED, Problem, summarise
-from extract.tables.parsing.text_cells import is_absent, read_caption, read_id
+from extract.tables.parsing.problem import LISTED, Problem
+from extract.tables.parsing.split_names import split_in
+from extract.tables.parsing.text_cells import read_caption, read_id
 from extract.tables.review_files import read_reviews
 from extract.tables.reviewed_memes import add_reviews
 from extract.tables.sample_submission import apply_sample_submission
 from extract.tables.splits import Row, read_rows
 from extract.tables.table_options import RECOGNISE, TableOptions
 from features.feature_table import SPLITS
-from runtime.errors import UserError, quoted_list
+from runtime.errors import UserError
 
 ReadResult = tuple[MemeTable, list[Problem], list[str]]
 """Table, problems of single rows, and notes for the user."""
@@ -107,13 +107,13 @@ def _validate(
     finder = ImageFinder(sources.root, _image_folder(sources.root, options.image_folder))
     cells = {
         "id": [read_id(row.id) for row in rows],
-        "image": _find_images(rows, finder),
+        "image": _find_images(rows, finder, splits_known=not (lenient or options.shares)),
         "text": [read_caption(row.text) for row in rows],
         "label": _read_labels(rows, options.positive),
     }
     if not lenient:
-        faults = sum(fault is not None for _, fault in cells["label"])
-        require_known_labels(rows, faults, options.positive)
+        require_known_labels(rows, options.positive)
+        require_labels_of_train(rows, options.positive)
     values = {role: [value for value, _ in column] for role, column in cells.items()}
     advice = {"image": finder.advice} if finder.missing > LISTED else {}
     faults = [
@@ -135,22 +135,29 @@ def _validate(
     )
     if options.group:
         frame["slice"] = [" ".join(read_caption(row.slice)[0].split()) for row in rows]
-    unused = unused_values(rows, options.positive)
-    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows), *unused]
+    remarks = label_notes(rows, options.positive)
+    notes = [*_absent(frame), *finder.notes(), *_unpacked(rows), *remarks]
     return frame, [problem for column in faults for problem in column], notes
 
 
 def _read_labels(rows: Sequence[Row], positive: tuple[str, ...]) -> list[tuple[int, str | None]]:
-    minus_one = {split: has_minus_one(rows, split, positive) for split in SPLITS}
-    return [read_label(row.label, row.split, positive, minus_one[row.split]) for row in rows]
+    unknown = {split: unknown_labels(rows, split, positive) for split in SPLITS}
+    return [read_label(row.label, row.split, positive, unknown[row.split]) for row in rows]
 
 
-def _find_images(rows: Sequence[Row], finder: ImageFinder) -> list[tuple[str, str | None]]:
+def _find_images(
+    rows: Sequence[Row], finder: ImageFinder, splits_known: bool
+) -> list[tuple[str, str | None]]:
     """Find the picture of each row. None is expected if ids stand in for the image column."""
     found = [
         (str(row.image.file), None)
         if isinstance(row.image, UnpackedPicture)
-        else finder.find(row.image, row.path, _image_folders(row))
+        else finder.find(
+            row.image,
+            row.path,
+            _image_folders(row),
+            row.split if splits_known else split_in(row.split_name),
+        )
         for row in rows
     ]
     from_ids = all(row.columns.image == row.columns.id for row in rows)
@@ -198,7 +205,8 @@ def _faults(
         if fault is not None:
             message = f"column {getattr(row.columns, role)}: {fault}"
             if role == "label":
-                field = "label" if is_absent(row.label) and row.split != "test" else None
+                unknown = row.label.strip().lower() in UNKNOWN
+                field = "label" if unknown and row.split != "test" else None
             yield Problem(row.file, row.line, message, position, field, advice)
 
 
@@ -217,18 +225,5 @@ def _sorted(problems: list[Problem]) -> list[Problem]:
 
 
 def _require_rows(split: str, rows: list[Row], problems: list[Problem], sources: Sources) -> None:
-    if any(row.split == split for row in rows):
-        return
-    names = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
-    tables = [path for path, _ in sources.tables] + sources.unread
-    found = quoted_list(str(path.relative_to(sources.root)) for path in tables) or "no table"
-    advice = f"Name the table with --{split} FILE" if tables else "Give the folder of the tables"
-    if any(meaning is None for _, meaning in sources.tables):
-        advice = "Rename the values of the split column, or divide all rows: --split 0.7,0.1,0.2"
-    elif split == "test" and any(row.split == "train" for row in rows):
-        advice += ", or divide the train rows: --split 0.7,0.1,0.2"
-    raise UserError(
-        f"no {split} rows in {sources.root}: found {found}. {unread_files(sources.root)}Looked for "
-        f"a table ({', '.join(SUFFIXES)}) or a split column with one of these names: "
-        f"{', '.join(names)}. {advice}." + "".join(f"\n  {line}" for line in summarise(problems))
-    )
+    if not any(row.split == split for row in rows):
+        raise_no_rows(split, sources, problems, any(row.split == "train" for row in rows))

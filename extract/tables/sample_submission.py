@@ -1,6 +1,7 @@
 """The sample submission of a contest: which ids to predict, in which order, in which columns."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -29,7 +30,14 @@ def apply_sample_submission(
     """
     submission = read_table(path)
     names = submission.header
+    written = table.rows["id"]
+    table = _spelt_as_asked(table, submission)
     test = table.rows["id"][table.rows["split"] == "test"]
+    notes = []
+    if changed := int((written != table.rows["id"]).sum()):
+        notes.append(
+            f"{changed} test ids are spelt as in {submission.file}, such as {test.iloc[0]}."
+        )
     id_column = _id_column(submission, set(test)) or names[0]
     others = [name for name in names if name != id_column]
     probability = [name for name in others if PROBABILITY_NAME.search(name)]
@@ -50,7 +58,8 @@ def apply_sample_submission(
     positions = [order.get(key, -1) for key in test]
     rows = table.rows.copy()
     rows.loc[test.index, "order"] = np.array(positions, dtype=np.int32)
-    omitted = [f"{submission.file} does not ask for {positions.count(-1)} of the test ids."]
+    if omitted := positions.count(-1):
+        notes.append(f"{submission.file} does not ask for {omitted} of the test ids.")
     applied = replace(
         table,
         rows=rows,
@@ -58,13 +67,42 @@ def apply_sample_submission(
         label_column=label_column,
         submission_columns=names,
     )
-    return applied, problems, omitted if -1 in positions else []
+    return applied, problems, notes
 
 
-def _id_column(submission: Table, test: set[str]) -> str | None:
+def _spelt_as_asked(table: MemeTable, submission: Table) -> MemeTable:
+    """Spell the ids of test as the submission does, if they differ only as numbers do: 7 and 007.
+
+    Spreadsheets remove leading zeros, and pandas writes 7.0. Ids are unchanged if any id of test
+    is asked for as it is, or if two of them are the same number.
+    """
+    is_test = table.rows["split"] == "test"
+    test = table.rows["id"][is_test]
+    numbers = [_number(key) for key in test]
+    if len({*numbers}) < len(numbers) or _id_column(submission, {*test}):
+        return table
+    column = _id_column(submission, {*numbers}, _number)
+    asked = (
+        {_number(str(fields.get(column, ""))): fields[column] for _, fields in submission.records}
+        if column
+        else {}
+    )
+    rows = table.rows.copy()
+    rows.loc[is_test, "id"] = [
+        asked.get(number, key) for number, key in zip(numbers, test, strict=True)
+    ]
+    return replace(table, rows=rows)
+
+
+def _number(key: str) -> str:
+    plain = key.strip().removesuffix(".0")
+    return plain.lstrip("0") or "0" if plain.isdecimal() else key
+
+
+def _id_column(submission: Table, test: set[str], spelt: Callable[[str], str] = str) -> str | None:
     """Return the column with most ids of test. Labels, such as 1, may be ids by chance."""
     cells = {
-        name: {str(fields.get(name, "")) for _, fields in submission.records}
+        name: {spelt(str(fields.get(name, ""))) for _, fields in submission.records}
         for name in submission.header
     }
     shares = {name: len(values & test) / len(values) for name, values in cells.items()}

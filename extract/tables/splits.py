@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from extract.tables.column_contents import columns_like
+from extract.tables.column_contents import columns_like, require_captions, require_one_label
 from extract.tables.columns import (
     RECOGNISED_NAMES,
-    SPLIT_NAMES,
     Columns,
     find_group,
     raise_missing,
@@ -21,6 +20,7 @@ from extract.tables.layouts import Sources
 from extract.tables.parsing.parsed_table import LEFT_OUT, Table, UnpackedPicture
 from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.read_table import read_table
+from extract.tables.parsing.split_names import SPLIT_NAMES
 from extract.tables.table_options import TableOptions
 from features.feature_table import SPLITS
 from runtime.errors import quoted, quoted_list
@@ -64,6 +64,8 @@ def read_rows(
         columns = resolve_columns(
             table, options.columns, needs_label=given != "test", needs_split=given is None
         )
+        require_captions(table, columns.text)
+        require_one_label(table, columns.label)
         # Test tables often have fewer columns, and the report compares labelled rows.
         group = find_group(table.header, options.group, table.file, needed=given != "test")
         tables.append((table, columns, group, given, path.stem.lower()))

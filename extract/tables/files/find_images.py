@@ -1,7 +1,7 @@
 """Find the picture that a cell of a table names, below the data folder and nowhere else."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from extract.tables.files.folder_walk import MAX_FILES, is_file
 from extract.tables.files.picture_index import IMAGE_SUFFIXES, PictureIndex
+from extract.tables.parsing.split_names import split_in
 from extract.tables.parsing.text_cells import is_absent, unreadable
 from runtime.errors import quoted, quoted_list
 
@@ -28,14 +29,19 @@ class ImageFinder:
     """How pictures were found that are not where the table says -> cells and their pictures."""
     missing: int = 0
     """Number of cells whose picture is nowhere."""
+    _folders: dict[Path, bool] = field(default_factory=dict)
+    _doubled_in: dict[Path, set[str]] = field(default_factory=dict)
 
-    def find(self, value: str, table: Path, folders: Iterable[str]) -> tuple[str, str | None]:
+    def find(
+        self, value: str, table: Path, folders: Iterable[str], split: str | None = None
+    ) -> tuple[str, str | None]:
         """Return the path of the picture that a cell of `table` names, and what is wrong.
 
         Both are empty for a cell without a value. A name without folder is also searched in
         `folders`; one without suffix also with those of IMAGE_SUFFIXES. If the path of the table
         does not exist, its file name is searched everywhere below the data folder, in any case of
-        letters. The table cannot name what lies outside; links in the data folder are followed.
+        letters; of several, that in a folder called after the `split` counts. The table cannot name
+        what lies outside; links in the data folder are followed.
         """
         if is_absent(value):
             return "", None
@@ -50,7 +56,7 @@ class ImageFinder:
         for path in inside:
             if found := self._direct(path, table, folders):
                 return str(found), None
-        return self._by_name(paths, value, table, [*folders])
+        return self._by_name(paths, value, table, [*folders], split)
 
     def _inside(self, path: PurePosixPath, table: Path) -> Iterator[PurePosixPath]:
         """Yield the path relative to the root: none for one that leads out of it.
@@ -76,15 +82,40 @@ class ImageFinder:
         searched = ["."] if len(path.parts) > 1 else [".", *dict.fromkeys(folders)]
         bases = [self.folder] if self.folder else dict.fromkeys((self.root, table.parent))
         names = [path] if path.suffix else [f"{path}{end}" for end in ("", *IMAGE_SUFFIXES)]
-        candidates = (base / below / name for base in bases for below in searched for name in names)
-        return next((found for found in candidates if is_file(found)), None)
+        below_bases = (base / below for base in bases for below in searched)
+        existing = (folder for folder in below_bases if self._is_folder(folder))
+        candidates = (folder / name for folder in existing for name in names)
+        found = next((found for found in candidates if is_file(found)), None)
+        several = found and not path.suffix and path.name in self._doubled(found.parent)
+        return None if several else found
+
+    def _is_folder(self, path: Path) -> bool:
+        if path not in self._folders:
+            self._folders[path] = path.is_dir()
+        return self._folders[path]
+
+    def _doubled(self, folder: Path) -> set[str]:
+        """Return the names without suffix that several pictures of a folder have."""
+        if folder not in self._doubled_in:
+            names = map(os.path.splitext, (path.name for path in folder.iterdir()))
+            counts = Counter(stem for stem, suffix in names if suffix.lower() in IMAGE_SUFFIXES)
+            self._doubled_in[folder] = {stem for stem, count in counts.items() if count > 1}
+        return self._doubled_in[folder]
 
     def _by_name(
-        self, paths: list[PurePosixPath], value: str, table: Path, folders: list[str]
+        self,
+        paths: list[PurePosixPath],
+        value: str,
+        table: Path,
+        folders: list[str],
+        split: str | None,
     ) -> tuple[str, str | None]:
         for path in paths:
             how, found = self._index.find(path)
-            found = _narrow(found, path, table, folders)
+            found = _narrow(found, path, table, self._of_split(found, split), folders)
+            if len(found) == 1 and self._is_of_another_split(found[0], split):
+                other = quoted(self._shown(found[0]))
+                return "", f"{quoted(value)} is only in the folder of another split: {other}"
             if len(found) == 1:
                 self.elsewhere[how].append((value, found[0]))
                 return str(found[0]), None
@@ -95,6 +126,24 @@ class ImageFinder:
             return "", f"{quoted(value)} is a link to {broken}, which does not exist"
         self.missing += 1
         return "", f"no image {quoted(value.strip())} in {self._index.folder}"
+
+    def _of_split(self, pictures: list[Path], split: str | None) -> list[Path]:
+        return [path for path in pictures if split and self._split_of(path) == split]
+
+    def _is_of_another_split(self, picture: Path, split: str | None) -> bool:
+        """Return whether its folder names another split, while there is one of this split."""
+        return self._split_of(picture) not in (None, split) and split in self._splits
+
+    def _split_of(self, picture: Path) -> str | None:
+        """Return the split that the folder of a picture names, or else the folder above it."""
+        folders = picture.relative_to(self._index.folder).parts[-2:-4:-1]
+        return next(filter(None, map(split_in, folders)), None)
+
+    @cached_property
+    def _splits(self) -> set[str | None]:
+        """The splits that folders of pictures name."""
+        folders = {path.parent for paths in self._index.by_name.values() for path in paths}
+        return {self._split_of(folder / "picture") for folder in folders} - {None}
 
     def _broken_link(self, path: PurePosixPath) -> str | None:
         link = self._index.folder / path
@@ -159,7 +208,9 @@ def _is_url(value: str) -> bool:
         return False
 
 
-def _narrow(found: list[Path], path: PurePosixPath, table: Path, folders: list[str]) -> list[Path]:
+def _narrow(
+    found: list[Path], path: PurePosixPath, table: Path, of_split: list[Path], folders: list[str]
+) -> list[Path]:
     """Choose among pictures of one name: by the folders of the path, then those near the table."""
     wanted = [part.lower() for part in path.parts[:-1]]
     for tail in range(len(wanted), 0, -1):
@@ -167,8 +218,8 @@ def _narrow(found: list[Path], path: PurePosixPath, table: Path, folders: list[s
         if same:
             return same
     beside = [p for p in found if p.is_relative_to(table.parent)]
-    named = [p for p in found if set(p.parts) & set(folders)]
-    for choice in (beside, named):
+    named = [p for p in found if p.parent.name in folders]
+    for choice in (beside, of_split, named):
         if len(choice) == 1:
             return choice
     return found

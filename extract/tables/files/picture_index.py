@@ -1,5 +1,6 @@
 """The picture files below a folder, by name: for those that are not where the table says."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from extract.tables.parsing.text_cells import unreadable
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
-    *(".jfif", ".jpe"),
+    *(".jfif", ".jpe", ".heic", ".heif", ".svg"),
 )
+"""The last three are not decoded, but named for what they are."""
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -38,7 +40,7 @@ class PictureIndex:
         A name without suffix matches any suffix; one with a suffix of pictures too, if there is no
         picture of exactly that name.
         """
-        name = path.name.lower()
+        name = plain_name(path.name)
         plain = name.removesuffix(path.suffix.lower()) if _is_known(path.suffix) else name
         for how, found in (
             (NAME, self.by_name.get(name) or self.by_stem.get(name, [])),
@@ -69,7 +71,7 @@ class PictureIndex:
         """File name in lower case without suffix -> paths."""
         stems = defaultdict(list)
         for paths in self.by_name.values():
-            stems[paths[0].stem.lower()] += paths
+            stems[plain_name(paths[0].stem)] += paths
         return stems
 
     @cached_property
@@ -90,7 +92,7 @@ class PictureIndex:
                 if name.lower().endswith(ARCHIVES):
                     archives.append(path)
                 elif _is_picture(path):
-                    index[name.lower()].append(path)
+                    index[plain_name(name)].append(path)
             count += len(names)
             if self.limit is not None and count > self.limit:
                 return index, False, archives
@@ -100,6 +102,11 @@ class PictureIndex:
         """Yield paths of some of the pictures, relative to the folder."""
         for paths in [*self.by_name.values()][:count]:
             yield str(paths[0].relative_to(self.folder))
+
+
+def plain_name(name: str) -> str:
+    """Return a name in lower case, with accents composed: macOS stores them apart."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _is_known(suffix: str) -> bool:

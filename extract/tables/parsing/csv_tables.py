@@ -7,9 +7,9 @@ from collections import Counter
 
 from extract.tables.parsing.parsed_table import Table
 from extract.tables.parsing.problem import Problem
-from runtime.errors import UserError, quoted_list
+from runtime.errors import UserError, quoted, quoted_list
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 
 DECLARED_DELIMITER = re.compile(r"\s*sep=([,;\t|])(?=\r?\n)", re.IGNORECASE)
 """First line of a table from Excel. Only its text is removed, so lines keep their numbers."""
@@ -20,15 +20,20 @@ UNQUOTED = "A caption that contains {delimiter!r} must be in double quotes"
 ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 """A quote after a backslash that is not escaped itself. Other backslashes stay as they are."""
 
-DOUBLED_QUOTE = re.compile(r'[^,;\t\r\n]""|""[^,;\t\r\n]')
+DOUBLED_QUOTE = re.compile(r'[^,;\t|\r\n]""|""[^,;\t|\r\n]')
 """A doubled quote inside a field: then quotes are not escaped with a backslash."""
+
+QUOTED = re.compile(r'\s*".*"\s*', re.DOTALL)
+
+DIGITS = re.compile(r"\d+")
 
 
 def parse_csv(text: str, file: str) -> Table:
     """Parse a table with a header. The delimiter is that of the first line, or of its `sep=`.
 
     If quotes in fields are escaped with a backslash (MySQL, Spark) rather than doubled, they are
-    read so. Raises UserError for an unreadable header or a repeated column.
+    read so. If no field between tabs is quoted, quotes are letters. Raises UserError for an
+    unreadable header or a repeated column.
     """
     declared = DECLARED_DELIMITER.match(text)
     if declared:
@@ -41,6 +46,11 @@ def parse_csv(text: str, file: str) -> Table:
         other = _parse(doubled, file, {"delimiter": delimiter, "strict": True})
         if not other.problems:
             return other
+    if delimiter == "\t" and table.problems:
+        plain = _parse(text, file, {"delimiter": delimiter, "quoting": csv.QUOTE_NONE})
+        cells = (cell for _, fields in plain.records for cell in fields.values())
+        if not plain.problems and not any(QUOTED.fullmatch(cell) for cell in cells):
+            return plain
     return table
 
 
@@ -62,6 +72,8 @@ def _parse(text: str, file: str, dialect: dict[str, object]) -> Table:
             fault = f"found {len(fields)} fields, expected {len(header)} as in the header"
             advice = UNQUOTED.format(**dialect) if len(fields) > len(header) else ""
             problems.append(Problem(file, line, fault, advice=advice))
+    if len(header) == 1 and problems and not records:
+        raise UserError(f"{file}: its first line {quoted(header[0])} is not a header. Remove it.")
     return Table(file, header, records, problems)
 
 
@@ -71,7 +83,8 @@ def _csv_rows(
     csv.field_size_limit(2**31 - 1)
     # strict=True raises an error for a quote that closes in the middle of a field. Such a quote
     # really opens another field: an earlier one was left open, and whole rows went into its field.
-    reader = csv.reader(io.StringIO(text, newline=""), **dialect)
+    lines = [*io.StringIO(text, newline="")]
+    reader = csv.reader(lines, **dialect)
     rows, problems, start = [], [], 1
     while True:
         try:
@@ -81,8 +94,25 @@ def _csv_rows(
         except csv.Error:
             problems.append(Problem(file, start, _quote_error(start, reader.line_num)))
         else:
-            rows += [(start, fields)] if fields else []
+            if rows and _are_rows(lines[start - 1 : reader.line_num], rows[0][1], dialect):
+                problems.append(Problem(file, start, _quote_error(start, reader.line_num)))
+            elif fields:
+                rows.append((start, fields))
         start = reader.line_num + 1
+
+
+def _are_rows(lines: list[str], header: list[str], dialect: dict[str, object]) -> bool:
+    """Return whether the lines of one row are rows themselves, which a stray quote has joined.
+
+    Each has all fields then, and those of one column differ in digits alone, as ids do.
+    """
+    if len(lines) < 2:
+        return False
+    cells = [line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines]
+    if any(len(fields) != len(header) for fields in cells):
+        return False
+    forms = [{DIGITS.sub("0", cell) for cell in column} for column in zip(*cells, strict=True)]
+    return any(len(form) == 1 and form != {""} for form in forms)
 
 
 def _quote_error(start: int, end: int) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from extract.tables.parsing.parsed_table import Table, cell_value
 from extract.tables.parsing.problem import Problem
-from runtime.errors import UserError, quoted
+from extract.tables.parsing.split_names import split_in
+from runtime.errors import UserError, quoted, quoted_list
 
 
 def parse_json_table(text: str, file: str) -> Table:
@@ -23,7 +24,7 @@ def parse_json_table(text: str, file: str) -> Table:
             raise UserError(f"{file} is not a JSON array ({error}).") from error
     lines = _parse_lines(text, file)
     if not lines.records or (len(lines.records) == 1 and _is_nested(lines.records[0][1])):
-        rows = _rows_of_document(text)
+        rows = _rows_of_document(text, file)
         return _table_of_rows(rows, file) if rows else lines
     return lines
 
@@ -31,36 +32,62 @@ def parse_json_table(text: str, file: str) -> Table:
 def _is_nested(content: dict[str, object]) -> bool:
     """Return whether an object in one line holds rows rather than being one.
 
-    All its values are objects or lists; or one of two, the other being a version or the like.
+    At least half of its values are objects or lists, the others being a version or the like.
     """
     nested = sum(isinstance(value, (dict, list)) for value in content.values())
-    return nested > 0 and (nested == len(content) or len(content) == 2)
+    return nested > 0 and 2 * nested >= len(content)
 
 
-def _rows_of_document(text: str) -> list[dict[str, object]]:
+def _rows_of_document(text: str, file: str) -> list[dict[str, object]]:
     """Return the rows of objects that are printed over several lines, or of one that holds them.
 
-    That is a list of rows under any name, rows by id, or columns, as pandas writes them: by row
-    number, or as lists of one length. Returns none if it is something else.
+    Returns none if it is something else.
     """
     objects = [*_objects(text)]
-    if len(objects) != 1:
-        return objects
-    content = objects[0]
+    return _rows_of_object(objects[0], file) if len(objects) == 1 else objects
+
+
+def _rows_of_object(content: dict[str, object], file: str) -> list[dict[str, object]]:
+    """Return the rows that an object holds, or itself as the only one.
+
+    That is a list of rows under any name, or one for each split; rows by id; or columns, as pandas
+    writes them: by row number, as lists of one length, or with the rows as lists under data.
+    """
     columns = [*content.values()]
-    for value in columns:
-        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            return value
+    if lists := {name: value for name, value in content.items() if _is_list_of(value, dict)}:
+        return _rows_of_lists(lists, file)
+    names, data = content.get("columns"), content.get("data")
+    if _is_list_of(names, str) and _is_list_of(data, list):
+        # A value too many or too few is lost here, and then missed as an absent cell.
+        return [dict(zip(names, row, strict=False)) for row in data]
     if all(isinstance(column, list) for column in columns):
         if len({len(column) for column in columns}) > 1:
             return []
         return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
     if not all(isinstance(column, dict) for column in columns):
-        return objects
+        return [content]
     first = columns[0]
+    if len(columns) == 1 and _is_nested(first):
+        return _rows_of_object(first, file)
     if [*first] == [str(number) for number in range(len(first))]:
         return [{name: column.get(key) for name, column in content.items()} for key in first]
     return [{"id": key, **row} for key, row in content.items()]
+
+
+def _is_list_of(value: object, kind: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, kind) for one in value)
+
+
+def _rows_of_lists(lists: dict[str, list[dict[str, object]]], file: str) -> list[dict[str, object]]:
+    """Return the rows of one list; or of several, whose names become a column called split."""
+    if len(lists) == 1:
+        return next(iter(lists.values()))
+    if not all(split_in(name) for name in lists):
+        raise UserError(
+            f"{file} holds several lists of objects: {quoted_list(lists)}. Write the one with the "
+            "memes into a file of its own, or call the lists train, val and test."
+        )
+    return [{**row, "split": split_in(name)} for name, rows in lists.items() for row in rows]
 
 
 def _objects(text: str) -> Iterator[dict[str, object]]:
@@ -94,7 +121,7 @@ def _parse_lines(text: str, file: str) -> Table:
         if not line.strip():
             continue
         try:
-            records.append((number, _json_fields(line)))
+            records.append((number, _json_fields(line.rstrip().rstrip(","))))
         except (ValueError, RecursionError) as error:
             fault = f"not a JSON object ({str(error).split(': line')[0]})"
             problems.append(Problem(file, number, fault))

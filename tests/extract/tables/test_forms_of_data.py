@@ -5,19 +5,20 @@ Each is read as it lies, or refused with one message whose advice works when fol
 
 import gzip
 import json
-import re
-import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from written_memes import (
+    FLAG,
     MEMES,
     SPLITS,
     check,
     error,
+    follow,
     read,
+    rewrite,
     rows_of,
     save_picture,
     write_csv,
@@ -29,25 +30,6 @@ from extract.data.image_decoding import decode_pictures
 from extract.tables.files import find_images
 from extract.tables.read_memes import read_memes
 from extract.tables.table_options import table_options
-
-FLAG = re.compile(r"""--([a-z-]+) ("[^"]+"|'[^']+'|[^ ,.;:]+(?:[.,/][^ ,.;:]+)*)""")
-
-
-def rewrite(folder, change, splits=SPLITS, **options):
-    """Change the tables of `write_standard`: change(frame, split) -> frame."""
-    for split in splits:
-        path = folder / f"{split}.csv"
-        change(pd.read_csv(path, dtype=str), split).to_csv(path, index=False, **options)
-    return folder
-
-
-def follow(message, data, *names):
-    """Read the data with the flags of these names that the message advises."""
-    flags = {name.replace("-", "_"): shlex.split(value)[0] for name, value in FLAG.findall(message)}
-    assert set(names) <= flags.keys(), message
-    assert len(message.splitlines()) <= 12, message
-    return read(data, **{name: flags[name] for name in names})[0]
-
 
 # Columns
 
@@ -94,7 +76,7 @@ def test_header_that_is_a_row_is_named(tmp_path):
     for split in SPLITS:
         path = tmp_path / f"{split}.csv"
         path.write_text(path.read_text().split("\n", 1)[1])
-    assert "is not a header. Add one, such as: id,img,text,label" in error(tmp_path)
+    assert "else add one, such as: id,img,text,label" in error(tmp_path)
 
 
 def test_test_table_without_captions_takes_an_empty_column(tmp_path):

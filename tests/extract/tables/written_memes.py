@@ -1,5 +1,7 @@
 """Eleven memes, written in the layouts of published data sets, and what is read from them."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +20,8 @@ MEMES = [
     for first, (split, count) in zip((1, 7, 9), SPLITS.items(), strict=True)
     for n, number in enumerate(range(first, first + count))
 ]
+
+FLAG = re.compile(r"""--([a-z-]+) ("[^"]+"|'[^']+'|[^ ,.;:]+(?:[.,/][^ ,.;:]+)*)""")
 
 
 def rows_of(split):
@@ -67,3 +71,19 @@ def check(rows, splits=SPLITS):
     assert labels[:6] == [meme["label"] for meme in rows_of("train")]
     assert rows["caption"].str.startswith("words of").all()
     assert all(Path(path).is_file() for path in rows["image"])
+
+
+def rewrite(folder, change, splits=SPLITS, **options):
+    """Change the tables of `write_standard`: change(frame, split) -> frame."""
+    for split in splits:
+        path = folder / f"{split}.csv"
+        change(pd.read_csv(path, dtype=str), split).to_csv(path, index=False, **options)
+    return folder
+
+
+def follow(message, data, *names):
+    """Read the data with the flags of these names that the message advises."""
+    flags = {name.replace("-", "_"): shlex.split(value)[0] for name, value in FLAG.findall(message)}
+    assert set(names) <= flags.keys(), message
+    assert len(message.splitlines()) <= 12, message
+    return read(data, **{name: flags[name] for name in names})[0]
