@@ -28,7 +28,7 @@ from features.hdf5_store import read_features
 from features.stratified_group_parts import stratified_group_parts
 from heads.decision.prior_shift import shift_prior
 from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.label_issues import find_label_issues, self_confidence
 from heads.evaluation.metrics import auroc
 from heads.fitting.pca_projection import fit_projection
@@ -109,7 +109,7 @@ def line(
     """Cells of a table's line, for the rows sought, bool (N,)."""
     own = self_confidence(y, probability)
     metric = auroc(sought.astype(int), -own)
-    low, high = percentile_interval(metric(bootstrap_weights(group, seed=0)))
+    low, high = percentile_interval(resampled(metric, group, seed=0))
     value = metric(np.ones((1, len(y))))[0]
     first = [f"{share:.2f}" for share in first_shares(own, sought)]
     issues = np.isin(np.flatnonzero(sought), find_label_issues(y, probability)).mean()
@@ -135,10 +135,12 @@ def within_groups_line(
     ]
     of_rows = np.zeros(len(y))
     of_rows[rarer] = found
-    weight = bootstrap_weights(group, seed=0)
-    with np.errstate(invalid="ignore"):
-        draws = (weight * of_rows).sum(axis=1) / (weight * rarer).sum(axis=1)
-    low, high = percentile_interval(draws)
+
+    def mean(weight: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return (weight * of_rows).sum(axis=1) / (weight * rarer).sum(axis=1)
+
+    low, high = percentile_interval(resampled(mean, group, seed=0))
     value = f"{np.mean(found):.3f} [{low:.3f}, {high:.3f}]" if found else "-"
     name = "rarer label, among its group only"
     return [name, str(rarer.sum()), "-", value, *["-"] * (len(FIRST) + 1)]

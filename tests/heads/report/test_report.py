@@ -14,16 +14,20 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.report import comparison_plots, gallery
 from heads.report.build import write_report
-from heads.report.comparison_plots import draw_pca_maps
+from heads.report.comparison_plots import draw_member_gains, draw_pca_maps
 from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
 from heads.report.gallery import thumbnail
-from heads.report.paired_differences import Difference, paired_difference
-from heads.report.roc_reliability_curves import draw_reliability, draw_thresholds
+from heads.report.paired_differences import Difference, ensemble_gain, paired_difference
+from heads.report.roc_reliability_curves import (
+    draw_reliability,
+    draw_roc_and_pr,
+    draw_thresholds,
+)
 from heads.report.svg import INK, Canvas, drawing
 from heads.run import submit
 from runtime.errors import UserError
@@ -282,24 +286,38 @@ def test_paired_differences_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     one, other = y * 0.3 + rng.random((2, 60))
-    resamples = bootstrap_weights(rng.integers(0, 30, 60), 0)
+    group = rng.integers(0, 30, 60)
     differences = [
         roc_auc_score(y, one, sample_weight=w) - roc_auc_score(y, other, sample_weight=w)
-        for w in resamples
+        for w in resampled(lambda weights: weights, group, 0)
     ]
-    found = paired_difference(y, one, other, resamples)
+    found = paired_difference(y, one, other, group, 0)
     assert found.value == pytest.approx(roc_auc_score(y, one) - roc_auc_score(y, other))
     assert found.interval == pytest.approx(percentile_interval(np.array(differences)))
-    same = paired_difference(y, one, one**3, resamples)
+    same = paired_difference(y, one, one**3, group, 0)
     assert same.interval == [0.0, 0.0] and same.sign == 0
-    assert paired_difference(y, one, -one, resamples).sign == 1
-    assert paired_difference(np.ones(60, dtype=int), one, one, resamples) is None
+    assert paired_difference(y, one, -one, group, 0).sign == 1
+    assert paired_difference(np.ones(60, dtype=int), one, one, group, 0) is None
 
 
 def test_resamples_of_a_single_class_are_skipped():
     y, one, other = np.array([0, 1]), np.array([0.2, 0.9]), np.array([0.5, 0.5])
-    found = paired_difference(y, one, other, np.array([[1.0, 1.0], [2.0, 0.0]]))
+    found = paired_difference(y, one, other, np.array([0, 1]), 0)
     assert (found.value, found.interval) == (0.5, [0.5, 0.5])
+
+
+def test_figures_do_not_depend_on_how_many_resamples_are_in_memory(reported_run, monkeypatch):
+    whole = resampled_figures(read_run(reported_run))
+    monkeypatch.setattr("heads.evaluation.bootstrap.BLOCK_SIZE", 1)
+    for name, one_by_one in resampled_figures(read_run(reported_run)).items():
+        assert one_by_one == whole[name], name
+
+
+def resampled_figures(run):
+    """The plots and numbers of the report that are made with bootstrap samples."""
+    plots = [draw_member_gains(run), *draw_roc_and_pr(run), draw_thresholds(run)]
+    figures = {plot.title: plot for plot in (*plots, draw_reliability(run))}
+    return {**figures, "gain": ensemble_gain(run, run.best_head())}
 
 
 def test_gallery_shows_most_confident_mistakes_first_and_one_per_group(reported_run):
