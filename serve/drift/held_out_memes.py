@@ -1,13 +1,12 @@
 """Measure a run's held-out memes, for `submit`, which writes them beside the ensemble."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
 from heads.base import evenly_spaced
 from heads.predict import Scorer, load_scorer
-from heads.report.finished_run import FinishedRun, read_run
+from heads.report.finished_run import FinishedRun
 from runtime.atomic_files import atomic_write
 from serve.drift.drift_reference import DriftReference, ensemble_checksum, reference_path
 from serve.drift.meme_quantities import (
@@ -25,16 +24,15 @@ MAX_TRAINING = 20_000
 """Most training memes that distances are measured to, evenly spaced."""
 
 
-def write_reference(folder: Path) -> None:
-    """Write heads/drift.npz of a finished run; nothing if the run has no models to predict with."""
-    if not (folder / "backbones").is_dir():
+def write_reference(run: FinishedRun) -> None:
+    """Write heads/drift.npz; nothing if the run has no models to predict with."""
+    if not (run.folder / "backbones").is_dir():
         return
-    run = read_run(folder)
-    scorer = load_scorer(folder, run.table.attributes["stamp"])
+    scorer = load_scorer(run.folder, run.table.attributes["stamp"])
     training = training_rows(run)
     _, quantities = held_out_quantities(run, scorer, training)
-    reference = DriftReference(np.array(ensemble_checksum(folder)), quantities, training)
-    with atomic_write(reference_path(folder)) as partial, partial.open("wb") as file:
+    reference = DriftReference(np.array(ensemble_checksum(run.folder)), quantities, training)
+    with atomic_write(reference_path(run.folder)) as partial, partial.open("wb") as file:
         np.savez(file, **asdict(reference))
 
 

@@ -155,7 +155,7 @@ def test_pictures_are_blurred_until_a_checkbox_is_ticked(page):
 
 def test_report_is_reproducible_byte_for_byte(reported_run, run):
     before = {name: (reported_run / name).read_bytes() for name in ("report.html", "report.md")}
-    write_report(run)
+    write_report(read_run(run))
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
@@ -182,7 +182,7 @@ def test_missing_and_damaged_pictures_are_reported(run):
         meme["image"] = ["", str(run / "deleted.png"), str(run / "broken.png")][kind]
 
     change_memes(run, change_picture)
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.all("img") == []
     assert page.shows("no picture") and page.shows("picture unreadable or deleted")
 
@@ -191,7 +191,7 @@ def test_missing_and_damaged_pictures_are_reported(run):
 def test_without_test_labels_there_are_no_test_metrics(tmp_path):
     features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
     run = write_finished_run(tmp_path / "run", features, heads="linear")
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.shows("labels unknown") and not page.shows("Confusion matrix on test rows")
     assert "test rows," not in (run / "report.md").read_text()
 
@@ -200,7 +200,7 @@ def test_without_test_labels_there_are_no_test_metrics(tmp_path):
 def test_constant_predictions_are_reported_as_no_better_than_chance(run):
     make_constant(run, ["joint", "linear", "knn", "image only", "text only"])
     submit(SubmitConfig(out=str(run / "solution.csv"), ensemble="mean"), run)
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.shows("The ensemble is not significantly better than chance")
     assert "nan" not in (run / "report.md").read_text()
 
@@ -224,7 +224,7 @@ def test_checks_are_shown_if_check_was_run(run, page):
         "figures": {"a_b": 0.5, "c": {"d_e": [0.1, 2]}},
     }
     write_json(run / "check.json", {"checks": [check, {**check, "ok": True}]})
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert (
         page.shows("✗ leak") and page.shows("✓ leak") and page.shows("a b: 0.500 · c: d e 0.100–2")
     )
@@ -245,20 +245,20 @@ def test_checks_are_shown_if_check_was_run(run, page):
 def test_unfinished_run_is_an_error_with_the_command_to_run(run, missing, command):
     (run / missing).unlink()
     with pytest.raises(UserError, match=rf"{missing}.*pipeline\.py {command}"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 @pytest.mark.parametrize("name", ["data.json", "heads/ensemble.json"])
 def test_files_written_for_other_features_are_rejected(run, name):
     rewrite(run / name, lambda content: content.update(stamp="other"))
     with pytest.raises(UserError, match="written for other features"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 def test_memes_other_than_those_of_the_features_are_rejected(run):
     change_memes(run, lambda meme: meme.update(id="x" + meme["id"]))
     with pytest.raises(UserError, match="does not list the same memes"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 # Conclusions and gallery
