@@ -5,7 +5,6 @@ change of the probability is their contribution. The nearest training memes are 
 similar embeddings in the pretrained space.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -19,6 +18,7 @@ from extract.data.picture_opening import GREY, open_picture
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.base import evenly_spaced
+from heads.ensemble.run_memes import read_memes
 from heads.fitting.pca_projection import REPROJECT
 from runtime.array_files import read_array
 from serve.drift.meme_quantities import SPACE, unit_vectors
@@ -142,8 +142,8 @@ class Explainer:
 
     @cached_property
     def _captions(self) -> list[str]:
-        lines = (self.run / "memes.jsonl").read_text("utf-8").splitlines()
-        return [json.loads(line)["caption"] for line in lines]
+        memes = read_memes(self.run / "memes.jsonl", self._features.rows.id)
+        return [meme.caption for meme in memes]
 
     @cached_property
     def _seen(self) -> np.ndarray:

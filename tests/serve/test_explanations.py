@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -53,6 +54,15 @@ def test_training_meme_is_its_own_neighbour_and_noise_is_novel(explainer, tiny_s
     assert found.nearest[0].id == row["id"] and found.nearest[0].caption == row["text"]
     assert found.nearest[0].similarity > 0.999 and found.nearest[0].label == int(row["label"])
     assert found.novelty < 0.05
+
+
+def test_captions_with_line_separators_are_shown(explainer, tmp_path):
+    run = shutil.copytree(explainer.run, tmp_path / "run")
+    memes = (run / "memes.jsonl").read_text("utf-8").split("\n")
+    changed = [line.replace('"caption":"', '"caption":"\u2028') for line in memes]
+    (run / "memes.jsonl").write_text("\n".join(changed), "utf-8")
+    found = Explainer(explainer.predictor, run).explain(None, "the cat loves you")
+    assert found.nearest[0].caption.startswith("\u2028")
 
 
 @pytest.mark.parametrize("modality", ["picture", "caption"])

@@ -80,6 +80,18 @@ def test_drift_is_said_and_written_also_after_a_kill(
     ]
 
 
+@pytest.mark.parametrize("change", [{"audit": False}, {"older": True}])
+def test_comparisons_with_results_that_are_replaced_are_removed(
+    predict, scored_run, tmp_path, change
+):
+    out, drift = tmp_path / "scores.csv", tmp_path / "scores.csv.drift.json"
+    predict(out=str(out), audit=True)
+    assert drift.is_file()
+    run = {"run": scored_run} if change.pop("older", False) else {}
+    predict(**run, **{"out": str(out), "audit": True} | change)
+    assert out.is_file() and not drift.exists()
+
+
 def test_few_memes_and_runs_of_older_versions_are_told_and_scored_alike(
     predict, scored_run, tiny_sample, monkeypatch, capsys
 ):
