@@ -190,7 +190,7 @@ def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     partial = out.with_name(f"{out.name}{PARTIAL}")
     state = out.with_name(f"{out.name}{PARTIAL}.json")
     if partial.is_file() and state.is_file():
-        if _settings(state) == made_from:
+        if read_object(state, "Delete it").items() >= made_from.items():
             done = _drop_cut_line(partial)
             log(f"{partial}: continuing after {done} memes")
             return partial, done
@@ -199,10 +199,6 @@ def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     partial.write_text("")
     write_json(state, made_from)
     return partial, 0
-
-
-def _settings(state: Path) -> dict[str, Any]:
-    return {k: v for k, v in read_object(state, "Delete it").items() if k != "xxh3"}
 
 
 def _drop_cut_line(partial: Path) -> int:
