@@ -190,7 +190,7 @@ def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
     partial = out.with_name(f"{out.name}{PARTIAL}")
     state = out.with_name(f"{out.name}{PARTIAL}.json")
     if partial.is_file() and state.is_file():
-        if read_object(state, "Delete it").items() >= made_from.items():
+        if read_object(state, "Delete it") == made_from:
             done = _drop_cut_line(partial)
             log(f"{partial}: continuing after {done} memes")
             return partial, done
