@@ -13,7 +13,6 @@ turned: labels turned at random, and the linear head on the pretrained space fit
 without near-duplicates in common. There the wrong labels are known, apart from those before.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from features.stratified_group_parts import stratified_group_parts
@@ -33,7 +33,6 @@ from heads.evaluation.label_issues import find_label_issues, self_confidence
 from heads.evaluation.metrics import auroc
 from heads.fitting.pca_projection import fit_projection
 from heads.linear import LinearHead
-from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.progress import log
 
@@ -185,8 +184,4 @@ def held_out_probabilities(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        log(f"error: {error}")
-        sys.exit(2)
+    run_command(main)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.command_line import run_command
 from extract.config import ExtractConfig
 from extract.run import extract
 from extract.tables.read_memes import read_memes
@@ -119,4 +120,4 @@ def compare(run: Path, true_label: np.ndarray, seed: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

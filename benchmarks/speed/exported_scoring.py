@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks.command_line import run_command
 from extract.new_memes import read_new_memes
 from extract.predict import load_spaces, space_folders
 from extract.spaces.checkpoint import any_checkpoint, read_checkpoint, save_checkpoint
@@ -143,4 +144,4 @@ def _print_loss(run: Path, data: Path, exported: dict[str, np.ndarray], wanted: 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)
