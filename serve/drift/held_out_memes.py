@@ -11,9 +11,12 @@ from runtime.atomic_files import atomic_write
 from serve.drift.drift_reference import DriftReference, ensemble_checksum, reference_path
 from serve.drift.meme_quantities import (
     SPACE,
+    caption_keys,
     caption_quantities,
     load_tokenizer,
+    meme_keys,
     nearest_similarity,
+    one_per_caption,
     unit_vectors,
 )
 
@@ -39,17 +42,17 @@ def write_reference(run: FinishedRun) -> None:
 def held_out_quantities(
     run: FinishedRun, scorer: Scorer, training: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of at most MAX_MEMES distinct held-out memes, and their quantities.
+    """Return the rows of at most MAX_MEMES held-out memes, one per caption, and their quantities.
 
     int64 (R,) and float64 (R, 4). Distances are to the rows `training`, int64 (T,).
     """
     rows, probability = scorer.held_out_rows, scorer.score_held_out()
     columns = run.projected(run.common_space())
-    keys = [(run.memes[row].caption, columns[row].tobytes()) for row in rows]
-    distinct = np.array(sorted(dict(zip(keys, range(len(keys)), strict=True)).values()))
+    captions = [run.memes[row].caption for row in rows]
+    distinct = _distinct(captions, columns[rows])
     distinct = distinct[evenly_spaced(len(distinct), MAX_MEMES)]
     rows = rows[distinct]
-    captions = [run.memes[row].caption for row in rows]
+    captions = [captions[index] for index in distinct]
     distance = np.full(len(rows), np.nan)
     if run.common_space().name == SPACE:
         group = run.table.rows.group
@@ -57,6 +60,13 @@ def held_out_quantities(
         distance = 1 - nearest_similarity(*vectors, (group[rows], group[training]))
     tokens = caption_quantities(captions, load_tokenizer(run.folder / "backbones"))
     return rows, np.column_stack([probability[distinct], *tokens, distance])
+
+
+def _distinct(captions: list[str], columns: np.ndarray) -> np.ndarray:
+    """Return the indices of memes that are compared, of equal ones one: int64, ascending."""
+    keys = meme_keys(captions, columns)
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    return first[one_per_caption(caption_keys(captions, keys)[first])]
 
 
 def training_rows(run: FinishedRun) -> np.ndarray:
