@@ -111,13 +111,14 @@ def report(*, run: RunName = "default", explain: Explain = False) -> None:
     """Write runs/NAME/report.html and report.md again, from the current files of the run."""
     require_features(_folder(run) / "features.h5")
     from heads.report.build import write_report
+    from heads.report.finished_run import read_run
 
     with locked(_folder(run)) as folder:
         if explain:
             from serve.gallery_explanations import explain_gallery
 
             explain_gallery(folder)
-        print(write_report(folder))
+        print(write_report(read_run(folder)))
 
 
 @app.command()
@@ -210,12 +211,14 @@ def sample(
 
 def _submit(config: SubmitConfig, folder: Path) -> None:
     from heads.report.build import write_report
+    from heads.report.finished_run import read_run
     from heads.run import submit
     from serve.drift.held_out_memes import write_reference
 
     print(submit(config, folder))
-    write_reference(folder)
-    print(write_report(folder))
+    finished = read_run(folder)
+    write_reference(finished)
+    print(write_report(finished))
 
 
 def _folder(name: str) -> Path:

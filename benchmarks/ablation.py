@@ -19,6 +19,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from benchmarks.command_line import run_command
 from benchmarks.paired_comparison import Scored, compare, mean_gain, print_tables
 from features.feature_table import FINE_TUNED, FeatureTable
 from features.hdf5_store import join_spaces, read_features
@@ -180,4 +181,4 @@ def _scored(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,16 @@ def gain(pairs: list[tuple[Scored, Scored]], metric: str) -> dict[str, Any]:
         if scored.table["id"].tolist() != pairs[0][1].table["id"].tolist():
             raise ValueError("the programs did not predict the same test rows in the same order")
     label = pairs[0][1].table["label"].to_numpy()
-    weights = bootstrap_weights(pairs[0][1].group, seed=0)
-    both = (weights @ label > 0) & (weights @ (1 - label) > 0)
 
     def difference(weight: np.ndarray | None) -> float:
         gains = [getattr(o, metric)(weight) - getattr(r, metric)(weight) for r, o in pairs]
         return float(np.mean(gains))
 
-    interval = percentile_interval(np.array([difference(weight) for weight in weights[both]]))
+    def differences(weights: np.ndarray) -> np.ndarray:
+        both = (weights @ label > 0) & (weights @ (1 - label) > 0)
+        return np.array([difference(weight) for weight in weights[both]])
+
+    interval = percentile_interval(resampled(differences, pairs[0][1].group, seed=0))
     return {"value": difference(None), "interval": interval}
 
 

@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from extract import run as stage_one
 from extract.config import ExtractConfig
 from extract.training import resume_training
@@ -120,4 +121,4 @@ class TimedXxhash:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

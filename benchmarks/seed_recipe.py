@@ -7,7 +7,6 @@ jointly on train. Learning rate schedule, epoch and threshold are chosen on val.
 """
 
 import inspect
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ import typer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from benchmarks.command_line import run_command
 from benchmarks.seed_model import AMP, DEVICE, BaselineModel, MemeDataset, fit, make_loader, predict
 from extract.tables.meme_table import MemeTable
 from extract.tables.read_memes import read_memes
@@ -26,7 +26,6 @@ from extract.towers.pretrained_weights import load_backbones
 from runtime.atomic_files import write_text
 from runtime.errors import UserError
 from runtime.json_files import write_json
-from runtime.progress import log
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 VAL_SHARE = 0.2
@@ -164,8 +163,4 @@ main.__signature__ = inspect.signature(Settings)
 main.__annotations__ = Settings.__annotations__
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        log(f"error: {error}")
-        sys.exit(2)
+    run_command(main)

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from benchmarks.resource_usage import CommandUsage, Elapsed, MemorySample, run_and_measure
 from benchmarks.soak_memes import write_memes, write_weights
 from runtime.progress import log
@@ -166,4 +167,4 @@ def rounded(elapsed: Elapsed) -> list[float]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

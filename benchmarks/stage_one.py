@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from benchmarks.compared_programs import (
     PROGRAMS,
     Workload,
@@ -113,4 +114,4 @@ def print_tables(speeds: dict, utilisation: dict, machine: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from features.embedding_dtypes import FLOAT32
 from features.feature_table import Rows
 from features.hdf5_store import join_spaces, read_blocks
@@ -165,4 +166,4 @@ def measure(args: list[str], folder: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

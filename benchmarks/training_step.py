@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
 
+from benchmarks.command_line import run_command
 from extract.config import ExtractConfig
 from extract.spaces.fine_tuned import freeze_token_embeddings
 from extract.towers.device import choose_machine
@@ -114,4 +115,4 @@ def training_step(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -18,7 +18,7 @@ from extract.data.picture_opening import GREY, open_picture
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.base import evenly_spaced
-from heads.ensemble.run_memes import Meme, read_memes
+from heads.ensemble.run_memes import read_memes
 from heads.fitting.pca_projection import REPROJECT
 from runtime.array_files import read_array
 from serve.drift.meme_quantities import SPACE, unit_vectors
@@ -131,7 +131,7 @@ class Explainer:
         rows = self._features.rows
         labelled = np.flatnonzero(rows.labelled)[order]
         neighbours = [
-            Neighbour(str(rows.id[row]), self._memes[row].caption, int(rows.label[row]), float(s))
+            Neighbour(str(rows.id[row]), self._captions[row], int(rows.label[row]), float(s))
             for row, s in zip(labelled, similarity[order], strict=True)
         ]
         return neighbours, float(np.mean(self._closest > similarity.max()))
@@ -141,8 +141,9 @@ class Explainer:
         return read_features(self.run / "features.h5", embeddings=False)
 
     @cached_property
-    def _memes(self) -> list[Meme]:
-        return read_memes(self.run / "memes.jsonl", self._features.rows.id)
+    def _captions(self) -> list[str]:
+        memes = read_memes(self.run / "memes.jsonl", self._features.rows.id)
+        return [meme.caption for meme in memes]
 
     @cached_property
     def _seen(self) -> np.ndarray:

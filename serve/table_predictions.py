@@ -142,6 +142,8 @@ def _predict_table(
 
 def report_drift(loaded: LoadedRun, batch: BatchDrift | None, file: Path | None = None) -> None:
     """Say whether the memes of a batch have drifted; with --audit, also write it into `file`."""
+    if file is not None:
+        file.unlink(missing_ok=True)  # it is about results that are replaced now
     if batch is not None:
         batch.report(file if loaded.config.audit else None, loaded.audit())
 

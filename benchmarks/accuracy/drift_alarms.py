@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.command_line import run_command
 from heads.predict import load_scorer
 from heads.report.finished_run import read_run
 from serve.drift.drift_tests import ALPHA, compare
@@ -52,4 +53,4 @@ def _halves(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -3,7 +3,6 @@
 python -m benchmarks.accuracy.hash_radius --data DIR --sheet sheet.png
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +16,14 @@ from rich.table import Table
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.command_line import run_command
 from extract.data.image_decoding import decode_pictures
 from extract.data.picture_opening import open_picture
 from extract.folds.near_captions import normalise_caption
 from extract.folds.near_pictures import HASH_RADIUS
 from extract.tables.read_memes import read_memes
 from runtime.errors import UserError
-from runtime.progress import log, progress
+from runtime.progress import progress
 
 RADII = range(0, 21, 2)
 """A bin contains the distances above the previous radius and up to its own. Odd distances are rare,
@@ -237,8 +237,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        log(f"error: {error}")
-        sys.exit(2)
+    run_command(main)

@@ -13,7 +13,6 @@ turned: labels turned at random, and the linear head on the pretrained space fit
 without near-duplicates in common. There the wrong labels are known, apart from those before.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,17 +22,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run_command
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from features.stratified_group_parts import stratified_group_parts
 from heads.decision.prior_shift import shift_prior
 from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.label_issues import find_label_issues, self_confidence
 from heads.evaluation.metrics import auroc
 from heads.fitting.pca_projection import fit_projection
 from heads.linear import LinearHead
-from runtime.errors import UserError
 from runtime.json_files import read_json
 from runtime.progress import log
 
@@ -109,7 +108,7 @@ def line(
     """Cells of a table's line, for the rows sought, bool (N,)."""
     own = self_confidence(y, probability)
     metric = auroc(sought.astype(int), -own)
-    low, high = percentile_interval(metric(bootstrap_weights(group, seed=0)))
+    low, high = percentile_interval(resampled(metric, group, seed=0))
     value = metric(np.ones((1, len(y))))[0]
     first = [f"{share:.2f}" for share in first_shares(own, sought)]
     issues = np.isin(np.flatnonzero(sought), find_label_issues(y, probability)).mean()
@@ -135,10 +134,12 @@ def within_groups_line(
     ]
     of_rows = np.zeros(len(y))
     of_rows[rarer] = found
-    weight = bootstrap_weights(group, seed=0)
-    with np.errstate(invalid="ignore"):
-        draws = (weight * of_rows).sum(axis=1) / (weight * rarer).sum(axis=1)
-    low, high = percentile_interval(draws)
+
+    def mean(weight: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return (weight * of_rows).sum(axis=1) / (weight * rarer).sum(axis=1)
+
+    low, high = percentile_interval(resampled(mean, group, seed=0))
     value = f"{np.mean(found):.3f} [{low:.3f}, {high:.3f}]" if found else "-"
     name = "rarer label, among its group only"
     return [name, str(rarer.sum()), "-", value, *["-"] * (len(FIRST) + 1)]
@@ -183,8 +184,4 @@ def held_out_probabilities(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        log(f"error: {error}")
-        sys.exit(2)
+    run_command(main)

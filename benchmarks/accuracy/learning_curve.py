@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.command_line import run_command
 from extract.config import ExtractConfig
 from extract.run import extract
 from extract.tables.read_memes import read_memes
@@ -26,7 +27,6 @@ from extract.tables.table_options import table_options
 from features.hdf5_store import read_features
 from heads.config import FitConfig
 from heads.ensemble.build_ensemble import build_ensemble
-from heads.evaluation.bootstrap import bootstrap_weights
 from heads.fitting.saved_heads import read_probabilities, read_records
 from heads.report.paired_differences import paired_difference
 from heads.run import fit_heads
@@ -105,13 +105,12 @@ def compare(run: Path, true_label: np.ndarray, seed: int) -> list[str]:
     pretrained = linear.kind_held_out[kinds.index("pretrained")]
     labelled = table.rows.labelled
     y, group = true_label, table.rows.group[labelled]
-    resamples = bootstrap_weights(group, seed)
 
     def area(probability: np.ndarray) -> str:
         return f"{roc_auc_score(y, probability[labelled]):.3f}"
 
     def difference(one: np.ndarray, other: np.ndarray) -> str:
-        found = paired_difference(y, one[labelled], other[labelled], resamples)
+        found = paired_difference(y, one[labelled], other[labelled], group, seed)
         low, high = found.interval
         return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
@@ -121,4 +120,4 @@ def compare(run: Path, true_label: np.ndarray, seed: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -15,6 +15,7 @@ import typer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel
 
+from benchmarks.command_line import run_command
 from extract.config import ExtractConfig
 from extract.data.batches import Inputs
 from extract.data.image_decoding import Pictures
@@ -120,4 +121,4 @@ def seconds_per_step(model: JointModel, inputs: Inputs, tune: str, batch_size: i
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks.command_line import run_command
 from extract.new_memes import read_new_memes
 from extract.predict import load_spaces, space_folders
 from extract.spaces.checkpoint import any_checkpoint, read_checkpoint, save_checkpoint
 from features.hdf5_store import read_features
-from heads.evaluation.bootstrap import bootstrap_weights
 from heads.predict import load_scorer
 from heads.report.paired_differences import paired_difference
 from serve.config import ExportConfig
@@ -133,9 +133,9 @@ def _print_loss(run: Path, data: Path, exported: dict[str, np.ndarray], wanted: 
     table = pd.read_csv(data, dtype={"id": str})
     rows = read_features(run / "features.h5", embeddings=False).rows
     group_of = dict(zip(rows.id, rows.group, strict=True))
-    resamples = bootstrap_weights(np.array([group_of[name] for name in table["id"]]), seed=0)
+    group = np.array([group_of[name] for name in table["id"]])
     for name, found in exported.items():
-        gain = paired_difference(table["label"].to_numpy(), found, wanted, resamples)
+        gain = paired_difference(table["label"].to_numpy(), found, wanted, group, seed=0)
         low, high = gain.interval
         print(
             f"{name}: AUROC on {len(table)} test memes less that of the run in fp32: "
@@ -144,4 +144,4 @@ def _print_loss(run: Path, data: Path, exported: dict[str, np.ndarray], wanted: 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -20,6 +20,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
+from benchmarks.command_line import run_command
 from extract.data.image_decoding import Pictures
 from extract.folds import near_duplicates
 from extract.folds.near_captions import CAPTION_OVERLAP
@@ -221,4 +222,4 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

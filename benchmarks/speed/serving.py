@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.command_line import run_command
 from extract.new_memes import read_new_memes
 from extract.tables.read_memes import ReadResult
 from serve.batching import Batcher, Meme
@@ -84,4 +85,4 @@ def answer_times(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

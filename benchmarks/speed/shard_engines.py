@@ -19,6 +19,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.command_line import run_command
 from benchmarks.soak_memes import caption, write_memes, write_weights
 
 PIPELINE = Path(__file__).parents[2] / "pipeline.py"
@@ -97,4 +98,4 @@ def digest(out: Path) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

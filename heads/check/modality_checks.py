@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from features.feature_table import FeatureTable
 from heads.check.check_result import Check
 from heads.decision.calibration import Calibration
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.metrics import auroc
 from heads.fitting.candidate_fits import cross_validation_splits
 from heads.fitting.head_inputs import LABEL_FREE, HeadInputs, Projected, inputs_by_kind
@@ -65,10 +65,9 @@ def fusion_gain(table: FeatureTable, ensemble: np.ndarray, heads: Path, seed: in
     single = {n: float(roc_auc_score(y, held_out)) for n, held_out in references.items()}
     best = max(single, key=single.get)
     fused = float(roc_auc_score(y, ensemble[reported]))
-    weights = bootstrap_weights(rows.group[reported], seed)
-    low, high = percentile_interval(
-        auroc(y, ensemble[reported])(weights) - auroc(y, references[best])(weights)
-    )
+    both, alone = auroc(y, ensemble[reported]), auroc(y, references[best])
+    gains = resampled(lambda times: both(times) - alone(times), rows.group[reported], seed)
+    low, high = percentile_interval(gains)
     gain = fused - single[best]
     evaluation = (
         f"Fusion is significantly better than {best}."

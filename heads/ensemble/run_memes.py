@@ -16,6 +16,7 @@ class Meme:
     """What is shown of a meme."""
 
     id: str
+    split: str
     caption: str
     image: str
     """Path of the picture; empty if it was already missing in `extract`."""
@@ -23,18 +24,16 @@ class Meme:
     """Its value in `extract --group-column`; empty if there is none."""
 
 
-def read_memes(path: Path, ids: np.ndarray) -> list[Meme]:
-    """Read the memes of the rows with these ids, in their order.
+def read_memes(path: Path, ids: np.ndarray | None = None) -> list[Meme]:
+    """Read the memes of the rows with these ids, in their order; without `ids`, of all rows.
 
     Raises UserError if the file is missing, damaged, or lists other memes.
     """
     with user_error_if_damaged(path, REMAKE):
         # Not splitlines: captions may contain line separators that JSON does not escape.
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        memes = [
-            Meme(line["id"], line["caption"], line["image"], line.get("slice", ""))
-            for line in lines
-        ]
-    if [meme.id for meme in memes] != ids.tolist():
+        needed = "id", "split", "caption", "image"
+        memes = [Meme(*(line[key] for key in needed), line.get("slice", "")) for line in lines]
+    if ids is not None and [meme.id for meme in memes] != ids.tolist():
         raise UserError(f"{path} does not list the same memes as features.h5. {REMAKE}")
     return memes

@@ -1,6 +1,6 @@
 """Bootstrap confidence intervals, resampling whole groups of near-duplicates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -28,9 +28,14 @@ def bootstrap_weight_blocks(group: np.ndarray, seed: int) -> Iterator[np.ndarray
         yield times.astype(float)[:, group_index]
 
 
-def bootstrap_weights(group: np.ndarray, seed: int) -> np.ndarray:
-    """Return all blocks of `bootstrap_weight_blocks` in one array: float64 (RESAMPLES, N)."""
-    return np.concatenate(list(bootstrap_weight_blocks(group, seed)))
+def resampled(
+    metric: Callable[[np.ndarray], np.ndarray], group: np.ndarray, seed: int
+) -> np.ndarray:
+    """Compute f(weights (r, N)) -> (r, ...) on each bootstrap sample: (RESAMPLES, ...).
+
+    Only a block of weights is in memory at a time.
+    """
+    return np.concatenate([metric(weights) for weights in bootstrap_weight_blocks(group, seed)])
 
 
 def percentile_interval(values: np.ndarray) -> list[float]:

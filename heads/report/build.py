@@ -17,7 +17,7 @@ from heads.report.comparison_plots import (
 )
 from heads.report.conclusions import make_conclusions
 from heads.report.confusion import confusion_matrices, correlation_matrix
-from heads.report.finished_run import ENSEMBLE, FinishedRun, read_run
+from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.gallery import make_gallery
 from heads.report.leaderboard import list_space_kinds, make_leaderboard
 from heads.report.model_card import card_content
@@ -34,19 +34,15 @@ FILTERS = (
 """Functions of formatting.py that the templates use."""
 
 
-def write_report(run: Path) -> Path:
-    """Write report.html, report.md and model_card.md; return the path of report.html.
-
-    Raises UserError if the run is not finished.
-    """
-    finished = read_run(run)
-    content = _common_content(finished)
+def write_report(run: FinishedRun) -> Path:
+    """Write report.html, report.md and model_card.md; return the path of report.html."""
+    content = _common_content(run)
     markdown = _render("report.md.jinja", content, html=False)
-    page = _render("report.html.jinja", content | _html_content(finished), html=True)
-    card = _render("model_card.md.jinja", content | card_content(finished, markdown), html=False)
-    write_text(run / "report.md", markdown)
-    write_text(run / "model_card.md", card)
-    return write_text(run / "report.html", page)
+    page = _render("report.html.jinja", content | _html_content(run), html=True)
+    card = _render("model_card.md.jinja", content | card_content(run, markdown), html=False)
+    write_text(run.folder / "report.md", markdown)
+    write_text(run.folder / "model_card.md", card)
+    return write_text(run.folder / "report.html", page)
 
 
 def _common_content(run: FinishedRun) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Plots: AUROC of all models, gain by member, learning curves and PCA maps of the memes."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -90,15 +91,17 @@ def draw_member_gains(run: FinishedRun) -> Plot | None:
 def _member_gains(run: FinishedRun) -> dict[str, tuple[float, list[float]]]:
     """AUROC gain of each head and its interval, without calibration, which preserves ranks."""
     rows, weights = run.held_out_rows, np.array([*run.ensemble.weights.values()])
-    y, resamples = run.table.rows.label[rows], run.resamples(rows)
+    y = run.table.rows.label[rows]
     candidates = [run.models[name] for name in run.ensemble.weights]
     held_out = np.stack([head.held_out[rows] for head in candidates])
     thresholds = np.stack([head.row_threshold[rows] for head in candidates])
 
-    def aurocs(weights: np.ndarray) -> np.ndarray:
-        shares = weights / weights.sum()
+    @cache  # most members are compared with the same ensemble
+    def aurocs(weights: tuple[float, ...]) -> np.ndarray:
+        shares = np.array(weights) / np.sum(weights)
         score = combine(run.ensemble.kind, held_out, shares, held_out, thresholds)
-        return auroc(y, score)(np.vstack([np.ones(len(y)), resamples]))
+        metric = auroc(y, score)
+        return np.append(metric(np.ones((1, len(y)))), run.resampled(metric, rows))
 
     gains = {}
     for index, head in enumerate(candidates):
@@ -106,7 +109,7 @@ def _member_gains(run: FinishedRun) -> dict[str, tuple[float, list[float]]]:
         without[index] = 0
         with_head[index] = weights[index] or weights[weights > 0].mean()
         if without.any():
-            gain = aurocs(with_head) - aurocs(without)
+            gain = aurocs(tuple(with_head)) - aurocs(tuple(without))
             gains[head.name] = (float(gain[0]), percentile_interval(gain[1:]))
     return gains
 

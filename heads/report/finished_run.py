@@ -1,5 +1,6 @@
 """Load a finished run for the report: the files that extract, fit-heads and submit wrote."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from heads.ensemble.saved_ensemble import (
     read_ensemble,
     read_ensemble_probabilities,
 )
-from heads.evaluation.bootstrap import bootstrap_weights
+from heads.evaluation.bootstrap import resampled
 from heads.evaluation.terminal_results_table import WITHOUT_FINE_TUNING
 from heads.fitting.head_inputs import Projected, project_spaces
 from heads.fitting.saved_heads import HeadRecord, read_probabilities, read_records
@@ -91,9 +92,11 @@ class FinishedRun:
         rows = self.table.rows
         return np.flatnonzero((rows.split == "test") & (rows.label >= 0))
 
-    def resamples(self, row_indices: np.ndarray) -> np.ndarray:
-        """Bootstrap weights of these rows by group, the same as those behind metrics.json."""
-        return bootstrap_weights(self.table.rows.group[row_indices], self.seed)
+    def resampled(
+        self, metric: Callable[[np.ndarray], np.ndarray], row_indices: np.ndarray
+    ) -> np.ndarray:
+        """Metric f(weights (r, n)) of n rows on the bootstrap samples behind metrics.json."""
+        return resampled(metric, self.table.rows.group[row_indices], self.seed)
 
     @cached_property
     def weight(self) -> np.ndarray:

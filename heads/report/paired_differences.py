@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heads.evaluation.bootstrap import percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.metrics import auroc
 from heads.report.finished_run import ENSEMBLE, EvaluatedModel, FinishedRun
 
@@ -24,18 +24,21 @@ class Difference:
 
 
 def paired_difference(
-    y: np.ndarray, one: np.ndarray, other: np.ndarray, resamples: np.ndarray
+    y: np.ndarray, one: np.ndarray, other: np.ndarray, group: np.ndarray, seed: int
 ) -> Difference | None:
     """Difference in AUROC of two probability arrays (N,); None if all rows are of one class.
 
-    `resamples` (R, N) are bootstrap weights; the interval is their percentile interval.
+    Its interval is the percentile interval of bootstrap samples of groups, (N,).
     """
     if len(np.unique(y)) < 2:
         return None
-    # The first set of weights is the original sample.
-    weights = np.vstack([np.ones(len(y)), resamples])
-    differences = auroc(y, one)(weights) - auroc(y, other)(weights)
-    return Difference(float(differences[0]), percentile_interval(differences[1:]))
+    ours, theirs = auroc(y, one), auroc(y, other)
+
+    def difference(weights: np.ndarray) -> np.ndarray:
+        return ours(weights) - theirs(weights)
+
+    value = float(difference(np.ones((1, len(y))))[0])
+    return Difference(value, percentile_interval(resampled(difference, group, seed)))
 
 
 def ensemble_gain(
@@ -49,5 +52,5 @@ def ensemble_gain(
         indices, ours, theirs = run.test_rows, ensemble.final, other.final
     if not len(indices):
         return None
-    y, resamples = run.table.rows.label[indices], run.resamples(indices)
-    return paired_difference(y, ours[indices], theirs[indices], resamples)
+    y, group = run.table.rows.label[indices], run.table.rows.group[indices]
+    return paired_difference(y, ours[indices], theirs[indices], group, run.seed)

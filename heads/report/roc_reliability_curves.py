@@ -27,13 +27,12 @@ def draw_roc_and_pr(run: FinishedRun) -> list[Plot]:
 
 def _draw_curves(run: FinishedRun, name: str, title: str, key: str, metric: str) -> Plot:
     rows = run.held_out_rows
-    y, resamples = run.table.rows.label[rows], run.resamples(rows)
-    probability = run.models[ENSEMBLE].held_out[rows]
+    y = run.table.rows.label[rows]
     with drawing(name) as canvas:
         axes = canvas.axes
         # At the lowest recalls, precision depends on very few memes.
         grid = GRID if name == "roc" else GRID[2:]
-        low, high = _band(name, grid, y, probability, resamples)
+        low, high = _band(run, name, grid)
         axes.fill_between(grid, low, high, color=INK["ensemble"], alpha=0.18, linewidth=0)
         for model, colour in _plotted_models(run):
             x, height = _curve(name, y, model.held_out[rows])
@@ -77,26 +76,32 @@ def _curve(name: str, y: np.ndarray, probability: np.ndarray) -> tuple[np.ndarra
     return recall[:-1], precision[:-1]
 
 
-def _band(
-    name: str, grid: np.ndarray, y: np.ndarray, probability: np.ndarray, resamples: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _band(run: FinishedRun, name: str, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper end of the 95 % band of the curve at each x in `grid`: float64 (G,) each."""
+    rows = run.held_out_rows
+    y, probability = run.table.rows.label[rows], run.models[ENSEMBLE].held_out[rows]
     order = np.argsort(-probability, kind="stable")
     last = np.flatnonzero(np.diff(probability[order], append=np.nan) != 0)
-    true_positives = np.cumsum((resamples * y)[:, order], axis=1)[:, last]
-    false_positives = np.cumsum((resamples * (1 - y))[:, order], axis=1)[:, last]
-    heights = []
-    for tp, fp in zip(true_positives, false_positives, strict=True):
-        if not (tp[-1] and fp[-1]):
-            continue
-        recall = tp / tp[-1]
-        if name == "roc":
-            x = np.append(0, fp / fp[-1])
-            heights.append(np.interp(grid, x, np.append(0, recall)))
-        else:
-            heights.append(np.interp(grid, recall, tp / np.maximum(tp + fp, 1)))
-    low, high = np.quantile(heights, [0.025, 0.975], axis=0)
+
+    def heights(weights: np.ndarray) -> np.ndarray:
+        true_positives = np.cumsum((weights * y)[:, order], axis=1)[:, last]
+        false_positives = np.cumsum((weights * (1 - y))[:, order], axis=1)[:, last]
+        counts = zip(true_positives, false_positives, strict=True)
+        return np.stack([_height(name, grid, *one) for one in counts])
+
+    drawn = run.resampled(heights, rows)
+    low, high = np.quantile(drawn[~np.isnan(drawn[:, 0])], [0.025, 0.975], axis=0)
     return low, high
+
+
+def _height(name: str, grid: np.ndarray, tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    """Height of a curve at each x in `grid`, from counts above each threshold; NaN if undefined."""
+    if not (tp[-1] and fp[-1]):
+        return np.full(len(grid), np.nan)
+    recall = tp / tp[-1]
+    if name == "roc":
+        return np.interp(grid, np.append(0, fp / fp[-1]), np.append(0, recall))
+    return np.interp(grid, recall, tp / np.maximum(tp + fp, 1))
 
 
 def draw_thresholds(run: FinishedRun) -> Plot:
@@ -110,7 +115,8 @@ def draw_thresholds(run: FinishedRun) -> Plot:
         return METRICS[metric](count(weights))
 
     values = scores(weight[None, :])[0]
-    low, high = np.quantile(scores(run.resamples(rows) * weight), [0.025, 0.975], axis=0)
+    drawn = run.resampled(lambda times: scores(times * weight), rows)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     chosen = run.ensemble.threshold["value"]
     with drawing("threshold") as canvas:
         axes = canvas.axes
@@ -161,11 +167,16 @@ def draw_reliability(run: FinishedRun) -> Plot:
     """
     rows = run.held_out_rows
     y, probability = run.table.rows.label[rows], run.models[ENSEMBLE].held_out[rows]
-    weight, resamples = run.weight[rows], run.resamples(rows)
+    weight = run.weight[rows]
     bins = [b for b in np.array_split(np.argsort(probability, kind="stable"), BINS) if len(b)]
     predicted = [np.average(probability[b], weights=weight[b]) for b in bins]
     observed = np.array([np.average(y[b], weights=weight[b]) for b in bins])
-    spread = np.array([_positive_share_interval(y[b], (resamples * weight)[:, b]) for b in bins])
+
+    def shares(times: np.ndarray) -> np.ndarray:
+        drawn = times * weight
+        return np.stack([_positive_shares(y[b], drawn[:, b]) for b in bins], axis=1)
+
+    spread = np.array([percentile_interval(drawn) for drawn in run.resampled(shares, rows).T])
     with drawing("reliability") as canvas:
         axes = canvas.axes
         _draw_histogram(axes, y, probability)
@@ -189,10 +200,9 @@ def draw_reliability(run: FinishedRun) -> Plot:
     )
 
 
-def _positive_share_interval(y: np.ndarray, weights: np.ndarray) -> list[float]:
+def _positive_shares(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = weights.sum(axis=1)
-    shares = np.divide(weights @ y, total, out=np.full(len(total), np.nan), where=total > 0)
-    return percentile_interval(shares)
+    return np.divide(weights @ y, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def _draw_histogram(axes: Axes, y: np.ndarray, probability: np.ndarray) -> None:

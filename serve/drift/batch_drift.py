@@ -45,8 +45,8 @@ class BatchDrift:
 
     def report(self, audit: Path | None, about: dict[str, Any]) -> None:
         """Log what drifted; write all comparisons, and what they are `about`, into `audit`."""
-        memes = len(self.sample)
-        found = compare(self.check.held_out, self.sample.quantities)
+        batch = self.sample.compared()
+        memes, found = len(batch), compare(self.check.held_out, batch)
         if not found:
             log(f"no check for drift: {memes} distinct memes; at least {MIN_MEMES} are needed")
         for one in found:

@@ -24,7 +24,7 @@ class DriftReference:
     ensemble: np.ndarray
     """str (): checksum of the ensemble.json whose probabilities these are."""
     quantities: np.ndarray
-    """float64 (R, 4): those of distinct held-out train and val memes. Distances are to memes of
+    """float64 (R, 4): of held-out train and val memes, one per caption. Distances are to memes of
     other groups of near-duplicates: those of new memes are mostly not in the training data."""
     training: np.ndarray
     """int64 (T,): rows of features.h5 that distances are measured to."""

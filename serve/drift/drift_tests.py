@@ -49,7 +49,7 @@ class Comparison(NamedTuple):
 def compare(held_out: np.ndarray, batch: np.ndarray) -> list[Comparison]:
     """Compare quantities, float64 (R, 4) and (n, 4); none with fewer than MIN_MEMES memes.
 
-    Rows must be independent, so equal memes must have been counted once. Quantities that are NaN
+    Rows must be independent, so near-duplicates must have been left out. Quantities that are NaN
     are left out.
     """
     if min(len(held_out), len(batch)) < MIN_MEMES:

@@ -43,8 +43,10 @@ class Measures:
 
     def measure(
         self, captions: list[str], table: "FeatureTable", probability: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return keys uint64 (N,), equal for equal memes, and quantities float64 (N, 4).
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return keys and caption keys, uint64 (N,) each, and quantities float64 (N, 4).
+
+        Keys are equal for equal memes, caption keys as `caption_keys` says.
 
         `table` holds the embeddings of the memes; `probability` (N,) has the prior TRAINED.
         """
@@ -53,13 +55,46 @@ class Measures:
             space = next(one for one in table.spaces if one.name == SPACE)
             columns = unit_vectors(self.projection.apply(space.image, space.text))
             distance = 1 - nearest_similarity(columns, self.training)
-        keys = [
-            xxhash.xxh3_64_intdigest(caption.encode(errors="replace") + image.tobytes())
-            for caption, image in zip(captions, table.spaces[0].image, strict=True)
-        ]
+        keys = meme_keys(captions, table.spaces[0].image)
         tokens = caption_quantities(captions, self.tokenizer)
         quantities = np.column_stack([probability, *tokens, distance])
-        return np.array(keys, dtype=np.uint64), quantities
+        return keys, caption_keys(captions, keys), quantities
+
+
+def meme_keys(captions: list[str], columns: np.ndarray) -> np.ndarray:
+    """Hash captions and columns (N, width), such as pictures' embeddings: uint64 (N,)."""
+    contents = zip(captions, columns, strict=True)
+    hashes = [
+        xxhash.xxh3_64_intdigest(caption.encode(errors="replace") + row.tobytes())
+        for caption, row in contents
+    ]
+    return np.array(hashes, dtype=np.uint64)
+
+
+def caption_keys(captions: list[str], keys: np.ndarray) -> np.ndarray:
+    """Return uint64 (N,), equal for captions with equal words; of wordless memes, their `keys`."""
+    # Imported here: scipy takes a while, and mistakes are refused before.
+    from extract.folds.near_captions import normalise_caption
+
+    words = [normalise_caption(caption).encode() for caption in captions]
+    pairs = zip(words, keys.tolist(), strict=True)
+    hashes = [xxhash.xxh3_64_intdigest(text) if text else key for text, key in pairs]
+    return np.array(hashes, dtype=np.uint64)
+
+
+def one_per_caption(caption_keys: np.ndarray) -> np.ndarray:
+    """Return the first row of each caption, and all rows of a caption that is a placeholder.
+
+    int64, ascending. Memes with equal captions are mostly near-duplicates, and a test that counts
+    each has too small a p. Not placeholders: that many memes have one is drift.
+    """
+    from extract.folds.near_duplicates import MAX_LINK_SHARE, MIN_PLACEHOLDER_ROWS
+
+    _, first, caption = np.unique(caption_keys, return_index=True, return_inverse=True)
+    limit = max(MIN_PLACEHOLDER_ROWS, MAX_LINK_SHARE * len(caption))
+    kept = (np.bincount(caption) >= limit)[caption]
+    kept[first] = True
+    return np.flatnonzero(kept)
 
 
 def caption_quantities(

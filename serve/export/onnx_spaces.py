@@ -72,7 +72,7 @@ class OnnxSpace:
         if own.lexical:
             arrays["text"] = self._rounded(self._lexical.embed(captions), "text")
         if own.joint:
-            arrays["joint_logit"] = self._fusion.run(None, arrays)[0]
+            arrays["joint_logit"] = compute(self._fusion, arrays)
         return arrays
 
     def _embed_pictures(self, pictures: list[Image.Image | None]) -> np.ndarray:
@@ -82,7 +82,7 @@ class OnnxSpace:
             [grey if one is None else to_pixels(one, size, interpolation) for one in pictures]
         )
         parts = [pixels[i : i + BATCH_SIZE] for i in range(0, len(pixels), BATCH_SIZE)]
-        return np.concatenate([self._image.run(None, {"pixels": part})[0] for part in parts])
+        return np.concatenate([compute(self._image, {"pixels": part}) for part in parts])
 
     def _embed_captions(self, captions: list[str]) -> np.ndarray:
         own = self.settings.text
@@ -94,7 +94,7 @@ class OnnxSpace:
             items = np.flatnonzero(lengths == length)
             for batch in (items[i : i + BATCH_SIZE] for i in range(0, len(items), BATCH_SIZE)):
                 ids, mask = tokens.padded_batch(batch)
-                values = self._text.run(None, {"ids": ids, "mask": mask})[0]
+                values = compute(self._text, {"ids": ids, "mask": mask})
                 embedded.update(zip(batch.tolist(), values, strict=True))
         return np.stack([embedded[item] for item in tokens.index.tolist()])
 
@@ -125,6 +125,12 @@ class OnnxSpace:
         from onnxruntime import InferenceSession
 
         return InferenceSession(self.folder / file, providers=["CPUExecutionProvider"])
+
+
+def compute(session: "InferenceSession", inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the output of a graph. It lacks inputs that it does not use, such as SigLIP's mask."""
+    used = {one.name for one in session.get_inputs()}
+    return session.run(None, {name: value for name, value in inputs.items() if name in used})[0]
 
 
 def embed(

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from extract.towers.image_encoder import ImageEncoder
 from extract.towers.text_encoder import TextEncoder
 from runtime.errors import UserError
+from serve.export.onnx_spaces import compute
 
 OPSET = 18
 """Version of ONNX's operators: the newest of PyTorch's exporter that traces."""
@@ -129,7 +130,7 @@ def run_graph(path: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
     from onnxruntime import InferenceSession
 
     session = InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, inputs)[0]
+    return compute(session, inputs)
 
 
 @contextmanager

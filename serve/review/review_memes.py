@@ -1,12 +1,12 @@
 """The memes of a run that are worth a review, and their pictures."""
 
 import csv
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from extract.data.picture_opening import open_picture
+from heads.ensemble.run_memes import Meme, read_memes
 from runtime.errors import UserError, user_error_if_damaged
 from serve.review.review_queue import ReviewMeme
 
@@ -37,12 +37,12 @@ def read_doubtful_memes(run: Path, threshold: float) -> DoubtfulMemes:
     Raises UserError if its files are not there.
     """
     probabilities = _read_probabilities(run / "predictions.csv")
-    memes = _read_memes(run / "memes.jsonl")
-    test = [row for row, meme in enumerate(memes) if meme["split"] == "test"]
-    if not probabilities.keys() <= {memes[row]["id"] for row in test}:
+    memes = read_memes(run / "memes.jsonl")
+    test = [row for row, meme in enumerate(memes) if meme.split == "test"]
+    if not probabilities.keys() <= {memes[row].id for row in test}:
         other = "has ids that memes.jsonl lacks: it belongs to other data"
         raise UserError(f"{run / 'predictions.csv'} {other}. {SUBMIT}")
-    trained = {_content(meme) for meme in memes if meme["split"] != "test"}
+    trained = {_content(meme) for meme in memes if meme.split != "test"}
     review = [
         ReviewMeme(row, meme_id, caption, probabilities[meme_id], image)
         for row in test
@@ -53,8 +53,8 @@ def read_doubtful_memes(run: Path, threshold: float) -> DoubtfulMemes:
     return DoubtfulMemes(_least_certain(review, threshold), pictures)
 
 
-def _content(meme: dict[str, str]) -> tuple[str, str, str]:
-    return meme["id"], meme["caption"], meme["image"]
+def _content(meme: Meme) -> tuple[str, str, str]:
+    return meme.id, meme.caption, meme.image
 
 
 def _least_certain(memes: list[ReviewMeme], threshold: float) -> list[ReviewMeme]:
@@ -66,13 +66,6 @@ def _least_certain(memes: list[ReviewMeme], threshold: float) -> list[ReviewMeme
 def _read_probabilities(path: Path) -> dict[str, float]:
     with user_error_if_damaged(path, SUBMIT), path.open(encoding="utf-8", newline="") as file:
         return {row["id"]: float(row["probability"]) for row in csv.DictReader(file)}
-
-
-def _read_memes(path: Path) -> list[dict[str, str]]:
-    with user_error_if_damaged(path, "Run: python pipeline.py extract"):
-        lines = path.read_text(encoding="utf-8").split("\n")
-        memes = [json.loads(line) for line in lines if line]
-        return [{key: one[key] for key in ("id", "split", "caption", "image")} for one in memes]
 
 
 def shown_picture(path: Path) -> bytes | None:

@@ -2,7 +2,7 @@
 
 import base64
 import csv
-import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -56,14 +56,13 @@ def test_training_meme_is_its_own_neighbour_and_noise_is_novel(explainer, tiny_s
     assert found.novelty < 0.05
 
 
-def test_line_separators_in_captions_of_training_memes_are_no_line_ends(scored_run, tmp_path):
-    for name in ("features.h5", "memes.jsonl"):
-        (tmp_path / name).write_bytes((scored_run / name).read_bytes())
-    lines = (tmp_path / "memes.jsonl").read_text("utf-8").split("\n")
-    first = {**json.loads(lines[0]), "caption": "one\u2028two"}
-    lines[0] = json.dumps(first, ensure_ascii=False)
-    (tmp_path / "memes.jsonl").write_text("\n".join(lines), "utf-8")
-    assert Explainer(None, tmp_path)._memes[0].caption == "one\u2028two"
+def test_captions_with_line_separators_are_shown(explainer, tmp_path):
+    run = shutil.copytree(explainer.run, tmp_path / "run")
+    memes = (run / "memes.jsonl").read_text("utf-8").split("\n")
+    changed = [line.replace('"caption":"', '"caption":"\u2028') for line in memes]
+    (run / "memes.jsonl").write_text("\n".join(changed), "utf-8")
+    found = Explainer(explainer.predictor, run).explain(None, "the cat loves you")
+    assert found.nearest[0].caption.startswith("\u2028")
 
 
 @pytest.mark.parametrize("modality", ["picture", "caption"])

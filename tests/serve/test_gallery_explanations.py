@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_heads", "no_plots")
 
 
 def report_of(run):
-    return write_report(run).read_text(encoding="utf-8")
+    return write_report(read_run(run)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -66,4 +66,4 @@ def test_a_damaged_file_is_named(explained, tmp_path):
     path = Path(run / "explanations.json")
     path.write_text(path.read_text().replace("0.", "1.", 1))
     with pytest.raises(UserError, match=r"explanations\.json is damaged.*report --explain"):
-        write_report(run)
+        write_report(read_run(run))

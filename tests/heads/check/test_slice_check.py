@@ -22,7 +22,7 @@ def gap(run, monkeypatch):
 
     def check(column, name):
         write_json(run / "data.json", {"group_column": column})
-        shown = {"caption": "", "image": ""}
+        shown = {"split": "train", "caption": "", "image": ""}
         memes = [{"id": one, "slice": name(row), **shown} for row, one in enumerate(table.rows.id)]
         (run / "memes.jsonl").write_text("".join(f"{json.dumps(meme)}\n" for meme in memes))
         held_out = read_ensemble_probabilities(heads).held_out

@@ -74,7 +74,9 @@ def test_probabilities_moved_to_a_prior_are_moved_back(ensemble):
 
 def test_captions_are_one_line_and_no_formula(ensemble):
     captions = ['=HYPERLINK("http://x")', "a", "b", "two\nlines, \u2028 one", *"efgh"]
-    memes = [Meme(one, caption, "", "") for one, caption in zip(ROWS.id, captions, strict=True)]
+    memes = [
+        Meme(one, "train", caption, "", "") for one, caption in zip(ROWS.id, captions, strict=True)
+    ]
     issues = find_doubtful_labels(ROWS, HELD_OUT, ensemble, [])
     lines = list(csv.DictReader(io.StringIO(label_issues_csv(issues, memes))))
     assert [line["caption"] for line in lines] == ['\'=HYPERLINK("http://x")', "two lines, one"]

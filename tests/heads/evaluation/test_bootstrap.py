@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.metrics import METRICS, confusion_counts, confusion_counts_above
 from heads.evaluation.score_summary import calibration_error, score_with_intervals
 
@@ -158,9 +158,13 @@ def test_resamples_without_a_positive_are_ignored_in_ranking_intervals():
     assert np.isfinite(found["auroc"]["interval"]).all()
 
 
+def all_weights(group, seed):
+    return resampled(lambda weights: weights, group, seed)
+
+
 def test_groups_are_drawn_as_a_whole(rng):
     group = rng.integers(0, 30, COUNT) * 7
-    weights = bootstrap_weights(group, 0)
+    weights = all_weights(group, 0)
     for number in np.unique(group):
         same = weights[:, group == number]
         assert (same == same[:, :1]).all()
@@ -182,15 +186,15 @@ def test_scores_do_not_depend_on_the_block_size(y, probability, monkeypatch):
 
 def test_resampling_depends_on_the_seed():
     group = np.arange(20)
-    assert (bootstrap_weights(group, 1) == bootstrap_weights(group, 1)).all()
-    assert (bootstrap_weights(group, 1) != bootstrap_weights(group, 2)).any()
+    assert (all_weights(group, 1) == all_weights(group, 1)).all()
+    assert (all_weights(group, 1) != all_weights(group, 2)).any()
 
 
 def interval_covers_truth(group, seed, memes):
     """Return whether the interval contains the true accuracy, 0.7, of decisions on copied memes."""
     right = np.random.default_rng(seed).random(memes) < 0.7
     decision = np.repeat(right, COUNT // memes)
-    counts = confusion_counts(np.ones(COUNT), decision, bootstrap_weights(group, seed))
+    counts = confusion_counts(np.ones(COUNT), decision, all_weights(group, seed))
     low, high = percentile_interval(METRICS["accuracy"](counts))
     return low <= 0.7 <= high
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.evaluation.ratio_intervals import ScoredRows, ratios_with_intervals
 
 
@@ -18,7 +18,7 @@ def test_values_and_intervals_are_those_of_the_resampled_means():
     over, group, weight = rng.random(60), np.arange(60) // 3, rng.random(60)
     found = ratios_with_intervals({"mean": (over, np.ones(60))}, scored(group, weight))["mean"]
     assert found["value"] == pytest.approx(np.average(over, weights=weight))
-    drawn = bootstrap_weights(group, 0) * weight
+    drawn = resampled(lambda times: times * weight, group, 0)
     assert found["interval"] == pytest.approx(
         percentile_interval([np.average(over, weights=one) for one in drawn])
     )

@@ -7,6 +7,7 @@ import pytest
 from made_up_run import write_finished_run
 
 from heads.report.build import write_report
+from heads.report.finished_run import read_run
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def reported_run(tmp_path_factory):
     folder = write_finished_run(
         tmp_path_factory.mktemp("reported") / "run", planted.table("xor", 200, strength=2.5)
     )
-    write_report(folder)
+    write_report(read_run(folder))
     return folder
 
 

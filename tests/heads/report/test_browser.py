@@ -63,7 +63,7 @@ def explained_run(reported_run, tmp_path_factory):
     found = {row: Explained(0.7, 0.6, 0.2, words, cells) for row in chosen.mistakes}
     found |= {row: Explained(0.5, None, None, words, {}) for row in chosen.uncertain}
     write_explanations(run, found)
-    write_report(run)
+    write_report(read_run(run))
     return run
 
 

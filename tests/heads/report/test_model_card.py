@@ -34,7 +34,7 @@ def test_figures_and_members_are_those_of_the_run(reported_run):
 @pytest.mark.usefixtures("quick", "no_plots")
 def test_each_model_is_listed_with_its_revision(scored_run, tmp_path):
     run = shutil.copytree(scored_run, tmp_path / "run")
-    write_report(run)
+    write_report(read_run(run))
     card = (run / "model_card.md").read_text()
     models = base_models(read_run(run))
     assert len(models) == 3 and "character n-grams" in models

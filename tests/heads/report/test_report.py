@@ -14,16 +14,20 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from heads.config import SubmitConfig
-from heads.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from heads.evaluation.bootstrap import percentile_interval, resampled
 from heads.report import comparison_plots, gallery
 from heads.report.build import write_report
-from heads.report.comparison_plots import draw_pca_maps
+from heads.report.comparison_plots import draw_member_gains, draw_pca_maps
 from heads.report.conclusions import make_conclusions
 from heads.report.finished_run import ENSEMBLE, read_run
 from heads.report.formatting import duration, joined, markdown_text, shorten, signed
 from heads.report.gallery import thumbnail
-from heads.report.paired_differences import Difference, paired_difference
-from heads.report.roc_reliability_curves import draw_reliability, draw_thresholds
+from heads.report.paired_differences import Difference, ensemble_gain, paired_difference
+from heads.report.roc_reliability_curves import (
+    draw_reliability,
+    draw_roc_and_pr,
+    draw_thresholds,
+)
 from heads.report.svg import INK, Canvas, drawing
 from heads.run import submit
 from runtime.errors import UserError
@@ -151,7 +155,7 @@ def test_pictures_are_blurred_until_a_checkbox_is_ticked(page):
 
 def test_report_is_reproducible_byte_for_byte(reported_run, run):
     before = {name: (reported_run / name).read_bytes() for name in ("report.html", "report.md")}
-    write_report(run)
+    write_report(read_run(run))
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
@@ -178,7 +182,7 @@ def test_missing_and_damaged_pictures_are_reported(run):
         meme["image"] = ["", str(run / "deleted.png"), str(run / "broken.png")][kind]
 
     change_memes(run, change_picture)
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.all("img") == []
     assert page.shows("no picture") and page.shows("picture unreadable or deleted")
 
@@ -187,7 +191,7 @@ def test_missing_and_damaged_pictures_are_reported(run):
 def test_without_test_labels_there_are_no_test_metrics(tmp_path):
     features = planted.table("linear", count=150, spaces=("space_0",), test_labels=False)
     run = write_finished_run(tmp_path / "run", features, heads="linear")
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.shows("labels unknown") and not page.shows("Confusion matrix on test rows")
     assert "test rows," not in (run / "report.md").read_text()
 
@@ -196,7 +200,7 @@ def test_without_test_labels_there_are_no_test_metrics(tmp_path):
 def test_constant_predictions_are_reported_as_no_better_than_chance(run):
     make_constant(run, ["joint", "linear", "knn", "image only", "text only"])
     submit(SubmitConfig(out=str(run / "solution.csv"), ensemble="mean"), run)
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.shows("The ensemble is not significantly better than chance")
     assert "nan" not in (run / "report.md").read_text()
 
@@ -220,7 +224,7 @@ def test_checks_are_shown_if_check_was_run(run, page):
         "figures": {"a_b": 0.5, "c": {"d_e": [0.1, 2]}},
     }
     write_json(run / "check.json", {"checks": [check, {**check, "ok": True}]})
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert (
         page.shows("✗ leak") and page.shows("✓ leak") and page.shows("a b: 0.500 · c: d e 0.100–2")
     )
@@ -241,20 +245,20 @@ def test_checks_are_shown_if_check_was_run(run, page):
 def test_unfinished_run_is_an_error_with_the_command_to_run(run, missing, command):
     (run / missing).unlink()
     with pytest.raises(UserError, match=rf"{missing}.*pipeline\.py {command}"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 @pytest.mark.parametrize("name", ["data.json", "heads/ensemble.json"])
 def test_files_written_for_other_features_are_rejected(run, name):
     rewrite(run / name, lambda content: content.update(stamp="other"))
     with pytest.raises(UserError, match="written for other features"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 def test_memes_other_than_those_of_the_features_are_rejected(run):
     change_memes(run, lambda meme: meme.update(id="x" + meme["id"]))
     with pytest.raises(UserError, match="does not list the same memes"):
-        write_report(run)
+        write_report(read_run(run))
 
 
 # Conclusions and gallery
@@ -282,24 +286,38 @@ def test_paired_differences_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     one, other = y * 0.3 + rng.random((2, 60))
-    resamples = bootstrap_weights(rng.integers(0, 30, 60), 0)
+    group = rng.integers(0, 30, 60)
     differences = [
         roc_auc_score(y, one, sample_weight=w) - roc_auc_score(y, other, sample_weight=w)
-        for w in resamples
+        for w in resampled(lambda weights: weights, group, 0)
     ]
-    found = paired_difference(y, one, other, resamples)
+    found = paired_difference(y, one, other, group, 0)
     assert found.value == pytest.approx(roc_auc_score(y, one) - roc_auc_score(y, other))
     assert found.interval == pytest.approx(percentile_interval(np.array(differences)))
-    same = paired_difference(y, one, one**3, resamples)
+    same = paired_difference(y, one, one**3, group, 0)
     assert same.interval == [0.0, 0.0] and same.sign == 0
-    assert paired_difference(y, one, -one, resamples).sign == 1
-    assert paired_difference(np.ones(60, dtype=int), one, one, resamples) is None
+    assert paired_difference(y, one, -one, group, 0).sign == 1
+    assert paired_difference(np.ones(60, dtype=int), one, one, group, 0) is None
 
 
 def test_resamples_of_a_single_class_are_skipped():
     y, one, other = np.array([0, 1]), np.array([0.2, 0.9]), np.array([0.5, 0.5])
-    found = paired_difference(y, one, other, np.array([[1.0, 1.0], [2.0, 0.0]]))
+    found = paired_difference(y, one, other, np.array([0, 1]), 0)
     assert (found.value, found.interval) == (0.5, [0.5, 0.5])
+
+
+def test_figures_do_not_depend_on_how_many_resamples_are_in_memory(reported_run, monkeypatch):
+    whole = resampled_figures(read_run(reported_run))
+    monkeypatch.setattr("heads.evaluation.bootstrap.BLOCK_SIZE", 1)
+    for name, one_by_one in resampled_figures(read_run(reported_run)).items():
+        assert one_by_one == whole[name], name
+
+
+def resampled_figures(run):
+    """The plots and numbers of the report that are made with bootstrap samples."""
+    plots = [draw_member_gains(run), *draw_roc_and_pr(run), draw_thresholds(run)]
+    figures = {plot.title: plot for plot in (*plots, draw_reliability(run))}
+    return {**figures, "gain": ensemble_gain(run, run.best_head())}
 
 
 def test_gallery_shows_most_confident_mistakes_first_and_one_per_group(reported_run):

@@ -8,6 +8,7 @@ from quick_heads import apply_quick_settings
 from heads.config import SubmitConfig
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.report.build import write_report
+from heads.report.finished_run import read_run
 from heads.report.svg import Canvas
 from heads.run import submit
 from runtime.json_files import read_json, write_json
@@ -27,7 +28,7 @@ def submit_run(run, *targets, **settings):
 
 
 def reports(run):
-    write_report(run)
+    write_report(read_run(run))
     return [(run / f"report.{end}").read_text() for end in ("html", "md")]
 
 

@@ -12,6 +12,7 @@ from test_report import Page
 from features.hdf5_store import read_features
 from heads.ensemble.saved_ensemble import read_ensemble_probabilities, save_ensemble_probabilities
 from heads.report.build import write_report
+from heads.report.finished_run import read_run
 from heads.report.svg import Canvas
 
 
@@ -50,7 +51,7 @@ def test_a_run_without_issues_says_so(run, monkeypatch):
     sure = read_ensemble_probabilities(run / "heads")
     right = np.where(np.isnan(sure.held_out), np.nan, np.where(label == 1, 0.9, 0.1))
     save_ensemble_probabilities(run / "heads", replace(sure, held_out=right))
-    page = Page(write_report(run))
+    page = Page(write_report(read_run(run)))
     assert page.shows("none is in doubt") and "show-labels" not in page.source
     assert page.open == []
     assert "\n\n\n" not in (run / "report.md").read_text()

@@ -8,6 +8,7 @@ from test_report import change_memes, rewrite
 
 from heads.evaluation import slices
 from heads.report.build import write_report
+from heads.report.finished_run import read_run
 from heads.report.svg import Canvas
 
 
@@ -21,7 +22,7 @@ def quick_report(monkeypatch):
 def with_slices(run, name):
     change_memes(run, lambda meme: meme.update(slice=name(int(meme["id"]))))
     rewrite(run / "data.json", lambda content: content.update(group_column="language"))
-    write_report(run)
+    write_report(read_run(run))
     return [(run / f"report.{end}").read_text() for end in ("html", "md")]
 
 
@@ -41,5 +42,5 @@ def test_too_few_rows_in_every_slice_leave_a_sentence(run):
 
 
 def test_runs_without_a_group_column_have_no_slices(run):
-    write_report(run)
+    write_report(read_run(run))
     assert "slices" not in (run / "report.html").read_text().lower()

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from heads.report.finished_run import read_run
 from serve.drift.held_out_memes import write_reference
 
 
@@ -11,5 +12,5 @@ from serve.drift.held_out_memes import write_reference
 def checked_run(scored_run, tmp_path_factory):
     """Folder of `scored_run` with heads/drift.npz. Copy it before you change it."""
     run = shutil.copytree(scored_run, tmp_path_factory.mktemp("checked") / "run")
-    write_reference(run)
+    write_reference(read_run(run))
     return run

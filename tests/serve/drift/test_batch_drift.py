@@ -14,13 +14,13 @@ from serve.table_predictions import predict_table
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(table_predictions, "PART_ROWS", 10)
-    monkeypatch.setattr(drift_tests, "MIN_MEMES", 30)
-    monkeypatch.setattr(batch_drift, "MIN_MEMES", 30)
+    monkeypatch.setattr(drift_tests, "MIN_MEMES", 20)
+    monkeypatch.setattr(batch_drift, "MIN_MEMES", 20)
 
 
 @pytest.fixture(scope="module")
 def long_captions(tiny_sample, tmp_path_factory):
-    """A table of 32 memes whose captions are four times as long, one of them twice."""
+    """A table of 32 memes with 24 captions, four times as long as usual, and one meme again."""
     table = polars.read_csv(tiny_sample / "test.csv", schema_overrides={"id": str})
     table = table.with_columns(text=polars.concat_str(*["text"] * 4, separator=" "))
     again = table.head(1).with_columns(id=polars.lit("again"))
@@ -54,9 +54,9 @@ def test_drift_is_said_and_written_also_after_a_kill(
     predict(out=str(once), audit=True)
     said = capsys.readouterr().err
     assert said.count("drift: captions are longer than in training: median") == 1
-    assert "32 memes)" in said  # the copy of a meme counts once
+    assert "24 memes)" in said  # a caption counts once
     audit = read_json(tmp_path / "once.csv.drift.json", "predict")
-    assert "caption_tokens" in audit["drifted"] and audit["distinct_memes"] == 32
+    assert "caption_tokens" in audit["drifted"] and audit["distinct_memes"] == 24
     assert audit["quantities"]["caption_tokens"]["batch_median"] > 20 and audit["stamp"]
 
     out, drift = tmp_path / "killed.csv", tmp_path / "killed.csv.drift.json"
@@ -80,6 +80,18 @@ def test_drift_is_said_and_written_also_after_a_kill(
     ]
 
 
+@pytest.mark.parametrize("change", [{"audit": False}, {"older": True}])
+def test_comparisons_with_results_that_are_replaced_are_removed(
+    predict, scored_run, tmp_path, change
+):
+    out, drift = tmp_path / "scores.csv", tmp_path / "scores.csv.drift.json"
+    predict(out=str(out), audit=True)
+    assert drift.is_file()
+    run = {"run": scored_run} if change.pop("older", False) else {}
+    predict(**run, **{"out": str(out), "audit": True} | change)
+    assert out.is_file() and not drift.exists()
+
+
 def test_few_memes_and_runs_of_older_versions_are_told_and_scored_alike(
     predict, scored_run, tiny_sample, monkeypatch, capsys
 ):
@@ -87,7 +99,7 @@ def test_few_memes_and_runs_of_older_versions_are_told_and_scored_alike(
     monkeypatch.setattr(batch_drift, "MIN_MEMES", 50)
     table = str(tiny_sample / "test.csv")
     rows = predict(data=table)
-    assert "no check for drift: 32 distinct memes; at least 50" in capsys.readouterr().err
+    assert "no check for drift: 24 distinct memes; at least 50" in capsys.readouterr().err
     assert predict(run=scored_run, data=table) == rows
     said = capsys.readouterr().err
     assert said.count("drift") == 2 and "To get it, run, with the same flags" in said
@@ -101,4 +113,4 @@ def test_each_shard_is_a_batch(checked_run, long_captions, tmp_path, capsys):
     assert predict_shards(PredictConfig(**settings, audit=True), checked_run)
     assert "long.csv: drift: captions are longer" in capsys.readouterr().err
     audit = read_json(out / ".memefuse" / "long.csv.drift.json", "predict")
-    assert audit["distinct_memes"] == 32
+    assert audit["distinct_memes"] == 24

@@ -31,11 +31,11 @@ def test_the_reference_has_what_predict_would_measure(checked_run, features):
     captions = [run.memes[row].caption for row in rows]
     measures = load_check(checked_run, scorer).measures
     everyone = np.zeros(len(features))
-    _, measured = measures.measure([meme.caption for meme in run.memes], features, everyone)
+    _, _, measured = measures.measure([meme.caption for meme in run.memes], features, everyone)
     np.testing.assert_array_equal(measured[rows, 1:3], quantities[:, 1:3])
     # The distance of a training meme to itself is 0; only near-duplicates are left out.
     np.testing.assert_allclose(measured[rows, 3], 0, atol=1e-5)
-    assert np.all(quantities[:, 3] > 1e-4) and len(rows) > 100
+    assert np.all(quantities[:, 3] > 1e-4) and len(rows) > 90
     words = [caption.split() for caption in captions]
     assert np.all(quantities[:, 1] >= [len(one) for one in words])
 
@@ -71,12 +71,13 @@ def test_runs_of_older_versions_and_other_ensembles_say_what_to_run(
     checked_run, scored_run, tmp_path, capsys
 ):
     assert read_reference(scored_run) is None
-    run = shutil.copytree(checked_run / "heads", tmp_path / "run" / "heads").parent
+    without_models = shutil.ignore_patterns("backbones")
+    run = shutil.copytree(checked_run, tmp_path / "run", ignore=without_models)
     say_if_unchecked(run)
     assert capsys.readouterr().err == ""
     ensemble = run / "heads" / "ensemble.json"
     ensemble.write_text(ensemble.read_text() + " ")
     say_if_unchecked(run)
     assert "drift.npz is missing, or of another ensemble. To get it" in capsys.readouterr().err
-    write_reference(run)  # a run without models, which cannot predict, is left alone
+    write_reference(read_run(run))  # a run that cannot predict is left alone
     assert read_reference(run) is None

@@ -5,13 +5,14 @@ import pytest
 
 from runtime.errors import UserError
 from serve.drift import meme_sample
+from serve.drift.meme_quantities import caption_keys, one_per_caption
 from serve.drift.meme_sample import MemeSample
 
 
 def sample_of(*parts):
     sample = MemeSample()
     for keys in parts:
-        sample.add(keys, np.column_stack([keys % 7] * 4).astype(float))
+        sample.add(keys, keys // 2, np.column_stack([keys % 7] * 4).astype(float))
     return sample
 
 
@@ -20,10 +21,24 @@ def test_parts_order_and_repetitions_change_nothing(monkeypatch):
     keys = np.random.default_rng(0).integers(0, 2**64, 300, np.uint64)
     whole = sample_of(keys)
     parts = sample_of(keys[200:], keys[:90], keys[80:210], keys[:90])
-    assert len(whole) == 50
+    assert len(whole.keys) == 50
     np.testing.assert_array_equal(parts.keys, whole.keys)
     np.testing.assert_array_equal(parts.quantities, whole.quantities)
     np.testing.assert_array_equal(whole.quantities[:, 0], whole.keys % 7)
+    np.testing.assert_array_equal(whole.captions, whole.keys // 2)
+
+
+def test_equal_captions_count_once_unless_they_are_a_placeholder():
+    captions = np.repeat(np.arange(100, dtype=np.uint64), [30, *[2] * 99])
+    np.testing.assert_array_equal(one_per_caption(captions), [*range(30), *range(30, 228, 2)])
+    assert len(one_per_caption(np.zeros(19, np.uint64))) == 1
+
+
+def test_captions_are_equal_by_their_words_and_memes_without_words_by_their_key():
+    keys = np.arange(5, dtype=np.uint64)
+    found = caption_keys(["Some  words!", "some words", "some word", "", "..."], keys)
+    assert found[0] == found[1] != found[2]
+    assert found[3:].tolist() == [3, 4]
 
 
 def test_saved_sample_is_read_and_a_damaged_one_is_refused(tmp_path):

@@ -29,7 +29,7 @@ def test_the_last_memes_are_kept_once_and_without_faults(predictor, recent, monk
     predictor.predict([b"broken"], ["e"], recent=recent)
     predictor.predict([None], ["e"])
     assert len(recent) == 3
-    kept = np.stack(list(recent._memes.values()))
+    kept = np.stack([row for _, row in recent._memes.values()])
     assert kept[:, 1].tolist() == [1, 1, 1]
     # At the prior train, whatever the service answers.
     moved = predictor.scorer.adjust(kept[:, 0], 0.2)
