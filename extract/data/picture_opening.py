@@ -3,7 +3,6 @@
 Needs Pillow alone, so that an exported run decodes pictures with the same code.
 """
 
-import errno
 import re
 import warnings
 from io import BytesIO
@@ -92,9 +91,6 @@ def picture_fault(path: Path, data: bytes, error: Exception) -> str:
     """
     if isinstance(error, UnidentifiedImageError):
         return _unknown_format(data)
-    if isinstance(error, MemoryError):
-        # Pictures have at most MAX_PIXELS, so it is the machine that lacks memory.
-        error = OSError(errno.ENOMEM, str(error))
     raise_if_system_error(path, error)
     return str(error) or type(error).__name__
 

@@ -200,21 +200,12 @@ def test_every_row_with_a_broken_file_is_reported(save, make_table):
     assert [problem.row for problem in problems] == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (OSError(errno.EMFILE, "Too many open files"), "Too many open files.*ulimit"),
-        (MemoryError(), "Cannot allocate memory.*more memory"),
-    ],
-)
-def test_picture_that_the_system_refuses_to_read_is_no_bad_row(
-    save, make_table, monkeypatch, error, message
-):
+def test_picture_that_the_system_refuses_to_read_is_no_bad_row(save, make_table, monkeypatch):
     def refuse(path):
-        raise error
+        raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(image_decoding, "read_picture", refuse)
-    with pytest.raises(UserError, match=f"a.png cannot be read: {message}"):
+    with pytest.raises(UserError, match=r"a.png cannot be read: Too many open files.*ulimit"):
         decode_pictures(make_table([save("a.png", noise())]), 8, "bilinear")
 
 
