@@ -1,12 +1,6 @@
-"""Score a table part by part: results are appended as they come, and memory does not grow.
+"""Score a table part by part: results are appended as they come, and memory does not grow."""
 
-A file that is being written has the suffix .partial, and beside it a file with what it was made
-from. The same command continues it after its last whole line.
-"""
-
-import csv
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -24,15 +18,15 @@ from extract.tables.read_memes import ReadResult
 from heads.config import TRAINED
 from heads.ensemble.submission import to_csv
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL, flush
+from runtime.atomic_files import PARTIAL
 from runtime.file_checksums import file_checksum
-from runtime.json_files import read_object, write_json
 from runtime.lock import locked
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
 from serve.config import PredictConfig, parse_prior
 from serve.drift.batch_drift import SAMPLE, BatchDrift, DriftCheck, start_batch
 from serve.finished_models import require_models
+from serve.resumable_results import continue_results, finish
 
 if TYPE_CHECKING:
     # Import the models' libraries, which takes seconds: mistakes are refused before.
@@ -127,7 +121,7 @@ def _predict_table(
         report_drift(loaded, batch)
         return None
     out = Path(config.out)
-    partial, done = _continue(out, {**made_from, "drift": loaded.drift is not None})
+    partial, done = continue_results(out, {**made_from, "drift": loaded.drift is not None})
     batch = start_batch(loaded.drift, partial, done)
     with partial.open("a", encoding="utf-8", newline="") as file:
         for part in loaded.lines(reading, batch, done):
@@ -188,64 +182,3 @@ def _checksum(reading: ReadResult) -> str:
     rows = reading[0].rows[["id", "caption", "image"]]
     hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy()
     return hashlib.sha256(np.ascontiguousarray(hashes).tobytes()).hexdigest()
-
-
-def _continue(out: Path, made_from: dict[str, Any]) -> tuple[Path, int]:
-    """Return the unfinished file and the number of memes that it holds already."""
-    partial = out.with_name(f"{out.name}{PARTIAL}")
-    state = partial.with_name(f"{partial.name}.json")
-    if partial.is_file() and state.is_file():
-        if read_object(state, "Delete it") == made_from:
-            done = _drop_cut_line(partial)
-            log(f"{partial}: continuing after {done} memes")
-            return partial, done
-        log(f"{partial} is from other memes or another model: starting again")
-    partial.write_text("")
-    write_json(state, made_from)
-    return partial, 0
-
-
-def _drop_cut_line(partial: Path) -> int:
-    """Cut a line that a kill left unfinished; return the number of memes in the others."""
-    content = partial.read_bytes()
-    end = content.rfind(b"\n") + 1
-    # A line end inside quotes does not end a row.
-    while content.count(b'"', 0, end) % 2:
-        end = content.rfind(b"\n", 0, end - 1) + 1
-    whole = content[:end]
-    partial.write_bytes(whole)
-    rows = sum(1 for _ in csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
-    return max(rows - 1, 0)
-
-
-def finish(lines: Path, out: Path) -> None:
-    """Give a file of CSV lines the format of `out`, and this name. A kill leaves no half file."""
-    if out.suffix.lower() == ".csv":
-        _rename(lines, out)
-        return
-    converted = lines.with_name(f"{lines.name}{out.suffix}")
-    try:
-        _convert(lines, converted)
-        _rename(converted, out)
-    finally:
-        converted.unlink(missing_ok=True)
-    lines.unlink()
-
-
-def _convert(lines: Path, converted: Path) -> None:
-    """Write the rows of a CSV file as Parquet or JSON lines. Types do not depend on the values."""
-    import polars
-
-    types = dict.fromkeys(("id", "caption", "prior", "run", "stamp", "version"), polars.String)
-    types |= dict.fromkeys(("probability", "threshold"), polars.Float64)
-    rows = polars.scan_csv(lines, schema_overrides=types)
-    if converted.suffix.lower() == ".parquet":
-        rows.sink_parquet(converted)
-    else:
-        rows.sink_ndjson(converted)
-
-
-def _rename(written: Path, out: Path) -> None:
-    flush(written)
-    written.replace(out)
-    flush(out.parent)

@@ -10,10 +10,10 @@ from runtime.atomic_files import PARTIAL
 from runtime.errors import ADVICE, UserError, error_message
 from runtime.progress import collect_messages, log
 from serve.drift.batch_drift import start_batch
+from serve.resumable_results import finish
 from serve.shards.shard_list import Shard, made_from, mark_finished, mark_unfinished
 from serve.table_predictions import (
     LoadedRun,
-    finish,
     report_drift,
     without_bad_rows,
 )

@@ -15,7 +15,7 @@ from extract.run import extract
 from heads.predict import Scorer
 from runtime.errors import UserError
 from runtime.lock import locked
-from serve import table_predictions
+from serve import resumable_results, table_predictions
 from serve.config import PredictConfig
 from serve.finished_models import require_models
 from serve.table_predictions import predict_table
@@ -140,7 +140,7 @@ def test_two_commands_do_not_write_to_one_file(predict, tmp_path):
 def test_line_that_a_kill_cut_is_dropped_whole(tmp_path, content, whole, memes):
     partial = tmp_path / "a.csv.partial"
     partial.write_text(content)
-    assert table_predictions._drop_cut_line(partial) == memes
+    assert resumable_results._drop_cut_line(partial) == memes
     assert partial.read_text() == whole
 
 
