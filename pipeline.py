@@ -15,7 +15,7 @@ from runtime.console import print_data, tolerate_encodings
 from runtime.errors import CTRL_C, INTERRUPTED, UserError, error_message, name_run
 from runtime.flags_from_config import Explain, Force, OnlyFolds, RunName, named_run, with_settings
 from runtime.lock import locked
-from runtime.processes import first, limit_spinning
+from runtime.processes import first, pause_collection, start_command
 from serve.config import ExportConfig, PredictConfig, ServeConfig, parse_prior
 
 app = typer.Typer(
@@ -71,7 +71,8 @@ def merge(
 @with_settings(FitConfig)
 def fit_heads(config: FitConfig, *, run: RunName = "default") -> None:
     """Stage two: fit fusion heads on features.h5 and choose a threshold for each."""
-    from heads.run import fit_heads as run_stage
+    with pause_collection():
+        from heads.run import fit_heads as run_stage
 
     with locked(_folder(run)) as folder:
         print(run_stage(config, folder))
@@ -229,7 +230,7 @@ def _folder(name: str) -> Path:
 
 def main() -> int:
     """Run a command. An error that the user can fix prints one message and exits with code 2."""
-    limit_spinning()
+    start_command()
     tolerate_encodings()
     try:
         # In standalone mode, typer would print errors and exit itself.
