@@ -13,7 +13,7 @@ from heads.config import SUBMITTED, TRAINED
 from heads.decision.calibration import Calibration
 from heads.ensemble.combining import combine
 from heads.ensemble.ensemble import adjust_probabilities
-from heads.ensemble.saved_ensemble import EnsembleRecord, read_ensemble
+from heads.ensemble.saved_ensemble import EnsembleRecord, ensemble_checksum, read_ensemble
 from heads.fitting.cross_validation import average_predictions
 from heads.fitting.head_inputs import (
     LABEL_FREE,
@@ -48,6 +48,8 @@ class Scorer:
     projections: dict[str, Projection]
     models: Callable[[str, str], dict[str, list[Any]]]
     """f(head, kind of space) -> its models by space."""
+    ensemble_checksum: str
+    """Identity of the heads and the ensemble."""
 
     @property
     def threshold(self) -> float:
@@ -162,6 +164,7 @@ def load_scorer(run: Path, stamp: str) -> Scorer:
         np.flatnonzero(known),
         read_projections(run),
         models,
+        ensemble_checksum(run),
     )
 
 

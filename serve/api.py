@@ -125,7 +125,8 @@ def _predict_router(
     explain_meme: ExplainMeme | None,
 ) -> APIRouter:
     router = APIRouter()
-    model = ModelOut(run=predictor.name, stamp=predictor.stamp, version=predictor.version)
+    names = ("stamp", "ensemble", "version")
+    model = ModelOut(run=predictor.name, **{name: getattr(predictor, name) for name in names})
     threshold = float(predictor.threshold)
 
     @router.post("/predict", openapi_extra={"requestBody": REQUEST_BODY})

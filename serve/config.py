@@ -44,7 +44,7 @@ class PredictConfig(EngineConfig):
         OUTPUT,
     )
     audit: bool = setting(
-        False, "Add threshold, prior, run, stamp and version to each row.", OUTPUT
+        False, "Add threshold, prior, run, stamp, ensemble, version to each row.", OUTPUT
     )
     prior: str = setting(SUBMITTED, PRIOR, MODEL)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", MODEL)

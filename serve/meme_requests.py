@@ -65,7 +65,8 @@ class ModelOut(BaseModel):
     """Which models answered."""
 
     run: str
-    stamp: Annotated[str, Field(description="Identity of the features and models.")]
+    stamp: Annotated[str, Field(description="Identity of the features and backbones.")]
+    ensemble: Annotated[str, Field(description="Identity of the heads and the ensemble.")]
     version: Annotated[str, Field(description="Of memefuse.")]
 
 

@@ -60,6 +60,7 @@ class Predictor:
         self.spaces = load_spaces(run / "backbones", device)
         self.stamp = self.spaces.checkpoint.stamp
         self.scorer = load_scorer(run, self.stamp)
+        self.ensemble = self.scorer.ensemble_checksum
         self.threshold = self.scorer.threshold
         self._said: set[str] = set()
         # Heads are loaded when they are first used.

@@ -60,7 +60,9 @@ def _convert(lines: Path, converted: Path) -> None:
     """Write the rows of a CSV file as Parquet or JSON lines. Types do not depend on the values."""
     import polars
 
-    types = dict.fromkeys(("id", "caption", "prior", "run", "stamp", "version"), polars.String)
+    types = dict.fromkeys(
+        ("id", "caption", "prior", "run", "stamp", "ensemble", "version"), polars.String
+    )
     types |= dict.fromkeys(("probability", "threshold"), polars.Float64)
     rows = polars.scan_csv(lines, schema_overrides=types)
     if converted.suffix.lower() == ".parquet":

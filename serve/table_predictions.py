@@ -19,7 +19,6 @@ from heads.config import TRAINED
 from heads.ensemble.submission import to_csv
 from runtime import memefuse_version
 from runtime.atomic_files import PARTIAL
-from runtime.file_checksums import file_checksum
 from runtime.lock import locked
 from runtime.processes import pause_collection
 from runtime.progress import log, progress
@@ -85,6 +84,7 @@ class LoadedRun:
             "prior": self.config.prior,
             "run": self.run.name,
             "stamp": self.scorer.stamp,
+            "ensemble": self.scorer.ensemble_checksum,
             "version": memefuse_version(),
         }
 
@@ -166,9 +166,8 @@ def describe_model(config: PredictConfig, scorer: "Scorer") -> dict[str, Any]:
         from serve.drift.drift_reference import say_if_unchecked
 
         say_if_unchecked(scorer.run)
-    ensemble = file_checksum(scorer.run / "heads" / "ensemble.json")
     asked = {k: getattr(config, k) for k in ("prior", "audit", "on_bad_rows", "image_folder")}
-    return {"stamp": scorer.stamp, "ensemble": ensemble, **asked}
+    return {"stamp": scorer.stamp, "ensemble": scorer.ensemble_checksum, **asked}
 
 
 def without_bad_rows(reading: ReadResult, on_bad_rows: str) -> ReadResult:

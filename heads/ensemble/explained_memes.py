@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from heads.ensemble.saved_ensemble import ensemble_checksum
 from runtime.errors import user_error_if_damaged
-from runtime.file_checksums import file_checksum
 from runtime.json_files import read_json, write_json
 
 FILE = "explanations.json"
@@ -39,7 +39,7 @@ class Explained:
 def write_explanations(run: Path, by_row: dict[int, Explained]) -> Path:
     """Write the explanations by row of the feature table; return the path."""
     memes = {str(row): asdict(explained) for row, explained in by_row.items()}
-    return write_json(run / FILE, {"ensemble": _ensemble(run), "memes": memes})
+    return write_json(run / FILE, {"ensemble": ensemble_checksum(run), "memes": memes})
 
 
 def read_explanations(run: Path) -> dict[int, Explained] | None:
@@ -52,11 +52,6 @@ def read_explanations(run: Path) -> dict[int, Explained] | None:
         return None
     with user_error_if_damaged(path, "Run: python pipeline.py report --explain"):
         content = read_json(path, "report --explain")
-        if content["ensemble"] != _ensemble(run):
+        if content["ensemble"] != ensemble_checksum(run):
             return None
         return {int(row): Explained(**found) for row, found in content["memes"].items()}
-
-
-def _ensemble(run: Path) -> str:
-    """Return the checksum of the ensemble's record, which changes with its heads and features."""
-    return file_checksum(run / "heads" / "ensemble.json")

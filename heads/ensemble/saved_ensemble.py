@@ -8,6 +8,7 @@ import numpy as np
 
 from runtime.array_files import read_arrays
 from runtime.atomic_files import atomic_write
+from runtime.file_checksums import file_checksum
 from runtime.json_files import read_dataclass
 
 RESUBMIT = "Run first: python pipeline.py submit"
@@ -65,6 +66,11 @@ class EnsembleProbabilities:
 def read_ensemble(heads: Path) -> EnsembleRecord:
     """Read ensemble.json in the heads folder of a run. Raises UserError if there is none."""
     return read_dataclass(EnsembleRecord, heads / "ensemble.json", RESUBMIT)
+
+
+def ensemble_checksum(run: Path) -> str:
+    """Return the checksum of a run's ensemble.json, which changes with its heads and features."""
+    return file_checksum(run / "heads" / "ensemble.json")
 
 
 def save_ensemble_probabilities(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from heads.ensemble.saved_ensemble import ensemble_checksum
 from heads.fitting.pca_projection import REPROJECT
 from heads.predict import Scorer
 from runtime.array_files import read_array, read_arrays
 from runtime.errors import argument
-from runtime.file_checksums import file_checksum
 from runtime.progress import log
 from serve.drift.batch_drift import DriftCheck
 from serve.drift.meme_quantities import SPACE, Measures, load_tokenizer, unit_vectors
@@ -71,8 +71,3 @@ def load_check(folder: Path, scorer: Scorer) -> DriftCheck | None:
 def reference_path(folder: Path) -> Path:
     """Return the file of a run's reference."""
     return folder / "heads" / "drift.npz"
-
-
-def ensemble_checksum(folder: Path) -> str:
-    """Return what changes with the ensemble of a run."""
-    return file_checksum(folder / "heads" / "ensemble.json")

@@ -8,7 +8,7 @@ from heads.base import evenly_spaced
 from heads.predict import Scorer, load_scorer
 from heads.report.finished_run import FinishedRun
 from runtime.atomic_files import atomic_write
-from serve.drift.drift_reference import DriftReference, ensemble_checksum, reference_path
+from serve.drift.drift_reference import DriftReference, reference_path
 from serve.drift.meme_quantities import (
     SPACE,
     caption_keys,
@@ -34,7 +34,7 @@ def write_reference(run: FinishedRun) -> None:
     scorer = load_scorer(run.folder, run.table.attributes["stamp"])
     training = training_rows(run)
     _, quantities = held_out_quantities(run, scorer, training)
-    reference = DriftReference(np.array(ensemble_checksum(run.folder)), quantities, training)
+    reference = DriftReference(np.array(scorer.ensemble_checksum), quantities, training)
     with atomic_write(reference_path(run.folder)) as partial, partial.open("wb") as file:
         np.savez(file, **asdict(reference))
 

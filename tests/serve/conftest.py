@@ -27,7 +27,8 @@ class FakePrediction(NamedTuple):
 class FakePredictor:
     """Like serve.predictor.Predictor: the probability is the share of "h" in the caption."""
 
-    name, stamp, version, threshold, prior = "fake", "c0ffee", "1.2.3", 0.5, "train"
+    name, stamp, ensemble, version = "fake", "c0ffee", "decaf", "1.2.3"
+    threshold, prior = 0.5, "train"
 
     def __init__(self):
         self.batches = []

@@ -18,7 +18,7 @@ from serve.batching import MAX_BATCH
 from serve.meme_requests import MAX_CAPTION
 
 URL = "http://127.0.0.1:8000"
-MODEL = {"run": "fake", "stamp": "c0ffee", "version": "1.2.3"}
+MODEL = {"run": "fake", "stamp": "c0ffee", "ensemble": "decaf", "version": "1.2.3"}
 
 
 @pytest.fixture

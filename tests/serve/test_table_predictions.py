@@ -12,6 +12,7 @@ import polars
 import pytest
 
 from extract.run import extract
+from heads.ensemble.saved_ensemble import ensemble_checksum
 from heads.predict import Scorer
 from runtime.errors import UserError
 from runtime.lock import locked
@@ -50,7 +51,7 @@ def test_parts_equal_what_submit_wrote(predict, submitted):
     assert {row["id"]: row for row in rows} == submitted
 
 
-def test_every_format_has_the_same_rows(predict, tmp_path):
+def test_every_format_has_the_same_rows(predict, scored_run, tmp_path):
     expected = list(csv.DictReader(predict(audit=True).splitlines()))
     predict(audit=True, out=str(tmp_path / "a.csv"))
     predict(audit=True, out=str(tmp_path / "a.jsonl"))
@@ -62,6 +63,7 @@ def test_every_format_has_the_same_rows(predict, tmp_path):
         assert [row["id"] for row in found] == [row["id"] for row in expected]
         assert [row["probability"] for row in found] == [float(r["probability"]) for r in expected]
     assert {row["prior"] for row in rows} == {"submit"} and rows[0]["version"]
+    assert {row["ensemble"] for row in rows} == {ensemble_checksum(scored_run)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl", "a.parquet"]
 
 
