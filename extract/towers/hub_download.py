@@ -1,8 +1,11 @@
 """Download pretrained weights from the Hugging Face hub once, then read them from its cache."""
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from extract.config import IMAGE_COMMIT, TEXT_COMMIT
@@ -52,6 +55,8 @@ def download(
     it is not cached and cannot be downloaded, and OSError if the disk refuses.
     """
 
+    cached_only = cached_only or not _hub_is_known()
+
     def fetch(commit: str, *files: str) -> Path:
         found = snapshot_download(
             repository, revision=commit, allow_patterns=[*files], local_files_only=cached_only
@@ -70,3 +75,14 @@ def download(
             f"({type(error).__name__}). Run once with network access: the weights stay in the "
             f"cache (HF_HOME). Or pass {alternatives}."
         ) from error
+
+
+def _hub_is_known() -> bool:
+    """Return whether the hub's name can be resolved; its client finds out in half a minute."""
+    if getproxies():
+        return True  # The proxy resolves it.
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except socket.gaierror:
+        return False
+    return True

@@ -2,13 +2,16 @@
 
 import errno
 import json
+import socket
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from extract.towers import hub_download
 from extract.towers.hub_download import download
+from runtime.errors import UserError
 
 TRANSFORMERS = {"config.json": {"model_type": "clip"}, "model.safetensors": ""}
 TIMM = {"config.json": {"architecture": "vit"}, "model.safetensors": ""}
@@ -73,3 +76,22 @@ def test_full_disk_is_not_taken_for_a_missing_network(monkeypatch):
     monkeypatch.setattr(hub_download, "snapshot_download", full)
     with pytest.raises(OSError, match="No space left"):
         download("timm/ViT-B-16-SigLIP", "main", cached_only=False)
+
+
+@pytest.mark.parametrize("proxies", [{}, {"https": "http://proxy:3128"}])
+def test_without_a_network_the_hub_is_not_asked_again_and_again(monkeypatch, proxies):
+    asked = []
+
+    def unknown(*arguments):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def snapshot_download(repository, *, local_files_only, **settings):
+        asked.append(local_files_only)
+        raise LocalEntryNotFoundError("not cached")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(hub_download, "getproxies", lambda: proxies)
+    monkeypatch.setattr(hub_download, "snapshot_download", snapshot_download)
+    with pytest.raises(UserError, match="Run once with network access"):
+        download("timm/any", "main", cached_only=False)
+    assert asked == [not proxies]
