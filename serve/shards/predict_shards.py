@@ -85,7 +85,8 @@ def _watch(outcomes: Iterable[Outcome], shards: list[Shard]) -> list[Outcome]:
                 failed.append(outcome)
             memes += outcome.memes
             advance(1)
-    log(f"scored {memes} memes in {len(shards) - len(failed)} shards")
+    scored = len(shards) - len(failed)
+    log(f"scored {memes} memes in {scored} {'shard' if scored == 1 else 'shards'}")
     return failed
 
 
