@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -15,6 +16,7 @@ from extract.data.picture_opening import open_picture, picture_fault, read_pictu
 from extract.tables.parsing.text_cells import read_caption
 from heads.config import SUBMITTED
 from heads.predict import Scorer, load_scorer
+from runtime.console import tolerate_encodings
 from runtime.errors import UserError, error_message
 from runtime.file_checksums import verify_checksums
 from runtime.json_files import read_object
@@ -36,6 +38,7 @@ class Meme(NamedTuple):
     id: str
     image: Path | None
     caption: str
+    fault: str = ""
 
 
 class ExportedRun:
@@ -65,6 +68,7 @@ class ExportedRun:
 
 def main(folder: Path, arguments: list[str]) -> int:
     """Score what the arguments name; return the exit code."""
+    tolerate_encodings()
     asked = _parser().parse_args(arguments)
     single = asked.image is not None or asked.text is not None
     try:
@@ -96,7 +100,7 @@ def _single(asked: argparse.Namespace) -> Meme:
 
 
 def _read_table(path: Path, columns: dict[str, str]) -> list[Meme]:
-    """Read a CSV file. Paths of pictures are relative to its folder; an empty one means none."""
+    """Read a CSV file. Pictures are paths in its folder; an empty one means none."""
     if not path.is_file():
         raise UserError(f"{path} is not a file. Pass a CSV table of memes.")
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -112,7 +116,12 @@ def _read_table(path: Path, columns: dict[str, str]) -> list[Meme]:
 
 def _meme(row: dict[str, Any], columns: dict[str, str], folder: Path) -> Meme:
     name, image, text = (row[columns[role]] or "" for role in ("id", "image", "text"))
-    return Meme(name, folder / image.strip() if image.strip() else None, text)
+    if not image.strip():
+        return Meme(name, None, text)
+    # As in `predict`, a table cannot name files elsewhere.
+    path = Path(os.path.normpath(folder / image.strip()))
+    outside = not path.is_relative_to(os.path.normpath(folder))
+    return Meme(name, None if outside else path, text, f"{path} is not in {folder}" * outside)
 
 
 def _write(run: ExportedRun, memes: Sequence[Meme], prior: float | str) -> int:
@@ -146,7 +155,7 @@ def _score_part(
     for meme, value, *faults in zip(
         memes, probability.tolist(), picture_faults, text_faults, strict=True
     ):
-        yield meme, value, "; ".join(filter(None, faults))
+        yield meme, value, "; ".join(filter(None, (meme.fault, *faults)))
 
 
 def _open(path: Path | None) -> tuple[Image.Image | None, str]:

@@ -152,7 +152,7 @@ def _refused(path: Path, reason: str) -> UserError:
 
 
 def quantise(path: Path) -> None:
-    """Replace an ONNX file: weights of matrix products, convolutions and tables of words as int8.
+    """Replace an ONNX file by one whose weights of OPERATORS are int8.
 
     Dynamic quantisation of ONNX Runtime: activations are quantised as they come, so that no memes
     are needed to calibrate.

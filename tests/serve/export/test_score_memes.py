@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from serve.export import score_memes
 
@@ -52,6 +53,21 @@ def test_faults_keep_the_good_rows(run, table, tmp_path):
     assert lines == ["id,probability,label", "1,0.75,1", "2,,", "3,,", "4,,", "5,0.0,0"]
     assert "is not a file" in err and "not a picture" in err and "not UTF-8" in err
     assert "3 of 5 memes have no probability" in err
+
+
+def test_a_table_cannot_name_pictures_outside_its_folder(run, table, tmp_path):
+    (tmp_path / "inner").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "outside.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "inner" / "inside.png")
+    path = table(f"id,img,text\n1,../outside.png,h\n2,{tmp_path}/outside.png,h\n3,./inside.png,h\n")
+    code, out, err = run(path.rename(tmp_path / "inner" / path.name))
+    assert code == 1 and out.splitlines()[1:] == ["1,,", "2,,", "3,1.0,1"]
+    assert err.count("outside.png is not in") == 2
+
+
+def test_ids_that_are_not_utf8_do_not_end_the_program(run, table):
+    code, out, _ = run(table("id,img,text\na\udcff,,h\nb,,h\n"))
+    assert code == 0 and out.splitlines()[2] == "b,1.0,1"
 
 
 def test_parts_of_a_long_table_are_written_in_order(run, table, monkeypatch):
