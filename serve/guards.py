@@ -1,5 +1,6 @@
 """ASGI middleware that refuses requests before a route sees them, and sets security headers."""
 
+import asyncio
 import secrets
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ MAX_BODY = 20_000_000
 
 MAX_BODIES = 10 * MAX_BODY
 """Maximum bytes of all bodies in memory at once."""
+
+BODY_SECONDS = 120
+"""Maximum time in which a body must arrive: a client that sends on and on holds memory."""
 
 RETRY = {"Retry-After": "1"}
 
@@ -95,7 +99,8 @@ def _host_of(origin: str) -> str:
 class LimitBodies:
     """Answer 413 to a body above MAX_BODY, 429 if the bodies of all requests exceed MAX_BODIES.
 
-    The rest of a refused body is not read into memory.
+    Answer 408 if a body takes longer than BODY_SECONDS. The rest of a refused body is not read into
+    memory.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -108,11 +113,18 @@ class LimitBodies:
         if declared.isdecimal() and int(declared) > MAX_BODY:
             await refuse(413, _too_large())(scope, receive, send)
             return
-        received = 0
+        received, arriving = 0, scope["type"] == "http"
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, arriving
+            try:
+                async with asyncio.timeout_at(deadline if arriving else None):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"The body took longer than the allowed {BODY_SECONDS} seconds to arrive."
+                raise HTTPException(408, detail) from None
+            arriving = message.get("more_body", False)
             size = len(message.get("body", b""))
             received += size
             self.held += size

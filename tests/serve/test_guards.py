@@ -1,10 +1,14 @@
 """Test what is refused before a route sees it: tokens, hosts, origins, sizes."""
 
+from contextlib import closing
+from http.client import HTTPConnection
+
 import pytest
 
 pytest.importorskip("fastapi", reason="fastapi is missing: pip install -r requirements.txt")
 
 from fastapi.testclient import TestClient
+from running_app import running
 
 from serve import guards
 from serve.guards import MAX_BODY
@@ -107,6 +111,17 @@ def test_a_large_body_without_a_declared_size_is_refused(open_client, path, kind
 
     answer = open_client().post(path, content=chunks(), headers={"Content-Type": kind})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_body_that_does_not_arrive_is_refused(make_app, monkeypatch, kind):
+    monkeypatch.setattr(guards, "BODY_SECONDS", 0.1)
+    with running(make_app()) as address, closing(HTTPConnection(address, timeout=20)) as connection:
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Type", kind)
+        connection.putheader("Content-Length", "9")
+        connection.endheaders(b"--x")
+        assert connection.getresponse().status == 408
 
 
 def test_bodies_that_are_too_large_together_are_refused_for_a_while(open_client, monkeypatch):
