@@ -25,7 +25,7 @@ from features.feature_table import FINE_TUNED, FeatureTable
 from features.hdf5_store import join_spaces, read_features
 from features.space_files import writing_space
 from heads.fitting.saved_heads import read_probabilities
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 from runtime.progress import log
 
 ROOT = Path(__file__).parent.parent

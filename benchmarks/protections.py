@@ -27,7 +27,8 @@ from extract.training import resume_training
 from features import hdf5_checksums, hdf5_store
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
-from runtime import atomic_files, file_checksums, json_files, lock, safetensors_files
+from runtime import lock
+from runtime.files import atomic_files, file_checksums, json_files, safetensors_files
 from runtime.lock import locked
 
 TIMED = {

@@ -23,9 +23,9 @@ from benchmarks.seed_model import AMP, DEVICE, BaselineModel, MemeDataset, fit, 
 from extract.tables.meme_table import MemeTable
 from extract.tables.read_memes import read_memes
 from extract.towers.pretrained_weights import load_backbones
-from runtime.atomic_files import write_text
 from runtime.errors import UserError
-from runtime.json_files import write_json
+from runtime.files.atomic_files import write_text
+from runtime.files.json_files import write_json
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 VAL_SHARE = 0.2

@@ -12,10 +12,10 @@ from extract.spaces.run_setup import Setup, load_setup
 from extract.spaces.space_registry import space_names
 from extract.towers.device import choose_machine
 from features.space_files import verify_space_file
-from runtime.atomic_files import atomic_write_folder, link_folder
 from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError
-from runtime.json_files import read_json
+from runtime.files.atomic_files import atomic_write_folder, link_folder
+from runtime.files.json_files import read_json
 from runtime.progress import log
 
 

@@ -16,8 +16,8 @@ from extract.tables.parsing.problem import Problem
 from extract.tables.parsing.text_cells import read_caption, unreadable
 from extract.tables.read_memes import ReadResult, read_unlabelled
 from extract.tables.table_options import TableOptions
-from runtime.atomic_files import PARTIAL, remove_folder
 from runtime.errors import UserError, quoted
+from runtime.files.atomic_files import PARTIAL, remove_folder
 
 
 def read_single_meme(image: Path | None, caption: str | None) -> ReadResult:

@@ -22,11 +22,11 @@ from extract.towers.device import choose_machine
 from extract.training import distributed
 from features.feature_table import SPLITS
 from features.hdf5_store import join_spaces, read_attributes, read_space_names
-from runtime.atomic_files import atomic_write_folder, link_folder, remove_folder, write_text
 from runtime.cluster.engine_config import EngineConfig
 from runtime.config_fields import flag, to_dict
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.atomic_files import atomic_write_folder, link_folder, remove_folder, write_text
+from runtime.files.json_files import read_json, write_json
 from runtime.progress import log
 
 HERE = EngineConfig()

@@ -16,7 +16,7 @@ from extract.tables.table_options import table_options
 from features.hdf5_store import read_attributes, read_space_names
 from runtime.config_fields import flag, from_dict, to_dict
 from runtime.errors import UserError, argument
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from runtime.lock import lock_holder
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
 

@@ -14,9 +14,9 @@ import numpy as np
 import xxhash
 
 from features.embedding_dtypes import from_stored
-from runtime.atomic_files import atomic_write
 from runtime.errors import UserError, raise_if_system_error, system_errno
-from runtime.file_checksums import CHECKSUM_KEY
+from runtime.files.atomic_files import atomic_write
+from runtime.files.file_checksums import CHECKSUM_KEY
 
 FORMAT = ("v110", "v110")
 """Oldest and newest version of the HDF5 format to write."""

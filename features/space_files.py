@@ -21,7 +21,7 @@ from features.hdf5_checksums import (
     verify_checksum,
     write_checksum,
 )
-from runtime.atomic_files import atomic_write
+from runtime.files.atomic_files import atomic_write
 
 PER_ROW = {"joint_logit": "f4", "seen": "?", "monitored": "?"}
 

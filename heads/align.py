@@ -13,7 +13,7 @@ from scipy.special import expit
 from heads.base import Head, gelu
 from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
-from runtime.safetensors_files import NUMPY, load_tensors, save_tensors
+from runtime.files.safetensors_files import NUMPY, load_tensors, save_tensors
 
 ROWS_PER_BLOCK = 1000
 """Rows predicted at once, to bound the memory."""

@@ -9,7 +9,7 @@ from scipy.special import erf
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from heads.registry import REFIT
-from runtime.array_files import read_arrays
+from runtime.files.array_files import read_arrays
 
 ROWS_COMPARED_AT_ONCE = 256
 """To bound the memory of a `ComparingHead`."""

@@ -10,7 +10,7 @@ from scipy.special import expit
 from heads.base import Head, gelu
 from heads.registry import REFIT
 from runtime.errors import user_error_if_damaged
-from runtime.safetensors_files import NUMPY, load_tensors, save_tensors
+from runtime.files.safetensors_files import NUMPY, load_tensors, save_tensors
 
 NAMES = {"0.scale", "1.weight", "1.bias", "4.weight", "4.bias"}
 """Of the weights: those of the modules of an nn.Sequential."""

@@ -37,9 +37,9 @@ from heads.fitting.saved_heads import (
     read_records,
 )
 from heads.registry import ENTRIES, REFERENCES, STAGE_ONE
-from runtime.atomic_files import remove_folder, write_text
 from runtime.errors import UserError
-from runtime.json_files import read_json, read_object, write_json
+from runtime.files.atomic_files import remove_folder, write_text
+from runtime.files.json_files import read_json, read_object, write_json
 from runtime.progress import log, progress
 
 

@@ -10,7 +10,7 @@ from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.saved_heads import read_record
 from heads.registry import ENTRIES
 from runtime.errors import UserError
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from runtime.atomic_files import remove_leftovers
 from runtime.errors import ADVICE, UserError
+from runtime.files.atomic_files import remove_leftovers
 from runtime.processes import first, world
 
 WRITTEN_FOLDERS = (

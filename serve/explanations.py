@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from extract.data.picture_opening import GREY, open_picture
 from features.feature_table import FeatureTable
 from features.hdf5_store import read_features
 from heads.base import evenly_spaced
 from heads.ensemble.run_memes import read_memes
 from heads.fitting.pca_projection import REPROJECT
-from runtime.array_files import read_array
+from runtime.files.array_files import read_array
+from runtime.picture_opening import GREY, open_picture
 from serve.drift.meme_quantities import SPACE, unit_vectors
 from serve.predictor import Predictor
 

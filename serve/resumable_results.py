@@ -9,8 +9,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from runtime.atomic_files import PARTIAL, flush
-from runtime.json_files import read_object, write_json
+from runtime.files.atomic_files import PARTIAL, flush
+from runtime.files.json_files import read_object, write_json
 from runtime.progress import log
 
 

@@ -18,7 +18,7 @@ from extract.tables.read_memes import ReadResult
 from heads.config import TRAINED
 from heads.ensemble.submission import to_csv
 from runtime import memefuse_version
-from runtime.atomic_files import PARTIAL
+from runtime.files.atomic_files import PARTIAL
 from runtime.lock import locked
 from runtime.processes import pause_collection
 from runtime.progress import log, progress

@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     "runtime",
+    "runtime.files",
+    "runtime.lock",
     "runtime.cluster",
     "features",
     "extract.frozen_sources",

@@ -16,7 +16,7 @@ from extract.training import embedding
 from heads.align import AlignHead
 from heads.mlp import MlpHead
 from heads.registry import HEADS
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 ONE_MEME = ("predict", "--image", "meme.png", "--text", "love it")
 TABLE = ("predict", "--data", "memes.csv")

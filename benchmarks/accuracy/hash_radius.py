@@ -18,11 +18,11 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks.command_line import run_command
 from extract.data.image_decoding import decode_pictures
-from extract.data.picture_opening import open_picture
 from extract.folds.near_captions import normalise_caption
 from extract.folds.near_pictures import HASH_RADIUS
 from extract.tables.read_memes import read_memes
 from runtime.errors import UserError
+from runtime.picture_opening import open_picture
 from runtime.progress import progress
 
 RADII = range(0, 21, 2)

@@ -33,7 +33,7 @@ from heads.evaluation.label_issues import find_label_issues, self_confidence
 from heads.evaluation.metrics import auroc
 from heads.fitting.pca_projection import fit_projection
 from heads.linear import LinearHead
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from runtime.progress import log
 
 FIRST = (20, 50, 100)

@@ -36,7 +36,7 @@ from io import BytesIO
 from pathlib import Path
 folder, table = map(Path, sys.argv[1:])
 sys.path.insert(0, str(folder / "code"))
-from extract.data.picture_opening import open_picture
+from runtime.picture_opening import open_picture
 from serve.export.score_memes import ExportedRun
 run, seconds = ExportedRun(folder), []
 for row in list(csv.DictReader(table.open(encoding="utf-8")))[:110]:

@@ -15,9 +15,9 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from extract.data.picture_opening import GREY, open_picture, picture_fault, read_picture, to_pixels
 from extract.tables.meme_table import MemeTable
 from extract.tables.parsing.problem import Problem
+from runtime.picture_opening import GREY, open_picture, picture_fault, read_picture, to_pixels
 from runtime.progress import progress
 
 THUMBNAIL_SIZE = 8

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from runtime.array_files import read_arrays
 from runtime.errors import user_error_if_damaged
-from runtime.json_files import read_object, write_json
+from runtime.files.array_files import read_arrays
+from runtime.files.json_files import read_object, write_json
 
 MAX_DIM = 128
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from extract.data.image_decoding import Pictures
-from extract.data.picture_opening import open_picture
 from extract.tables.meme_table import MemeTable
 from runtime.errors import UserError
+from runtime.picture_opening import open_picture
 from runtime.progress import progress
 
 SIDE = 736

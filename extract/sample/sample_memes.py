@@ -15,8 +15,8 @@ import numpy as np
 
 from extract.sample.sample_captions import write_caption
 from extract.sample.sample_pictures import SUBJECTS, draw_picture
-from runtime.atomic_files import atomic_write_folder, write_text
 from runtime.errors import UserError
+from runtime.files.atomic_files import atomic_write_folder, write_text
 
 MIN_MEMES = 120
 """Minimum size of the sample. In a smaller one, the splits are not balanced."""

@@ -18,8 +18,8 @@ from extract.spaces.run_setup import Setup
 from extract.spaces.space_registry import kind_of
 from extract.tables.table_options import columns_named
 from extract.training import distributed
-from runtime.atomic_files import atomic_write_folder
-from runtime.file_checksums import folder_checksums
+from runtime.files.atomic_files import atomic_write_folder
+from runtime.files.file_checksums import folder_checksums
 from runtime.progress import log
 
 

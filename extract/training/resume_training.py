@@ -14,10 +14,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from extract.towers.joint_model import JointModel
 from extract.training import distributed
-from runtime.atomic_files import atomic_write
 from runtime.errors import UserError, raise_if_system_error
+from runtime.files.atomic_files import atomic_write
+from runtime.files.safetensors_files import load_metadata, load_tensors, save_tensors
 from runtime.progress import log
-from runtime.safetensors_files import load_metadata, load_tensors, save_tensors
 
 MAX_SAVE_TIME_SHARE = 0.02
 """Maximum share of the training time that is spent on saving the state."""

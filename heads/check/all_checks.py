@@ -18,7 +18,7 @@ from heads.fitting.head_inputs import project_spaces
 from heads.fitting.held_out_evaluation import load_protocol
 from heads.fitting.saved_heads import read_records
 from runtime.console import results_console
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 from runtime.progress import progress
 
 

@@ -11,7 +11,7 @@ from heads.ensemble.run_memes import read_memes
 from heads.ensemble.saved_ensemble import EnsembleRecord
 from heads.evaluation.ratio_intervals import ScoredRows
 from heads.evaluation.slices import compare_slices
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 
 
 def slice_gap(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from heads.ensemble.saved_ensemble import ensemble_checksum
 from runtime.errors import user_error_if_damaged
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 FILE = "explanations.json"
 

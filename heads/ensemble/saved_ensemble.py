@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from runtime.array_files import read_arrays
-from runtime.atomic_files import atomic_write
-from runtime.file_checksums import file_checksum
-from runtime.json_files import read_dataclass
+from runtime.files.array_files import read_arrays
+from runtime.files.atomic_files import atomic_write
+from runtime.files.file_checksums import file_checksum
+from runtime.files.json_files import read_dataclass
 
 RESUBMIT = "Run first: python pipeline.py submit"
 """Remedy in the error message for a missing or damaged ensemble."""

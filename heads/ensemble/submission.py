@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from features.feature_table import Rows
-from runtime.atomic_files import write_text
 from runtime.errors import UserError
+from runtime.files.atomic_files import write_text
 
 MAX_SHARE_DIFFERENCE = 0.2
 """A larger difference between predicted and expected share of positives causes a warning."""

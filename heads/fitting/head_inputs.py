@@ -12,10 +12,10 @@ from heads.evaluation.out_of_fold import to_logit
 from heads.fitting.parallel_fits import map_in_threads
 from heads.fitting.pca_projection import REPROJECT, Projection, fit_projection
 from heads.registry import ENTRIES, Entry
-from runtime.array_files import read_array
-from runtime.atomic_files import atomic_write
-from runtime.file_checksums import folder_checksums, verify_checksums
-from runtime.json_files import read_object, write_json
+from runtime.files.array_files import read_array
+from runtime.files.atomic_files import atomic_write
+from runtime.files.file_checksums import folder_checksums, verify_checksums
+from runtime.files.json_files import read_object, write_json
 from runtime.progress import progress
 
 LOGITS = "logits"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heads.registry import ENTRIES, REFIT
-from runtime.array_files import read_arrays
-from runtime.atomic_files import atomic_write, atomic_write_folder
 from runtime.errors import UserError
-from runtime.json_files import read_dataclass, write_json
+from runtime.files.array_files import read_arrays
+from runtime.files.atomic_files import atomic_write, atomic_write_folder
+from runtime.files.json_files import read_dataclass, write_json
 
 if TYPE_CHECKING:
     # Imports scikit-learn, which reading a saved head does not need.

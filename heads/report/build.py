@@ -23,7 +23,7 @@ from heads.report.leaderboard import list_space_kinds, make_leaderboard
 from heads.report.model_card import card_content
 from heads.report.roc_reliability_curves import draw_reliability, draw_roc_and_pr, draw_thresholds
 from heads.report.run_summary import summarise_run
-from runtime.atomic_files import write_text
+from runtime.files.atomic_files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -26,7 +26,7 @@ from heads.fitting.head_inputs import Projected, project_spaces
 from heads.fitting.saved_heads import HeadRecord, read_probabilities, read_records
 from heads.registry import REFERENCES
 from runtime.errors import UserError, user_error_if_damaged
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 
 ENSEMBLE = "ensemble"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image, ImageOps
 
 from heads.ensemble.doubtful_labels import DoubtfulLabel
 from heads.ensemble.explained_memes import Explained
 from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.formatting import joined, label_name, shorten
+from runtime.picture_opening import open_picture
 
 MISTAKES = 12
 
@@ -224,13 +224,9 @@ def thumbnail(path: str, side: int) -> Markup | None:
     if not path or not Path(path).is_file():
         return None
     try:
-        with Image.open(path) as picture:
-            picture.draft("RGB", (side, side))
-            upright = ImageOps.exif_transpose(picture).convert("RGBA")
-            upright.thumbnail((side, side))
-            flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-            buffer = io.BytesIO()
-            flat.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+        picture, buffer = open_picture(Path(path)), io.BytesIO()
+        picture.thumbnail((side, side))
+        picture.save(buffer, "WEBP", quality=QUALITY)
     except Exception:  # for a broken file, Pillow's readers raise errors of many types
         return None
     return Markup("data:image/webp;base64,{}").format(base64.b64encode(buffer.getvalue()).decode())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 from runtime.progress import log
 from serve.drift.drift_tests import ALPHA, MIN_MEMES, MIN_STATISTIC, compare, sentence
 from serve.drift.meme_quantities import Measures

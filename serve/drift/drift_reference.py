@@ -8,8 +8,8 @@ import numpy as np
 from heads.ensemble.saved_ensemble import ensemble_checksum
 from heads.fitting.pca_projection import REPROJECT
 from heads.predict import Scorer
-from runtime.array_files import read_array, read_arrays
 from runtime.errors import argument
+from runtime.files.array_files import read_array, read_arrays
 from runtime.progress import log
 from serve.drift.batch_drift import DriftCheck
 from serve.drift.meme_quantities import SPACE, Measures, load_tokenizer, unit_vectors

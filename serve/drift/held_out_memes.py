@@ -7,7 +7,7 @@ import numpy as np
 from heads.base import evenly_spaced
 from heads.predict import Scorer, load_scorer
 from heads.report.finished_run import FinishedRun
-from runtime.atomic_files import atomic_write
+from runtime.files.atomic_files import atomic_write
 from serve.drift.drift_reference import DriftReference, reference_path
 from serve.drift.meme_quantities import (
     SPACE,

@@ -12,8 +12,8 @@ from typing import Self
 
 import numpy as np
 
-from runtime.array_files import read_arrays
-from runtime.atomic_files import atomic_write
+from runtime.files.array_files import read_arrays
+from runtime.files.atomic_files import atomic_write
 from serve.drift.meme_quantities import QUANTITIES, one_per_caption
 
 MAX_MEMES = 10_000

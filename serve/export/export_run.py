@@ -20,9 +20,9 @@ from heads.ensemble.saved_ensemble import read_ensemble
 from heads.fitting.saved_heads import read_record
 from heads.registry import ENTRIES
 from runtime import memefuse_version
-from runtime.atomic_files import atomic_write_folder
-from runtime.file_checksums import folder_checksums
-from runtime.json_files import write_json
+from runtime.files.atomic_files import atomic_write_folder
+from runtime.files.file_checksums import folder_checksums
+from runtime.files.json_files import write_json
 from runtime.progress import log, progress
 from serve.export.copied_modules import copy_modules
 from serve.export.onnx_spaces import FUSION, IMAGE, TEXT, TOKENIZER, SpaceSettings

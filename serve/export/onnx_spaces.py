@@ -10,10 +10,10 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from extract.data.ngrams import LexicalEncoder, load_lexical
-from extract.data.picture_opening import GREY, to_pixels
 from extract.data.tokenisation import padded_length, tokenise
 from features.embedding_dtypes import from_stored, to_stored
 from features.feature_table import FeatureTable, Rows, Space
+from runtime.picture_opening import GREY, to_pixels
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

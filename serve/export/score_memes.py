@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from extract.data.picture_opening import open_picture, picture_fault, read_picture
 from extract.tables.parsing.text_cells import read_caption
 from heads.config import SUBMITTED
 from heads.predict import Scorer, load_scorer
 from runtime.console import tolerate_encodings
 from runtime.errors import UserError, error_message
-from runtime.file_checksums import verify_checksums
-from runtime.json_files import read_object
+from runtime.files.file_checksums import verify_checksums
+from runtime.files.json_files import read_object
+from runtime.picture_opening import open_picture, picture_fault, read_picture
 from runtime.progress import log, progress
 from serve.config import PRIOR, parse_prior
 from serve.export.onnx_spaces import OnnxSpace, SpaceSettings, embed

@@ -5,9 +5,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from extract.data.picture_opening import open_picture
 from heads.ensemble.run_memes import Meme, read_memes
 from runtime.errors import UserError, user_error_if_damaged
+from runtime.picture_opening import open_picture
 from serve.review.review_queue import ReviewMeme
 
 BAND = 0.15

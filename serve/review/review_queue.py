@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from extract.tables.review_files import HATEFUL, NOT_HATEFUL, SKIP, UNDO
-from runtime.atomic_files import flush
 from runtime.errors import UserError
+from runtime.files.atomic_files import flush
 
 DECISIONS = (HATEFUL, NOT_HATEFUL, SKIP)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from extract.spaces.checkpoint import any_checkpoint
 from heads.predict import load_scorer
-from runtime.atomic_files import remove_folder, remove_leftovers
 from runtime.cluster.engine_config import RAY
 from runtime.errors import MAX_LISTED, UserError
+from runtime.files.atomic_files import remove_folder, remove_leftovers
 from runtime.lock import locked
 from runtime.progress import log, progress
 from serve.config import PredictConfig

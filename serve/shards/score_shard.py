@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from extract.new_memes import pictures_folder, read_new_memes
-from runtime.atomic_files import PARTIAL
 from runtime.errors import ADVICE, UserError, error_message
+from runtime.files.atomic_files import PARTIAL
 from runtime.progress import collect_messages, log
 from serve.drift.batch_drift import start_batch
 from serve.resumable_results import finish

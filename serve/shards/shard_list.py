@@ -8,9 +8,9 @@ from typing import Any
 
 from extract.tables.files.folder_walk import is_file
 from extract.tables.layouts import SUFFIXES, is_table
-from runtime.atomic_files import flush
 from runtime.errors import UserError, quoted, quoted_list
-from runtime.json_files import read_object, write_json
+from runtime.files.atomic_files import flush
+from runtime.files.json_files import read_object, write_json
 from runtime.progress import log
 
 STATE = ".memefuse"

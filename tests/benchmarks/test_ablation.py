@@ -3,7 +3,7 @@
 from benchmarks.ablation import copy_spaces
 from benchmarks.stage_two import write_run
 from features.hdf5_store import read_features
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 
 def test_copy_of_some_spaces_has_the_records_of_its_features(tmp_path):

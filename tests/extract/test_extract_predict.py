@@ -14,7 +14,7 @@ from extract.tables.read_memes import read_unlabelled
 from features.feature_table import FINE_TUNED
 from features.hdf5_store import read_features
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 ARRAYS = ("image", "text", "joint_logit")
 

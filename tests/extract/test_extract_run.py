@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from extract.run import extract, resolve
 from extract.spaces.checkpoint import read_checkpoint
 from features.hdf5_store import read_attributes, read_features
-from runtime import atomic_files as files
 from runtime.errors import UserError
+from runtime.files import atomic_files as files
 
 # Files of a run
 

@@ -11,7 +11,7 @@ from extract.run import extract
 from extract.status import steps_of_stage_one
 from extract.training import resume_training, training_loop
 from runtime.config_fields import to_dict
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 
 def states(run):

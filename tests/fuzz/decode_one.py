@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from extract.data.image_decoding import decode_pictures
-from extract.data.picture_opening import GREY
 from extract.tables.meme_table import MemeTable
+from runtime.picture_opening import GREY
 
 SIZE = 8
 

@@ -9,7 +9,7 @@ from decode_one import decoded, problem_of
 from picture_files import ORIGINALS, chunk, encoded, png
 from PIL import Image, ImageFile
 
-from extract.data.picture_opening import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
+from runtime.picture_opening import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 
 HUGE = 30_000
 

@@ -6,7 +6,7 @@ import pytest
 from heads import run as stage
 from heads.config import FitConfig, SubmitConfig
 from runtime.errors import UserError
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 
 CONFIG = FitConfig("linear,knn")
 

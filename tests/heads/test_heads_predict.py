@@ -15,7 +15,7 @@ from heads.ensemble.saved_ensemble import read_ensemble_probabilities
 from heads.predict import load_scorer
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("quick")
 

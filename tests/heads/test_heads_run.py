@@ -21,8 +21,8 @@ from heads.fitting.saved_heads import read_probabilities
 from heads.registry import REFERENCES
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
-from runtime.file_checksums import CHECKSUM_KEY
-from runtime.json_files import read_json
+from runtime.files.file_checksums import CHECKSUM_KEY
+from runtime.files.json_files import read_json
 
 pytestmark = pytest.mark.usefixtures("quick")
 ROOT = Path(__file__).parents[2]

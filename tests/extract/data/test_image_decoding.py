@@ -12,9 +12,9 @@ from timm.data import create_transform, resolve_data_config
 
 from extract.data import image_decoding
 from extract.data.image_decoding import decode_pictures, perceptual_hash
-from extract.data.picture_opening import GREY, open_picture, to_pixels
 from extract.towers.encoders import ImageEncoder
 from runtime.errors import UserError
+from runtime.picture_opening import GREY, open_picture, to_pixels
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract.data.picture_opening import GREY
 from extract.data.pictures_on_disk import PixelsOnDisk
 from runtime.errors import UserError
+from runtime.picture_opening import GREY
 
 
 def test_picture_that_is_gone_is_not_taken_for_a_grey_one(tmp_path):

@@ -24,7 +24,7 @@ from extract.status import steps_of_stage_one
 from extract.tables.read_memes import read_unlabelled
 from features.hdf5_store import read_attributes, read_features
 from runtime.errors import UserError
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from runtime.run_steps import DONE
 
 WORDS = ("red", "green", "blue", "one", "two", "three", "four", "five", "six")

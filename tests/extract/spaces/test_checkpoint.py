@@ -17,8 +17,8 @@ from extract.towers.fusion import FUSIONS
 from extract.towers.joint_model import JointModel
 from extract.towers.pretrained_weights import load_backbones
 from runtime.errors import UserError
-from runtime.file_checksums import folder_checksums
-from runtime.json_files import write_json
+from runtime.files.file_checksums import folder_checksums
+from runtime.files.json_files import write_json
 
 CHECKPOINT = Checkpoint(
     "stamp", "interaction", "first", 32, 0, 16, "fp32", {"id": "key"}, 1.5, "cpu", {}

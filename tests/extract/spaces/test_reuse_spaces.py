@@ -17,7 +17,7 @@ from extract.spaces.checkpoint import read_checkpoint
 from extract.spaces.reuse_spaces import is_affected
 from features.hdf5_store import read_attributes, read_features
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 TUNED = {"space_0", "space_1"}
 ALL = TUNED | {"pretrained", "lexical"}

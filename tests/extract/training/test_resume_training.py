@@ -10,7 +10,7 @@ from extract import run as run_module
 from extract.run import extract
 from extract.spaces import dump_embeddings, fine_tuned
 from extract.training import resume_training, training_loop
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from heads.check.slice_check import slice_gap
 from heads.ensemble.saved_ensemble import read_ensemble, read_ensemble_probabilities
 from heads.evaluation import slices
 from runtime.errors import UserError
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 
 
 @pytest.fixture

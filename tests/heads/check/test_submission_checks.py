@@ -7,7 +7,7 @@ from heads.check.submission_checks import check_scores, check_solution_file
 from heads.ensemble.saved_ensemble import EnsembleRecord
 from runtime.config_fields import from_dict
 from runtime.errors import UserError
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 
 IDS = np.array(["07", "7", "12", "3"], dtype=object)
 PROBABILITY = np.array([0.9, 0.2, 0.6, 0.1])

@@ -24,7 +24,7 @@ from heads.fitting.saved_heads import (
 )
 from heads.registry import ENTRIES
 from runtime.errors import UserError
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 
 RECORD = HeadRecord(
     name="linear",

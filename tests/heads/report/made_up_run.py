@@ -11,7 +11,7 @@ from quick_heads import apply_quick_settings
 
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
-from runtime.json_files import write_json
+from runtime.files.json_files import write_json
 
 HISTORY = [
     {"epoch": n, "train_loss": 1 / n, "eval_loss": 0.7, "eval_accuracy": 0.6, "best": b}

@@ -3,7 +3,7 @@
 import shutil
 
 from heads.status import steps_of_stage_two
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 
 def states(run):

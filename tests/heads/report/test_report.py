@@ -31,7 +31,7 @@ from heads.report.roc_reliability_curves import (
 from heads.report.svg import INK, Canvas, drawing
 from heads.run import submit
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 SECTIONS = ["conclusions", "heads", "plots", "mistakes", "labels", "check", "data"]
 VOID = {"meta", "link", "img", "input", "br", "path", "use", "rect", "circle", "line"}
@@ -362,6 +362,11 @@ def test_thumbnail_is_small_and_not_made_from_a_folder(tmp_path):
     Image.new("RGBA", (900, 300), (0, 0, 0, 0)).save(tmp_path / "wide.png")
     assert len(thumbnail(str(tmp_path / "wide.png"), 160)) < 1000
     assert thumbnail(str(tmp_path), 160) is None
+
+
+def test_pictures_in_other_formats_than_those_of_extract_are_not_opened(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "PPM")
+    assert thumbnail(str(tmp_path / "a.png"), 160) is None
 
 
 def test_drawings_have_no_ids_in_common():

@@ -11,7 +11,7 @@ from heads.report.build import write_report
 from heads.report.finished_run import read_run
 from heads.report.svg import Canvas
 from heads.run import submit
-from runtime.json_files import read_json, write_json
+from runtime.files.json_files import read_json, write_json
 
 TARGETS = ["precision>=0.6", "recall>=0.8", "fpr<=0.0001", "cost=1:2"]
 

@@ -3,7 +3,7 @@
 import polars
 import pytest
 
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from serve import table_predictions
 from serve.config import PredictConfig
 from serve.drift import batch_drift, drift_tests

@@ -18,7 +18,7 @@ def test_copies_of_all_heads_import_each_other_and_the_packages_that_are_named(t
         ".".join(f.relative_to(tmp_path).with_suffix("").parts).removesuffix(".__init__")
         for f in files
     }
-    assert modules >= {"heads.predict", "extract.data.picture_opening", *heads}
+    assert modules >= {"heads.predict", "runtime.picture_opening", *heads}
     assert not {name for name in modules if "training" in name}
     foreign = set()
     for file in files:

@@ -13,10 +13,10 @@ import pytest
 from test_export_run import WITHOUT
 from tiny_towers import write_image_model, write_text_model
 
-from extract.data.picture_opening import open_picture
 from extract.run import extract
 from heads.config import SUBMITTED, FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
+from runtime.picture_opening import open_picture
 from serve.config import ExportConfig
 from serve.export.checked_export import export
 from serve.export.onnx_spaces import embed

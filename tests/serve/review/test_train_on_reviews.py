@@ -13,7 +13,7 @@ from features.hdf5_store import read_features
 from heads.config import FitConfig, SubmitConfig
 from heads.run import fit_heads, submit
 from runtime.errors import UserError
-from runtime.json_files import read_json
+from runtime.files.json_files import read_json
 from serve.review.review_memes import read_doubtful_memes
 from serve.review.review_queue import ReviewQueue
 

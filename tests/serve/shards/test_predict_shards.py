@@ -12,7 +12,7 @@ import polars
 import pytest
 
 from runtime.errors import UserError
-from runtime.json_files import parse_json, write_json
+from runtime.files.json_files import parse_json, write_json
 from serve.config import PredictConfig
 from serve.shards import predict_shards as engine
 from serve.shards import score_shard as scoring

@@ -12,7 +12,7 @@ import xxhash
 from safetensors import numpy as numpy_files
 from safetensors import safe_open
 
-from runtime.file_checksums import CHECKSUM_KEY
+from runtime.files.file_checksums import CHECKSUM_KEY
 
 if TYPE_CHECKING:
     from torch import Tensor

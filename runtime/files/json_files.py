@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import xxhash
 
-from runtime.atomic_files import write_text
 from runtime.config_fields import from_dict
 from runtime.errors import UserError, raise_if_system_error, user_error_if_damaged
-from runtime.file_checksums import CHECKSUM_KEY
+from runtime.files.atomic_files import write_text
+from runtime.files.file_checksums import CHECKSUM_KEY
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:

@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
-from runtime.atomic_files import atomic_write, atomic_write_folder, write_text
 from runtime.errors import UserError
-from runtime.json_files import read_json, write_json
+from runtime.files.atomic_files import atomic_write, atomic_write_folder, write_text
+from runtime.files.json_files import read_json, write_json
 
 
 def names(folder):
