@@ -6,7 +6,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from heads.evaluation.bootstrap import percentile_interval
 from heads.evaluation.metrics import METRICS, confusion_counts_above
-from heads.evaluation.score_summary import BINS
+from heads.evaluation.score_summary import BINS, RANKING_METRICS
 from heads.report.finished_run import ENSEMBLE, EvaluatedModel, FinishedRun
 from heads.report.formatting import METRIC_NAMES, decimal, plural, signed, signed_span, span
 from heads.report.svg import INK, Plot, drawing
@@ -18,7 +18,10 @@ THRESHOLDS = np.linspace(0.01, 0.99, 99)
 
 
 def draw_roc_and_pr(run: FinishedRun) -> list[Plot]:
-    """Draw the ROC and precision-recall curves, with a confidence band for the ensemble."""
+    """Draw the ROC and precision-recall curves, with a confidence band for the ensemble.
+
+    All curves have the weights of the ensemble's scores: those of --prior, if it was given.
+    """
     return [
         _draw_curves(run, "roc", "ROC", "auroc", "AUROC"),
         _draw_curves(run, "pr", "Precision-recall", "average_precision", "average precision"),
@@ -27,7 +30,7 @@ def draw_roc_and_pr(run: FinishedRun) -> list[Plot]:
 
 def _draw_curves(run: FinishedRun, name: str, title: str, key: str, metric: str) -> Plot:
     rows = run.held_out_rows
-    y = run.table.rows.label[rows]
+    y, weight = run.table.rows.label[rows], run.weight[rows]
     with drawing(name) as canvas:
         axes = canvas.axes
         # At the lowest recalls, precision depends on very few memes.
@@ -35,11 +38,13 @@ def _draw_curves(run: FinishedRun, name: str, title: str, key: str, metric: str)
         low, high = _band(run, name, grid)
         axes.fill_between(grid, low, high, color=INK["ensemble"], alpha=0.18, linewidth=0)
         for model, colour in _plotted_models(run):
-            x, height = _curve(name, y, model.held_out[rows])
-            label = f"{model.name} {decimal(model.scores['held_out'][key]['value'])}"
+            probability = model.held_out[rows]
+            x, height = _curve(name, y, probability, weight)
+            value = RANKING_METRICS[key](y, probability)(weight[None, :])[0]
+            label = f"{model.name} {decimal(value)}"
             width = 2 if model.name == ENSEMBLE else 1.2
             axes.plot(x, height, color=colour, lw=width, label=label)
-        share = y.mean()
+        share = np.average(y, weights=weight)
         baseline = ([0, 1], [0, 1]) if name == "roc" else ([0, 1], [share, share])
         axes.plot(*baseline, color=INK["muted"], lw=0.8, ls=(0, (1, 3)))
         _unit_axes(axes)
@@ -68,10 +73,14 @@ def _plotted_models(run: FinishedRun) -> list[tuple[EvaluatedModel, str]]:
     return [(run.models[n], INK[c]) for n, c in colours.items() if n in run.models]
 
 
-def _curve(name: str, y: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _curve(
+    name: str, y: np.ndarray, probability: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     if name == "roc":
-        return roc_curve(y, probability)[:2]
-    precision, recall, _ = precision_recall_curve(y, probability, drop_intermediate=True)
+        return roc_curve(y, probability, sample_weight=weight)[:2]
+    precision, recall, _ = precision_recall_curve(
+        y, probability, sample_weight=weight, drop_intermediate=True
+    )
     # scikit-learn appends a last point, precision 1 at recall 0, that belongs to no threshold.
     return recall[:-1], precision[:-1]
 
@@ -80,10 +89,12 @@ def _band(run: FinishedRun, name: str, grid: np.ndarray) -> tuple[np.ndarray, np
     """Lower and upper end of the 95 % band of the curve at each x in `grid`: float64 (G,) each."""
     rows = run.held_out_rows
     y, probability = run.table.rows.label[rows], run.models[ENSEMBLE].held_out[rows]
+    weight = run.weight[rows]
     order = np.argsort(-probability, kind="stable")
     last = np.flatnonzero(np.diff(probability[order], append=np.nan) != 0)
 
-    def heights(weights: np.ndarray) -> np.ndarray:
+    def heights(times: np.ndarray) -> np.ndarray:
+        weights = times * weight
         true_positives = np.cumsum((weights * y)[:, order], axis=1)[:, last]
         false_positives = np.cumsum((weights * (1 - y))[:, order], axis=1)[:, last]
         counts = zip(true_positives, false_positives, strict=True)
@@ -101,7 +112,9 @@ def _height(name: str, grid: np.ndarray, tp: np.ndarray, fp: np.ndarray) -> np.n
     recall = tp / tp[-1]
     if name == "roc":
         return np.interp(grid, np.append(0, fp / fp[-1]), np.append(0, recall))
-    return np.interp(grid, recall, tp / np.maximum(tp + fp, 1))
+    # Rows that a resample does not draw come first: then nothing is above a threshold.
+    precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
+    return np.interp(grid, recall, precision)
 
 
 def draw_thresholds(run: FinishedRun) -> Plot:

@@ -9,6 +9,7 @@ from heads.config import SubmitConfig
 from heads.ensemble.saved_ensemble import read_ensemble
 from heads.report.build import write_report
 from heads.report.finished_run import read_run
+from heads.report.roc_reliability_curves import _band, draw_roc_and_pr
 from heads.report.svg import Canvas
 from heads.run import submit
 from runtime.files.json_files import read_json, write_json
@@ -84,3 +85,12 @@ def test_rates_follow_the_prior(run):
 def test_constant_answer_is_compared_at_the_prior_too(run):
     submit_run(run, prior=0.8)
     assert all("more frequent class gives 0.800" in report for report in reports(run))
+
+
+def test_curves_are_drawn_at_the_prior_too(run):
+    submit_run(run, prior=0.8)
+    finished = read_run(run)
+    assert "the share of hateful memes, 0.80" in draw_roc_and_pr(finished)[1].caption
+    # At recall 1, all memes are flagged, and the precision is the share of hateful memes.
+    low, high = _band(finished, "pr", np.array([1.0]))
+    assert low[0] < 0.8 < high[0] < 0.9
