@@ -6,6 +6,7 @@ backbones did not see gets its held-out probability from a fit that did not see 
 prediction for a new meme is the mean, on the logit scale, of all fits in all spaces.
 """
 
+import os
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
@@ -127,18 +128,21 @@ def _predict_others(
     selection: _Selection, fits: list[Fit], spaces: list[HeadInputs], test: np.ndarray
 ) -> FittedHead:
     """Predict test rows, bool (N,), and the held-out rows that candidates were not compared on."""
-
-    def predict_one(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
-        X, others = fit.task.space.X, fit.task.scored & ~fit.task.compared
-        return predict(fit.model, X[others]), predict(fit.model, X[test])
-
     held_out, final = selection.held_out, np.full(len(test), np.nan)
-    predictions = map_in_threads(predict_one, fits)
-    for fit, (probability, _) in zip(fits, predictions, strict=True):
-        held_out[fit.task.scored & ~fit.task.compared] = probability
-    if test.any():
-        final[test] = mean_logit([probability for _, probability in predictions])
+
+    def predict_held_out(fit: Fit) -> None:
+        others = fit.task.scored & ~fit.task.compared
+        held_out[others] = predict(fit.model, fit.task.space.X[others])
+
+    map_in_threads(predict_held_out, fits)
     models = {s.space: [fit.model for fit in fits if fit.task.space is s] for s in spaces}
+    for of_space in models.values():
+        type(of_space[0]).share(of_space)
+    # A row's probability does not depend on the rows beside it, so threads can share the rows.
+    parts = [rows for rows in np.array_split(np.flatnonzero(test), os.cpu_count()) if len(rows)]
+    averages = map_in_threads(lambda rows: average_predictions(models, spaces, rows), parts)
+    for rows, average in zip(parts, averages, strict=True):
+        final[rows] = average
     fitted_rows = round(np.mean([fit.task.train.sum() for fit in fits]))
     return FittedHead(models, held_out, final, fits[0].task.choice, fitted_rows)
 
@@ -146,7 +150,7 @@ def _predict_others(
 def average_predictions(
     models: dict[str, list[Any]], spaces: list[HeadInputs], rows: np.ndarray
 ) -> np.ndarray:
-    """Average the probabilities of `rows`, bool (N,), over all fits on the logit scale."""
+    """Average the probabilities of `rows` (N,), a mask or indices, over all fits as logits."""
     probabilities = [
         both[:, 1]
         for fits, X in ((models[space.space], space.X[rows]) for space in spaces)
