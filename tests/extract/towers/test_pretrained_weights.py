@@ -123,6 +123,7 @@ def test_each_repository_is_pinned_and_only_safetensors_and_text_are_downloaded(
         return str(shutil.copytree(tiny_weights / tower, cache / revision))
 
     monkeypatch.setattr(hub_download, "snapshot_download", download)
+    monkeypatch.setattr(hub_download, "_hub_is_known", lambda: True)
     pinned = {"image_revision": "0a" * 20, "text_revision": "1b" * 20}
     found = load_backbones("hub", None, None, "mean", **pinned)
     assert requested == [(HUB_IMAGE, "0a" * 20), (HUB_TEXT, "1b" * 20)]
