@@ -44,6 +44,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield
+        # A rank that leaves while another still works can leave that one waiting.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
