@@ -35,6 +35,7 @@ from heads.fitting.held_out_evaluation import Protocol, load_protocol
 from heads.fitting.saved_heads import (
     read_record,
     read_records,
+    saved_heads,
 )
 from heads.registry import ENTRIES, REFERENCES, STAGE_ONE
 from runtime.errors import UserError
@@ -92,17 +93,18 @@ def _fit_missing_heads(
     remedy = "Delete it and run: python pipeline.py fit-heads"
     saved = read_object(progress_file, remedy) if progress_file.is_file() else {}
     fitted = saved.pop("fitted", []) if saved.items() >= request.items() else []
-    fitted = [name for name in fitted if (heads / name / "head.json").is_file()]
+    existing = saved_heads(heads)
+    fitted = [name for name in fitted if name in existing]
     if fitted:
         log(f"resuming the interrupted fit-heads; already fitted: {', '.join(fitted)}")
-    missing = [n for n in (*STAGE_ONE, *REFERENCES) if not (heads / n / "head.json").is_file()]
+    missing = {*STAGE_ONE, *REFERENCES} - {*existing}
     wanted = {*requested, *missing} - {*fitted}
     without = [n for n in ENTRIES if n in wanted and not has_inputs(ENTRIES[n], table)]
     if without:
         log(f"not fitted, because this run has no space for them: {', '.join(without)}")
     # An interrupted call may have fitted some of its heads anew.
     changed = {*wanted, *fitted, *saved.get("names", ())} - {*without}
-    stacks = {name for name in _saved_heads(heads) if changed & {*ENTRIES[name].parents}}
+    stacks = {name for name in existing if changed & {*ENTRIES[name].parents}}
     names = [name for name in ENTRIES if name in (wanted | stacks) - {*without, *fitted}]
     try:
         with progress("fit heads", len(names), "heads") as advance:
@@ -209,12 +211,8 @@ def _label_issues(run: Path, rows: Rows, built: BuiltEnsemble) -> str:
 
 def _remove_outdated_heads(folder: Path, stamp: str, metric: str) -> None:
     """Delete saved heads that were fitted on other features or tuned for another metric."""
-    for name in _saved_heads(folder):
+    for name in saved_heads(folder):
         record = read_record(folder / name)
         if (record.stamp, record.metric) != (stamp, metric):
             log(f"removing {name}: fitted earlier, on other features or for another metric")
             remove_folder(folder / name)
-
-
-def _saved_heads(folder: Path) -> list[str]:
-    return [name for name in ENTRIES if (folder / name / "head.json").is_file()]

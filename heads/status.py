@@ -7,8 +7,7 @@ from pathlib import Path
 from features.hdf5_store import read_attributes
 from heads.config import PROGRESS_FILE, SOLUTION_FILE
 from heads.ensemble.saved_ensemble import read_ensemble
-from heads.fitting.saved_heads import read_record
-from heads.registry import ENTRIES
+from heads.fitting.saved_heads import read_record, saved_heads
 from runtime.errors import UserError
 from runtime.files.json_files import read_json
 from runtime.run_steps import BEGUN, DONE, MISSING, STALE, Step, steps_or_error
@@ -28,7 +27,7 @@ def steps_of_stage_two(run: Path) -> Iterator[Step]:
 
 
 def _heads(folder: Path, stamp: str) -> Iterator[Step]:
-    found = [name for name in ENTRIES if (folder / name / "head.json").is_file()]
+    found = saved_heads(folder)
     stale = [name for name in found if read_record(folder / name).stamp != stamp]
     fitted = [name for name in found if name not in stale]
     if (folder / PROGRESS_FILE).is_file():

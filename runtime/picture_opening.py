@@ -78,6 +78,21 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
+def encode_small(path: Path, side: int, format: str, quality: int) -> bytes | None:
+    """Encode a picture anew, at most `side` pixels wide and high; None if it cannot be opened.
+
+    No other content of the file is in the result.
+    """
+    encoded = BytesIO()
+    try:
+        picture = open_picture(path)
+        picture.thumbnail((side, side))
+        picture.save(encoded, format, quality=quality)
+    except Exception:  # for a broken file, Pillow's readers raise errors of many types
+        return None
+    return encoded.getvalue()
+
+
 def to_pixels(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
     """Resize to uint8 (3, size, size), without regard to the aspect ratio."""
     resample = Image.Resampling[interpolation.upper()]

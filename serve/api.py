@@ -125,8 +125,12 @@ def _predict_router(
     explain_meme: ExplainMeme | None,
 ) -> APIRouter:
     router = APIRouter()
-    names = ("stamp", "ensemble", "version")
-    model = ModelOut(run=predictor.name, **{name: getattr(predictor, name) for name in names})
+    model = ModelOut(
+        run=predictor.name,
+        stamp=predictor.stamp,
+        ensemble=predictor.ensemble,
+        version=predictor.version,
+    )
     threshold = float(predictor.threshold)
 
     @router.post("/predict", openapi_extra={"requestBody": REQUEST_BODY})

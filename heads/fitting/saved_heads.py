@@ -82,6 +82,11 @@ def load_models(folder: Path, record: HeadRecord, kind: str) -> dict[str, list[A
     return models
 
 
+def saved_heads(folder: Path) -> list[str]:
+    """Return the names of the heads in the heads folder of a run, in the order of the registry."""
+    return [name for name in ENTRIES if (folder / name / "head.json").is_file()]
+
+
 def read_record(folder: Path) -> HeadRecord:
     """Read head.json from the folder of one head."""
     return read_dataclass(HeadRecord, folder / "head.json", REFIT)
@@ -92,8 +97,7 @@ def read_records(folder: Path, stamp: str) -> list[HeadRecord]:
 
     Raises UserError if there is none, or if one was fitted on features with another stamp.
     """
-    found = [name for name in ENTRIES if (folder / name / "head.json").is_file()]
-    records = [read_record(folder / name) for name in found]
+    records = [read_record(folder / name) for name in saved_heads(folder)]
     if not records:
         raise UserError(f"{folder} has no heads. Run first: python pipeline.py fit-heads")
     stale = [record.name for record in records if record.stamp != stamp]

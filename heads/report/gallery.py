@@ -1,7 +1,6 @@
 """Gallery of memes: confident mistakes, uncertain predictions, and labels in doubt."""
 
 import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from heads.ensemble.doubtful_labels import DoubtfulLabel
 from heads.ensemble.explained_memes import Explained
 from heads.report.finished_run import ENSEMBLE, FinishedRun
 from heads.report.formatting import joined, label_name, shorten
-from runtime.picture_opening import open_picture
+from runtime.picture_opening import encode_small
 
 MISTAKES = 12
 
@@ -217,16 +216,10 @@ def _warnings(run: FinishedRun, row: int) -> list[str]:
 def thumbnail(path: str, side: int) -> Markup | None:
     """The picture as a WebP data URI, at most `side` pixels wide and high.
 
-    None if the file was deleted or Pillow cannot read it, because the report may be written long
-    after the run. The picture is re-encoded, so that no other content of the file gets into the
-    report.
+    None if the file was deleted or cannot be opened, because the report may be written long after
+    the run.
     """
-    if not path or not Path(path).is_file():
+    encoded = encode_small(Path(path), side, "WEBP", QUALITY)
+    if encoded is None:
         return None
-    try:
-        picture, buffer = open_picture(Path(path)), io.BytesIO()
-        picture.thumbnail((side, side))
-        picture.save(buffer, "WEBP", quality=QUALITY)
-    except Exception:  # for a broken file, Pillow's readers raise errors of many types
-        return None
-    return Markup("data:image/webp;base64,{}").format(base64.b64encode(buffer.getvalue()).decode())
+    return Markup("data:image/webp;base64,{}").format(base64.b64encode(encoded).decode())

@@ -120,8 +120,9 @@ def _meme(row: dict[str, Any], columns: dict[str, str], folder: Path) -> Meme:
         return Meme(name, None, text)
     # As in `predict`, a table cannot name files elsewhere.
     path = Path(os.path.normpath(folder / image.strip()))
-    outside = not path.is_relative_to(os.path.normpath(folder))
-    return Meme(name, None if outside else path, text, f"{path} is not in {folder}" * outside)
+    if not path.is_relative_to(os.path.normpath(folder)):
+        return Meme(name, None, text, f"{path} is not in {folder}")
+    return Meme(name, path, text)
 
 
 def _write(run: ExportedRun, memes: Sequence[Meme], prior: float | str) -> int:

@@ -1,13 +1,12 @@
 """The memes of a run that are worth a review, and their pictures."""
 
 import csv
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from heads.ensemble.run_memes import Meme, read_memes
 from runtime.errors import UserError, user_error_if_damaged
-from runtime.picture_opening import open_picture
+from runtime.picture_opening import encode_small
 from serve.review.review_queue import ReviewMeme
 
 BAND = 0.15
@@ -73,11 +72,4 @@ def shown_picture(path: Path) -> bytes | None:
 
     The file itself is never sent: it could be anything.
     """
-    try:
-        picture = open_picture(path)
-    except Exception:  # for a broken file, Pillow's readers raise errors of many types
-        return None
-    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    data = BytesIO()
-    picture.save(data, "JPEG", quality=88)
-    return data.getvalue()
+    return encode_small(path, SHOWN_SIDE, "JPEG", quality=88)

@@ -7,6 +7,8 @@ import numpy as np
 from features.feature_table import FeatureTable, Rows, Space
 from features.hdf5_store import join_spaces
 from features.space_files import writing_space
+from heads.fitting.head_inputs import Projected, select_head_inputs
+from heads.registry import ENTRIES
 
 WIDTHS = (6, 4)
 """Image and text columns."""
@@ -111,3 +113,16 @@ def write(path, features):
     for file in files.values():
         file.unlink()
     return path
+
+
+def head_inputs(features, X=None, names=TWO_SPACES):
+    """Head inputs from some spaces, with `X` (N, columns) in place of their embeddings."""
+    spaces = [space for space in features.spaces if space.name in names]
+    width = WIDTHS[0]
+    projected = {
+        space.name: Projected(
+            np.concatenate([space.image, space.text], axis=1) if X is None else X, width
+        )
+        for space in spaces
+    }
+    return select_head_inputs(ENTRIES["linear"], spaces, projected, features.rows.labelled)

@@ -3,19 +3,12 @@
 import numpy as np
 import planted
 import pytest
+from planted import head_inputs
 
 from heads.evaluation.out_of_fold import PARTS, assign_parts
 from heads.fitting.candidate_fits import compared_rows, cross_validation_splits
-from heads.fitting.head_inputs import Projected, select_head_inputs
-from heads.registry import ENTRIES
 
 FITTED_ON = ("seen", "unseen", "all")
-
-
-def head_inputs(features, names=planted.TWO_SPACES):
-    spaces = [space for space in features.spaces if space.name in names]
-    projected = {s.name: Projected(np.hstack([s.image, s.text]), planted.WIDTHS[0]) for s in spaces}
-    return select_head_inputs(ENTRIES["linear"], spaces, projected, features.rows.labelled)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +63,7 @@ def test_splits_score_every_held_out_row_once_and_share_no_group_with_it(feature
 def test_candidates_are_compared_on_all_of_a_few_rows_and_on_whole_fits_of_many(
     features, names, monkeypatch
 ):
-    part, spaces = assign_parts(features.rows, 0), head_inputs(features, names)
+    part, spaces = assign_parts(features.rows, 0), head_inputs(features, names=names)
     np.testing.assert_array_equal(compared_rows(spaces, part), features.rows.labelled)
     monkeypatch.setattr("heads.fitting.candidate_fits.COMPARED_ON_ALL", len(part) // 2)
     compared = compared_rows(spaces, part)
@@ -84,7 +77,10 @@ def test_candidates_are_compared_on_all_of_a_few_rows_and_on_whole_fits_of_many(
 
 
 def test_many_compared_rows_are_evenly_spaced(features, monkeypatch):
-    part, spaces = assign_parts(features.rows, 0), head_inputs(features, planted.ONE_SPACE)
+    part, spaces = (
+        assign_parts(features.rows, 0),
+        head_inputs(features, names=planted.ONE_SPACE),
+    )
     monkeypatch.setattr("heads.fitting.candidate_fits.COMPARED_ON_ALL", 0)
     whole = compared_rows(spaces, part)
     monkeypatch.setattr("heads.fitting.candidate_fits.MAX_COMPARED", 20)

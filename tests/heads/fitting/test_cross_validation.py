@@ -3,6 +3,7 @@
 import numpy as np
 import planted
 import pytest
+from planted import head_inputs
 from probes import OneColumn
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
@@ -10,24 +11,11 @@ from sklearn.metrics import roc_auc_score
 from heads.evaluation.out_of_fold import PARTS, assign_parts, mean_logit
 from heads.fitting.candidate_fits import compared_rows, cross_validation_splits
 from heads.fitting.cross_validation import cross_validate
-from heads.fitting.head_inputs import HeadInputs, Projected, select_head_inputs
+from heads.fitting.head_inputs import HeadInputs
 from heads.registry import ENTRIES, HEADS, Entry
 from runtime.errors import UserError
 
 FITTED_ON = ("seen", "unseen", "all")
-
-
-def head_inputs(features, X=None, names=planted.TWO_SPACES):
-    """Head inputs from some spaces, with `X` (N, columns) in place of their embeddings."""
-    spaces = [space for space in features.spaces if space.name in names]
-    width = planted.WIDTHS[0]
-    projected = {
-        space.name: Projected(
-            np.concatenate([space.image, space.text], axis=1) if X is None else X, width
-        )
-        for space in spaces
-    }
-    return select_head_inputs(ENTRIES["linear"], spaces, projected, features.rows.labelled)
 
 
 def numbered(features, names=planted.TWO_SPACES):
